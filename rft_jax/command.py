@@ -1,0 +1,46 @@
+"""What every command in launch/ shares: flags in, one exit code out.
+
+Exit codes: 0 done; 1 failed, with one line on what and where; 2 bad flags; 130 interrupted by the user.
+"""
+
+import sys
+from collections.abc import Callable
+
+from absl import app, flags
+
+from rft_jax.errors import UserError, did_you_mean
+
+
+def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] = lambda arguments: arguments) -> None:
+    """Parses the absl flags, calls `main()` and exits.
+
+    Args:
+        main: takes nothing, reads its flags from `absl.flags.FLAGS`.
+        parse_extra: takes the command line first and returns what is left for absl (see `config.define`).
+    """
+
+    def parse(arguments: list[str]) -> list[str]:
+        try:
+            left = flags.FLAGS(parse_extra(arguments))
+        except flags.UnrecognizedFlagError as error:
+            _stop(2, f"unknown flag --{error.flagname}{did_you_mean(error.flagname, list(flags.FLAGS))}")
+        except flags.Error as error:
+            _stop(2, str(error))
+        if len(left) > 1:
+            _stop(2, f"unexpected argument {left[1]!r}: every setting is given as --name=value")
+        return left
+
+    def guarded(_: list[str]) -> None:
+        try:
+            main()
+        except UserError as error:
+            _stop(1, str(error))
+        except KeyboardInterrupt:
+            _stop(130, "interrupted")
+
+    app.run(guarded, flags_parser=parse)
+
+
+def _stop(code: int, message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

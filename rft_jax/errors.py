@@ -1,0 +1,17 @@
+"""The one exception that means: the user can mend this."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in the input or the settings, told in one line: what is wrong, where, and what to do.
+
+    `command.run` prints the line and exits with 1; a traceback is for our own mistakes only.
+    """
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns " (did you mean 'x'?)" for the nearest of the known names, or "" when none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{near[0]}'?)" if near else ""

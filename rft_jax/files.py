@@ -1,0 +1,87 @@
+"""Files and folders that appear whole or not at all.
+
+A stage may be killed at any moment, and the next one must never see half a file. So everything is written under a
+temporary name in the folder where it will live (a rename is atomic only within one file system), synced to the disk, and
+then renamed. What a killed process leaves behind carries the suffix `PARTIAL`.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from rft_jax.errors import UserError
+
+PARTIAL = ".partial"
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path to write to; on a clean exit it becomes `path`, on any exception it is removed.
+
+    Raises:
+        UserError: the folder is missing, not writable, or its disk is full.
+    """
+    target = Path(path)
+    temporary = _temporary_name(target)
+    try:
+        with _one_line_for_disk_errors(target):
+            yield temporary
+            _sync(temporary)
+            temporary.replace(target)
+            _sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary folder to fill; on a clean exit it becomes `path`, on any exception it is removed.
+
+    An earlier folder of that name is replaced. A directory cannot be renamed over a full one in one step, so the old one
+    is moved aside first: a kill between the two renames leaves `path` absent, never mixed.
+
+    Raises:
+        UserError: the parent is missing, not writable, or its disk is full.
+    """
+    target = Path(path)
+    temporary = _temporary_name(target)
+    try:
+        with _one_line_for_disk_errors(target):
+            temporary.mkdir()
+            yield temporary
+            for file in temporary.rglob("*"):
+                _sync(file)
+            _sync(temporary)
+            if target.exists():
+                replaced = target.with_name(f"{temporary.name}.replaced")
+                target.rename(replaced)
+                temporary.rename(target)
+                shutil.rmtree(replaced)
+            else:
+                temporary.rename(target)
+            _sync(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_name(target: Path) -> Path:
+    # The process number keeps two processes that write the same target apart.
+    return target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _one_line_for_disk_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}; nothing was written there") from error

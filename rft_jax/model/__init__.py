@@ -1,0 +1,1 @@
+"""The Llama model, where its tensors live, and its Hugging Face form."""

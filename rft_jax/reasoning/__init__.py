@@ -1,0 +1,1 @@
+"""Problems, prompts, grading, equations and the selector: pure Python, no accelerator, no JAX."""
