@@ -1,0 +1,137 @@
+"""The numbers that define a Llama, and those of the published sizes.
+
+Nothing here has a default: a rotary base or an epsilon that is silently the wrong one costs a training run.
+Sources of the table: the config.json of each published checkpoint.
+"""
+
+import dataclasses
+
+from rft_jax.errors import UserError, did_you_mean
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearScaling:
+    """Position interpolation (arXiv 2306.15595): every rotary frequency is divided by `factor`."""
+
+    factor: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Llama3Scaling:
+    """Llama 3.1's rule: long wavelengths are divided by `factor`, short ones are kept, those between are blended.
+
+    Attributes:
+        factor: by how much the context grew.
+        low_frequency_factor: wavelengths above original_positions / this are divided.
+        high_frequency_factor: wavelengths below original_positions / this are kept.
+        original_positions: the context length before the extension, in tokens.
+    """
+
+    factor: float
+    low_frequency_factor: float
+    high_frequency_factor: float
+    original_positions: int
+
+
+@dataclasses.dataclass(frozen=True)
+class LlamaConfig:
+    """The architecture of one Llama.
+
+    Attributes:
+        vocabulary: V, rows of the embedding table; never resized (see BUILD.md).
+        layers: L.
+        width: D, of the residual stream.
+        heads: N, query heads.
+        kv_heads: K, key-value heads; N is a multiple of it.
+        head_width: H; not always D / N.
+        mlp_width: F.
+        max_positions: tokens the model was made for; longer sequences are refused by those who sample.
+        rms_epsilon: added to the mean square in every norm.
+        rope_theta: base of the rotary frequencies.
+        rope_scaling: how the frequencies are changed for longer contexts, or None.
+        tied_embeddings: whether the output head is the embedding table.
+    """
+
+    vocabulary: int
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    mlp_width: int
+    max_positions: int
+    rms_epsilon: float
+    rope_theta: float
+    rope_scaling: LinearScaling | Llama3Scaling | None
+    tied_embeddings: bool
+
+    def __post_init__(self) -> None:
+        for name in ("vocabulary", "layers", "width", "heads", "kv_heads", "head_width", "mlp_width", "max_positions"):
+            if getattr(self, name) < 1:
+                raise UserError(f"a Llama needs {name} of at least 1, got {getattr(self, name)}")
+        if self.heads % self.kv_heads:
+            raise UserError(f"{self.heads} query heads cannot share {self.kv_heads} key-value heads: not a multiple")
+        if self.head_width % 2:
+            raise UserError(f"rotary embeddings turn pairs of numbers: head width {self.head_width} is odd")
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters (N in the paper's FLOPs formulas)."""
+        attention = 2 * self.width * self.head_width * (self.heads + self.kv_heads)
+        layer = attention + 3 * self.width * self.mlp_width + 2 * self.width
+        tables = 1 if self.tied_embeddings else 2
+        return self.layers * layer + tables * self.vocabulary * self.width + self.width
+
+
+def _llama1(layers: int, width: int, heads: int, mlp_width: int, rms_epsilon: float = 1e-6) -> LlamaConfig:
+    return LlamaConfig(
+        vocabulary=32000, layers=layers, width=width, heads=heads, kv_heads=heads, head_width=width // heads,
+        mlp_width=mlp_width, max_positions=2048, rms_epsilon=rms_epsilon, rope_theta=10_000.0, rope_scaling=None,
+        tied_embeddings=False,
+    )  # fmt: skip
+
+
+def _llama3(layers: int, width: int, heads: int, mlp_width: int, extended: float | None, tied: bool) -> LlamaConfig:
+    return LlamaConfig(
+        vocabulary=128256, layers=layers, width=width, heads=heads, kv_heads=8, head_width=64 if width == 2048 else 128,
+        mlp_width=mlp_width, max_positions=131072 if extended else 8192, rms_epsilon=1e-5, rope_theta=500_000.0,
+        rope_scaling=Llama3Scaling(extended, 1.0, 4.0, 8192) if extended else None, tied_embeddings=tied,
+    )  # fmt: skip
+
+
+def _llama2(size: LlamaConfig, **changes: int) -> LlamaConfig:
+    return dataclasses.replace(size, max_positions=4096, rms_epsilon=1e-5, **changes)
+
+
+_7B = _llama1(layers=32, width=4096, heads=32, mlp_width=11008)
+_13B = _llama1(layers=40, width=5120, heads=40, mlp_width=13824)
+_65B = _llama1(layers=80, width=8192, heads=64, mlp_width=22016, rms_epsilon=1e-5)
+
+SIZES: dict[str, LlamaConfig] = {
+    "llama-7b": _7B,
+    "llama-13b": _13B,
+    "llama-33b": _llama1(layers=60, width=6656, heads=52, mlp_width=17920),
+    "llama-65b": _65B,
+    "llama2-7b": _llama2(_7B),
+    "llama2-13b": _llama2(_13B),
+    "llama2-70b": _llama2(_65B, kv_heads=8, mlp_width=28672),
+    "llama3-8b": _llama3(layers=32, width=4096, heads=32, mlp_width=14336, extended=None, tied=False),
+    "llama3.1-8b": _llama3(layers=32, width=4096, heads=32, mlp_width=14336, extended=8.0, tied=False),
+    "llama3.2-1b": _llama3(layers=16, width=2048, heads=32, mlp_width=8192, extended=32.0, tied=True),
+    "llama3.2-3b": _llama3(layers=28, width=3072, heads=24, mlp_width=8192, extended=32.0, tied=True),
+    # Ours, for benchmarks and tests: GSM8K's real vocabulary at a laptop's size, and the smallest that has every part.
+    "bench-58m": _llama1(layers=8, width=512, heads=8, mlp_width=1376),
+    "tiny": dataclasses.replace(_llama1(layers=2, width=32, heads=4, mlp_width=64), vocabulary=256),
+    "tiny-gqa": dataclasses.replace(_llama1(layers=2, width=32, heads=4, mlp_width=64), vocabulary=256, kv_heads=2),
+}
+
+
+def size(name: str) -> LlamaConfig:
+    """Returns the architecture of a published size.
+
+    Raises:
+        UserError: no such size; the message names the nearest one.
+    """
+    if name not in SIZES:
+        raise UserError(f"unknown model size '{name}'{did_you_mean(name, SIZES)}; known: {', '.join(SIZES)}")
+    return SIZES[name]
