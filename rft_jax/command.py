@@ -16,7 +16,7 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
 
     Args:
         main: takes nothing, reads its flags from `absl.flags.FLAGS`.
-        parse_extra: takes the command line first and returns what is left for absl (see `config.define`).
+        parse_extra: takes the command line first and returns what is left for absl (see `config_flag`).
     """
 
     def parse(arguments: list[str]) -> list[str]:
@@ -35,6 +35,8 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
             main()
         except UserError as error:
             _stop(1, str(error))
+        except flags.Error as error:  # an override of a config field, which only the loaded config can check
+            _stop(2, str(error))
         except KeyboardInterrupt:
             _stop(130, "interrupted")
 

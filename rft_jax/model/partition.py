@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-AXES = ("data", "fsdp", "tensor")
+from rft_jax.runtime import AXES
+
 BATCH = ("data", "fsdp")
 
 TABLE: dict[str, P] = {

@@ -1,0 +1,163 @@
+"""`--config=configs/x.py:argument` and `--config.field=value`: a Python file makes a dataclass, flags override fields.
+
+The file defines `get_config(argument: str)`, or `get_config()` if it takes none. A mistake in the file or its argument
+exits with 1, a mistake in an override, like any bad flag, with 2.
+"""
+
+import dataclasses
+import importlib.util
+import inspect
+import types
+import typing
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from absl import flags
+
+from rft_jax.errors import UserError, did_you_mean
+
+Schema = TypeVar("Schema")
+
+
+class ConfigFlag(Generic[Schema]):
+    """The flag `--config` of a command, with the overrides of its fields.
+
+    Use: `CONFIG = ConfigFlag(TrainConfig, default="configs/sft.py")`, `command.run(main, CONFIG.take_overrides)`, and
+    `CONFIG.read()` in main.
+    """
+
+    def __init__(self, schema: type[Schema], default: str | None) -> None:
+        self._schema = schema
+        self._overrides: dict[str, str] = {}
+        self._flag = flags.DEFINE_string(
+            "config",
+            default,
+            f"FILE[:ARGUMENT] that makes a {schema.__name__}; override a field with --config.field=value. "
+            f"Fields: {', '.join(_field_names(schema))}.",
+            required=default is None,
+        )
+
+    def take_overrides(self, arguments: list[str]) -> list[str]:
+        """Takes every --config.field=value out of a command line and returns the rest."""
+        rest = []
+        waiting = iter(arguments)
+        for argument in waiting:
+            if not argument.startswith("--config."):
+                rest.append(argument)
+                continue
+            field, equals, value = argument.removeprefix("--config.").partition("=")
+            if not equals and (value := next(waiting, "--")).startswith("--"):
+                raise flags.Error(f"--config.{field} has no value: write --config.{field}=VALUE")
+            self._overrides[field] = value
+        return rest
+
+    def read(self) -> Schema:
+        """Returns the config that the flags ask for.
+
+        Raises:
+            UserError: the file, or its argument.
+            flags.Error: an override.
+        """
+        config = load(self._flag.value, self._schema)
+        for field, value in self._overrides.items():
+            config = override(config, field, value)
+        return config
+
+
+def load(reference: str, schema: type[Schema]) -> Schema:
+    """Returns what `FILE[:ARGUMENT]` makes.
+
+    Raises:
+        UserError: no such file, no get_config in it, an argument it does not take, or another type made by it.
+    """
+    name, _, argument = reference.partition(":")
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(f"no config file {path}; give --config=FILE, for instance configs/sft.py")
+    spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"config file {path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise UserError(f"config file {path} defines no get_config()")
+    takes_argument = bool(inspect.signature(module.get_config).parameters)
+    if argument and not takes_argument:
+        raise UserError(f"config file {path} takes no argument, got ':{argument}'")
+    config = module.get_config(argument) if argument else module.get_config()
+    if not isinstance(config, schema):
+        raise UserError(f"config file {path} makes a {type(config).__name__}, this command needs a {schema.__name__}")
+    return config
+
+
+def override(config: Schema, field: str, value: str) -> Schema:
+    """Returns the config with one field (dotted for nested ones) read from text.
+
+    Raises:
+        flags.Error: no such field (the nearest is named), or text that is not of the field's type.
+    """
+    return _override(config, field.split("."), value, field)
+
+
+def _override(config: Any, path: list[str], value: str, whole: str) -> Any:
+    name, *inner = path
+    hints = typing.get_type_hints(type(config))
+    if name not in hints:
+        # Also fields below are offered: `--config.fsdp` is near `mesh.fsdp`.
+        hint = did_you_mean(".".join(path), _field_names(type(config)))
+        raise flags.Error(f"unknown config field '{whole}'{hint}; known: {', '.join(_field_names(type(config)))}")
+    current = getattr(config, name)
+    if inner and not dataclasses.is_dataclass(current):
+        raise flags.Error(f"config field '{whole}': '{name}' has no fields of its own")
+    if inner:
+        return dataclasses.replace(config, **{name: _override(current, inner, value, whole)})
+    if dataclasses.is_dataclass(current):
+        raise flags.Error(f"config field '{whole}' is a group: set one of {', '.join(_field_names(type(current)))}")
+    try:
+        parsed = _parse(value, hints[name])
+    except ValueError as error:
+        raise flags.Error(f"config field '{whole}': {error}") from error
+    return dataclasses.replace(config, **{name: parsed})
+
+
+def _field_names(schema: type) -> list[str]:
+    names = []
+    for name, hint in typing.get_type_hints(schema).items():
+        names += [f"{name}.{inner}" for inner in _field_names(hint)] if dataclasses.is_dataclass(hint) else [name]
+    return names
+
+
+def _parse(text: str, hint: Any) -> Any:
+    """Reads text as a value of a type; raises ValueError with a message for the user."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if type(None) in arguments and text.lower() in ("none", ""):
+            return None
+        (hint,) = (argument for argument in arguments if argument is not type(None))
+        return _parse(text, hint)
+    if origin is typing.Literal:
+        if text not in arguments:
+            raise ValueError(f"'{text}' is not one of {', '.join(map(str, arguments))}{did_you_mean(text, arguments)}")
+        return text
+    if origin is tuple:
+        return tuple(_parse(part, arguments[0]) for part in text.split(",") if part)
+    if hint is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"'{text}' is neither true nor false")
+        return text.lower() == "true"
+    if hint is float:
+        # Fractions are how papers write them: 1/32 of the data.
+        return _number(text, lambda text: float(Fraction(text)) if "/" in text else float(text), "a number")
+    if hint is int:
+        return _number(text, int, "a whole number")
+    if hint is str:
+        return text
+    raise TypeError(f"a config field has the type {hint}, which no flag can give")
+
+
+def _number(text: str, convert: Any, kind: str) -> Any:
+    try:
+        return convert(text)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"'{text}' is not {kind}") from None

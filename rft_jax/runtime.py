@@ -1,0 +1,74 @@
+"""The start of a process: distributed JAX when there are several, the mesh, logging, the compilation cache."""
+
+import logging
+import os
+from pathlib import Path
+
+import jax
+from absl import logging as absl_logging
+from jax.sharding import AxisType, Mesh
+
+from rft_jax.errors import UserError
+
+AXES = ("data", "fsdp", "tensor")  # of the mesh: what each is for stands in model/partition.py
+
+
+def start() -> None:
+    """Prepares this process. Call it once, before anything that touches a device.
+
+    Several processes find each other through JAX's own variables (JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES,
+    JAX_PROCESS_ID), or through SLURM, Open MPI or a TPU pod, which JAX detects.
+    """
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rft_jax" / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    if _several_processes() and not jax.distributed.is_initialized():
+        count, number = os.environ.get("JAX_NUM_PROCESSES"), os.environ.get("JAX_PROCESS_ID")
+        jax.distributed.initialize(
+            num_processes=int(count) if count else None, process_id=int(number) if number else None
+        )
+    log_on_process_zero(jax.process_index())
+
+
+def _several_processes() -> bool:
+    counts = (
+        os.environ.get(name, "1") for name in ("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+    )
+    return any(int(count) > 1 for count in counts) or "," in os.environ.get("TPU_WORKER_HOSTNAMES", "")
+
+
+def log_on_process_zero(process: int) -> None:
+    """Lets process 0 tell what happens and the others only what goes wrong."""
+    handler = logging.StreamHandler()
+    prefix = "" if process == 0 else f"process {process}: "
+    handler.setFormatter(logging.Formatter(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    logging.getLogger("rft_jax").setLevel(logging.INFO if process == 0 else logging.WARNING)
+
+
+def make_mesh(data: int, fsdp: int, tensor: int) -> Mesh:
+    """Returns the mesh over all devices of all processes; activate it with `jax.set_mesh`.
+
+    Args:
+        data, fsdp, tensor: devices along each axis (see partition.py); one of them may be -1: all that are left.
+
+    Raises:
+        UserError: the sizes do not multiply to the number of devices; the message says what would.
+    """
+    sizes = {"data": data, "fsdp": fsdp, "tensor": tensor}
+    devices = jax.device_count()
+    shape = " × ".join(f"{axis} {size}" for axis, size in sizes.items())
+    if any(size < 1 and size != -1 for size in sizes.values()) or list(sizes.values()).count(-1) > 1:
+        raise UserError(f"mesh {shape}: every size is at least 1, and one at most may be -1 (all devices left)")
+    known = data * fsdp * tensor
+    if known < 0:
+        known = -known
+        sizes = {axis: devices // known if size == -1 else size for axis, size in sizes.items()}
+    product = sizes["data"] * sizes["fsdp"] * sizes["tensor"]
+    if product != devices:
+        fits = ", ".join(
+            f"fsdp {devices // tensors} × tensor {tensors}" for tensors in (1, 2, 4, 8) if devices % tensors == 0
+        )
+        raise UserError(f"mesh {shape} does not cover the {devices} devices here; these would: {fits}")
+    return jax.make_mesh(tuple(sizes[axis] for axis in AXES), AXES, axis_types=(AxisType.Explicit,) * len(AXES))
