@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Writes the lock files anew from pyproject.toml: one set of versions for every supported Python, with hashes, no hosts.
+#   launch/locked/base.txt       what a run needs on a CPU
+#   launch/locked/dev.txt        that, and what the tests and checks need
+#   launch/locked/torch.txt      torch, the tests' oracle, as the package index ships it (on Linux with CUDA: gigabytes)
+#   launch/locked/torch-cpu.txt  the CPU build of the same version, for machines that are set up to find one
+# Torch stays at a version that has CPU builds everywhere. Needs uv. The hashes of CPU builds are given as arguments: launch/lock.sh [HASH_OF_A_CPU_WHEEL…]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate "$@"; }
+
+compile pyproject.toml --extra dev --output-file launch/locked/dev.txt
+compile pyproject.toml --constraint launch/locked/dev.txt --output-file launch/locked/base.txt
+printf 'torch==2.13.0\n' | compile - --constraint launch/locked/dev.txt --output-file launch/locked/torch.txt
+
+if [ $# -gt 0 ]; then
+  python3 - "$@" >launch/locked/torch-cpu.txt <<'PYTHON'
+import re
+import sys
+
+for entry in re.split(r"\n(?=\S)", open("launch/locked/torch.txt").read().strip()):
+    name = re.match(r"[\w-]+", entry).group()
+    if name == "torch":
+        print(" \\\n".join([entry.split()[0], *(f"    --hash=sha256:{digest}" for digest in sys.argv[1:])]))
+    elif not name.startswith(("nvidia", "cuda", "triton")):
+        print(entry)
+PYTHON
+fi
