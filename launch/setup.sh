@@ -26,7 +26,7 @@ setup_environment() {
     [ "$(cat "$folder/made-for-$made" 2>/dev/null)" = "$stamp" ] && return
   done
   echo "setting up $folder ($kind) …"
-  local install=("$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps)
+  local install=("$PYTHON" -m pip install -qq --disable-pip-version-check --no-deps)
   [ -x "$PYTHON" ] || "$base" -m venv "$folder" || return 1
   "${install[@]}" --require-hashes -r "launch/locked/$kind.txt" || return 1
   if [ "$kind" = dev ]; then
@@ -34,6 +34,7 @@ setup_environment() {
       { echo "no CPU build of torch at hand: downloading the default one" &&
         "${install[@]}" --require-hashes -r launch/locked/torch.txt; } || return 1
   fi
-  "${install[@]}" --no-build-isolation --editable . || return 1
+  # A path file and not `pip install -e`: that would fetch a build backend past the lock file.
+  echo "$PWD" >"$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rft_jax_checkout.pth" || return 1
   echo "$stamp" >"$folder/made-for-$kind"
 }
