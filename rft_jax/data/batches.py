@@ -1,0 +1,194 @@
+"""Batches as a function of the seed and the step: shuffled epochs, nested subsets, rows packed with several examples.
+
+Nothing is kept between steps, so a run resumes from its step alone, and every process can make every batch.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Literal
+
+import numpy as np
+
+from rft_jax.data.examples import Examples
+from rft_jax.errors import UserError
+
+Packing = Literal["rows", "none"]
+Normalisation = Literal["token_mean", "microbatch_mean"]
+
+_SIZES = 16  # row counts are rounded up to about a sixteenth, so that a run compiles two or three programs, not ten
+_UNPACKED_GRANULE = 64  # likewise the length of unpacked rows, in tokens
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """The examples of one step as A parts of R rows of T tokens.
+
+    Attributes:
+        tokens: int32 [A, R, T], what the model reads.
+        targets: int32 [A, R, T], the token that follows in the same example.
+        segments: int32 [A, R, T], the example's place in its row from 1; 0 is padding.
+        positions: int32 [A, R, T], counted from 0 in each example.
+        weights: float32 [A, R, T]; the loss is the sum of weight × negative log-likelihood of the target. Both
+            normalisations of the loss are in here, so packing and accumulation cannot change it.
+    """
+
+    tokens: np.ndarray
+    targets: np.ndarray
+    segments: np.ndarray
+    positions: np.ndarray
+    weights: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """All batches of a run.
+
+    Attributes:
+        examples: what there is to train on.
+        fraction: of the examples that are used; a smaller fraction is part of a larger one, whatever the seed.
+        epochs: how often each is seen.
+        size: examples a step; the last step takes what is left.
+        seed: of the order.
+        packing: "rows" fills rows of `row_length` with several examples, "none" pads each to the longest of the step.
+        row_length: T when packing, in tokens.
+        normalisation: "token_mean" over the step, or "microbatch_mean": the mean of the token means of groups of
+            `microbatch` examples, as the reference has it.
+        microbatch: examples a group.
+        replicas: devices that split the rows (data × fsdp).
+        accumulation: A, parts that go through the device one after the other.
+    """
+
+    examples: Examples
+    fraction: float
+    epochs: int
+    size: int
+    seed: int
+    packing: Packing
+    row_length: int
+    normalisation: Normalisation
+    microbatch: int
+    replicas: int
+    accumulation: int
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "size", "row_length", "microbatch", "accumulation"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is at least 1, got {getattr(self, name)}")
+        if not 0 < self.fraction <= 1:
+            raise UserError(f"fraction is above 0 and at most 1, got {self.fraction}")
+        longest = int(self.examples.lengths.max()) - 1  # the last token is only a target
+        if self.packing == "rows" and longest > self.row_length:
+            raise UserError(
+                f"an example of {longest + 1} tokens does not fit a row of {self.row_length}: set row_length to at "
+                f"least {longest} or max_length to at most {self.row_length + 1}"
+            )
+        if self.packing == "none" and self.size % self._quantum:
+            below, above = self.size // self._quantum * self._quantum, -(-self.size // self._quantum) * self._quantum
+            raise UserError(
+                f"a batch of {self.size} unpacked examples does not divide over {self.replicas} devices "
+                f"(mesh.data × mesh.fsdp) × accumulation {self.accumulation}; these would: "
+                f"{f'{below} or ' if below else ''}{above}; packing=rows takes any batch"
+            )
+
+    @functools.cached_property
+    def chosen(self) -> np.ndarray:
+        """Numbers of the examples in use, int64, ascending."""
+        everything = len(self.examples)
+        # Not the run's seed: the subsets are the same for all runs, as the paper's scaling curves need them.
+        order = _shuffled(np.arange(everything), seed=0, stream=2**64 - 1)
+        return np.sort(order[: max(1, math.ceil(everything * self.fraction))])
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the run."""
+        return math.ceil(len(self.chosen) * self.epochs / self.size)
+
+    def numbers(self, step: int) -> np.ndarray:
+        """Returns the numbers of a step's examples (steps count from 0): a slice of all epochs laid end to end."""
+        if not 0 <= step < self.steps:
+            raise IndexError(f"step {step} of a run of {self.steps}")
+        total = len(self.chosen)
+        first, last = step * self.size, min((step + 1) * self.size, total * self.epochs)
+        epochs = range(first // total, (last - 1) // total + 1)
+        joined = np.concatenate([_shuffled(self.chosen, self.seed, epoch) for epoch in epochs])
+        return joined[first - epochs[0] * total : last - epochs[0] * total]
+
+    def __getitem__(self, step: int) -> Batch:
+        """Returns the batch of a step."""
+        numbers = self.numbers(step)
+        rows = self._rows(numbers)
+        if self.packing == "rows":
+            length, granule = self.row_length, self._row_granule
+        else:
+            length = -(-max(self._slots(numbers)) // _UNPACKED_GRANULE) * _UNPACKED_GRANULE
+            granule = self._quantum
+        shape = (-(-len(rows) // granule) * granule, length)
+        batch = Batch(*(np.zeros(shape, dtype) for dtype in (np.int32,) * 4 + (np.float32,)))
+        weights = self._weights(numbers)
+        for row, members in enumerate(rows):
+            start = 0
+            for segment, member in enumerate(members, start=1):
+                start = self._fill(batch, row, start, segment, numbers[member], weights[member])
+        parts = (self.accumulation, shape[0] // self.accumulation, length)
+        return Batch(*(getattr(batch, field.name).reshape(parts) for field in dataclasses.fields(batch)))
+
+    def _fill(self, batch: Batch, row: int, start: int, segment: int, number: int, weight: float) -> int:
+        tokens = self.examples[number]
+        stop = start + len(tokens) - 1
+        batch.tokens[row, start:stop] = tokens[:-1]
+        batch.targets[row, start:stop] = tokens[1:]
+        batch.segments[row, start:stop] = segment
+        batch.positions[row, start:stop] = np.arange(stop - start)
+        trained = max(stop - int(self.examples.responses[number]), start)
+        batch.weights[row, trained:stop] = weight
+        return stop
+
+    def _weights(self, numbers: np.ndarray) -> np.ndarray:
+        """Returns the weight of each response token of each example of a step."""
+        group_size = len(numbers) if self.normalisation == "token_mean" else self.microbatch
+        group = np.arange(len(numbers)) // group_size
+        tokens = np.bincount(group, weights=self.examples.responses[numbers])
+        groups = max(np.count_nonzero(tokens), 1)  # a group whose responses were all cut away has no mean
+        return 1 / (groups * np.maximum(tokens, 1))[group]
+
+    def _rows(self, numbers: np.ndarray) -> list[list[int]]:
+        """Returns for each row the places in `numbers` of its examples."""
+        if self.packing == "none":
+            return [[place] for place in range(len(numbers))]
+        return pack(self._slots(numbers), self.row_length)
+
+    def _slots(self, numbers: np.ndarray) -> np.ndarray:
+        return self.examples.lengths[numbers] - 1
+
+    @property
+    def _quantum(self) -> int:
+        return self.replicas * self.accumulation
+
+    @functools.cached_property
+    def _row_granule(self) -> int:
+        most = max(len(self._rows(self.numbers(step))) for step in range(min(self.steps, _SIZES)))
+        return self._quantum * max(1, round(most / _SIZES / self._quantum))
+
+
+def pack(lengths: np.ndarray, row_length: int) -> list[list[int]]:
+    """Returns the places of the examples in each row: the longest first, each into the first row with room."""
+    rows: list[list[int]] = []
+    room = np.zeros(len(lengths), np.int64)
+    for place in np.argsort(-lengths, kind="stable").tolist():
+        fitting = np.flatnonzero(room[: len(rows)] >= lengths[place])
+        if len(fitting):
+            row = int(fitting[0])
+        else:
+            row = len(rows)
+            rows.append([])
+            room[row] = row_length
+        rows[row].append(place)
+        room[row] -= lengths[place]
+    return rows
+
+
+def _shuffled(numbers: np.ndarray, seed: int, stream: int) -> np.ndarray:
+    # By sorting raw Philox words: numpy promises that those, unlike `permutation`, never change between its versions.
+    words = np.random.Philox(key=np.array([seed % 2**64, stream], np.uint64)).random_raw(len(numbers))
+    return numbers[np.argsort(words, kind="stable")]
