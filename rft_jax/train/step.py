@@ -1,0 +1,145 @@
+"""One training step: gradients of the parts of a batch, summed, then AdamW."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from rft_jax.data.batches import Batch
+from rft_jax.model import llama, partition
+from rft_jax.model.attention import Implementation
+from rft_jax.model.llama import Llama
+from rft_jax.runtime import AXES
+from rft_jax.train.loss import cross_entropy
+
+jax.tree_util.register_dataclass(Batch)
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["step", "model", "optimizer"], meta_fields=[])
+@dataclasses.dataclass
+class TrainState:
+    """What changes from step to step, and all that a checkpoint needs.
+
+    Attributes:
+        step: int32 [], steps done.
+        model: fp32 parameters, layers stacked.
+        optimizer: Adam's moments and counts.
+    """
+
+    step: jax.Array
+    model: Llama
+    optimizer: optax.OptState
+
+
+Step = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, dict[str, jax.Array]]]
+
+
+def make_step(
+    optimizer: optax.GradientTransformation,
+    rate: Callable[[jax.Array], jax.Array],
+    *,
+    dtype: jnp.dtype,
+    remat: str,
+    attention: Implementation,
+    loss_chunk: int,
+) -> Step:
+    """Returns the compiled step; it takes the state's memory over.
+
+    Args:
+        optimizer: makes updates of gradients.
+        rate: the learning rate of each step, for the report.
+        dtype: of the computation.
+        remat: what each layer keeps for the backward pass, a name in llama.REMAT.
+        attention: which implementation computes it.
+        loss_chunk: tokens whose logits are held at once.
+
+    Returns:
+        (state, batch, wishes to stop int32 [devices]) → (state, metrics: fp32 scalars loss, gradient_norm and
+        learning_rate, and `stop`, whether any process wishes to).
+    """
+
+    def loss(model: Llama, part: Batch) -> jax.Array:
+        hidden = llama.forward(
+            model, part.tokens, part.segments, part.positions, dtype=dtype, remat=remat, attention=attention
+        )
+        return cross_entropy(hidden, model.output_table, part.targets, part.weights, loss_chunk)
+
+    def step(state: TrainState, batch: Batch, stop: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
+        value, gradients = _sum_of_parts(jax.value_and_grad(loss), state.model, batch)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an int32
+            updates, moments = optimizer.update(gradients, state.optimizer, state.model)
+        metrics = {
+            "loss": value,
+            "gradient_norm": optax.global_norm(gradients),
+            "learning_rate": rate(state.step),
+            "stop": stop.max(),
+        }
+        return TrainState(state.step + 1, optax.apply_updates(state.model, updates), moments), metrics
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def _sum_of_parts(of_part: Callable[..., Any], model: Llama, batch: Batch) -> Any:
+    """Returns `of_part(model, part)` summed over the parts [A] of a batch, one at a time."""
+    first = of_part(model, jax.tree.map(lambda x: x[0], batch))
+    if batch.tokens.shape[0] == 1:
+        return first  # no second copy of the gradients
+
+    def add(total: Any, part: Batch) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, of_part(model, part)), None
+
+    return jax.lax.scan(add, first, jax.tree.map(lambda x: x[1:], batch))[0]
+
+
+def make_state(model: Llama, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
+    """Returns the state before the first step of training a model; it takes the model's memory over."""
+    start = functools.partial(_fresh_state, optimizer)
+    return jax.jit(start, out_shardings=shardings(jax.eval_shape(start, model), mesh), donate_argnums=0)(model)
+
+
+def abstract_state(make_model: Callable[[], Llama], optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
+    """Returns shapes, dtypes and shardings of a state, without making it: what a checkpoint is restored into."""
+    state = jax.eval_shape(lambda: _fresh_state(optimizer, make_model()))
+    return jax.tree.map(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state, shardings(state, mesh)
+    )
+
+
+def _fresh_state(optimizer: optax.GradientTransformation, model: Llama) -> TrainState:
+    return TrainState(jnp.int32(0), model, optimizer.init(model))
+
+
+def shardings(state: TrainState, mesh: Mesh) -> Any:
+    """Returns where every leaf of a state lives: moments beside their parameters, counts everywhere."""
+
+    def of(path: tuple[object, ...], leaf: Any) -> NamedSharding:
+        if leaf.ndim == 0:
+            return NamedSharding(mesh, P())
+        return partition.sharding(partition.role_of(path), leaf.shape, mesh)
+
+    return jax.tree.map_with_path(of, state)
+
+
+def put(batch: Batch, stop: bool, mesh: Mesh) -> tuple[Batch, jax.Array]:
+    """Returns a batch on the devices, and this process's wish to stop, which travels with it to all others.
+
+    Args:
+        batch: the same on every process; each hands its own devices their rows.
+        stop: whether this process wishes to stop.
+        mesh: the devices.
+    """
+
+    def place(x: np.ndarray) -> jax.Array:
+        return jax.make_array_from_callback(x.shape, partition.sharding("tokens", x.shape, mesh), x.__getitem__)
+
+    wishes = np.full(mesh.size, stop, np.int32)
+    everywhere = NamedSharding(mesh, P(AXES))
+    with jax.transfer_guard_host_to_device("allow"):  # the one transfer that the loop means
+        return jax.tree.map(place, batch), jax.make_array_from_callback(wishes.shape, everywhere, wishes.__getitem__)
