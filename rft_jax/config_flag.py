@@ -121,7 +121,7 @@ def _override(config: Any, path: list[str], value: str, whole: str) -> Any:
     return dataclasses.replace(config, **{name: parsed})
 
 
-def _field_names(schema: type) -> list[str]:
+def _field_names(schema: Any) -> list[str]:
     names = []
     for name, hint in typing.get_type_hints(schema).items():
         names += [f"{name}.{inner}" for inner in _field_names(hint)] if dataclasses.is_dataclass(hint) else [name]

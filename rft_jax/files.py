@@ -1,8 +1,8 @@
 """Files and folders that appear whole or not at all.
 
 A stage may be killed at any moment, and the next one must never see half a file. So everything is written under a
-temporary name in the folder where it will live (a rename is atomic only within one file system), synced to the disk, and
-then renamed. What a killed process leaves behind carries the suffix `PARTIAL`.
+temporary name in the folder where it will live (a rename is atomic only within one file system), synced to the disk,
+and then renamed. What a killed process leaves behind carries the suffix `PARTIAL`.
 """
 
 import contextlib
@@ -39,8 +39,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary folder to fill; on a clean exit it becomes `path`, on any exception it is removed.
 
-    An earlier folder of that name is replaced. A directory cannot be renamed over a full one in one step, so the old one
-    is moved aside first: a kill between the two renames leaves `path` absent, never mixed.
+    An earlier folder of that name is replaced. A directory cannot be renamed over a full one in one step, so the old
+    one is moved aside first: a kill between the two renames leaves `path` absent, never mixed.
 
     Raises:
         UserError: the parent is missing, not writable, or its disk is full.

@@ -99,8 +99,8 @@ def _llama3(layers: int, width: int, heads: int, mlp_width: int, extended: float
     )  # fmt: skip
 
 
-def _llama2(size: LlamaConfig, **changes: int) -> LlamaConfig:
-    return dataclasses.replace(size, max_positions=4096, rms_epsilon=1e-5, **changes)
+def _llama2(size: LlamaConfig) -> LlamaConfig:
+    return dataclasses.replace(size, max_positions=4096, rms_epsilon=1e-5)
 
 
 _7B = _llama1(layers=32, width=4096, heads=32, mlp_width=11008)
@@ -114,7 +114,7 @@ SIZES: dict[str, LlamaConfig] = {
     "llama-65b": _65B,
     "llama2-7b": _llama2(_7B),
     "llama2-13b": _llama2(_13B),
-    "llama2-70b": _llama2(_65B, kv_heads=8, mlp_width=28672),
+    "llama2-70b": dataclasses.replace(_llama2(_65B), kv_heads=8, mlp_width=28672),
     "llama3-8b": _llama3(layers=32, width=4096, heads=32, mlp_width=14336, extended=None, tied=False),
     "llama3.1-8b": _llama3(layers=32, width=4096, heads=32, mlp_width=14336, extended=8.0, tied=False),
     "llama3.2-1b": _llama3(layers=16, width=2048, heads=32, mlp_width=8192, extended=32.0, tied=True),

@@ -1,7 +1,8 @@
 """The Llama decoder (arXiv 2302.13971, 2307.09288, 2407.21783) as a plain pytree.
 
-Every transform around it is JAX's own (jit, grad, scan, checkpoint). Training keeps the layers stacked and scans them, so
-that compile time does not grow with depth; sampling keeps them apart, because a scanned cache is copied at every step.
+Every transform around it is JAX's own (jit, grad, scan, checkpoint). Training keeps the layers stacked and scans them,
+so that compile time does not grow with depth; sampling keeps them apart, because a scanned cache is copied at every
+step.
 """
 
 import functools
@@ -62,7 +63,7 @@ class Llama(nnx.Module):
         *,
         dtype: jnp.dtype,
         remat: str = "none",
-    ) -> tuple[jax.Array, list[Any] | None]:
+    ) -> tuple[jax.Array, list[Any]]:
         """Runs all layers.
 
         Args:
@@ -73,16 +74,16 @@ class Llama(nnx.Module):
             remat: a name in REMAT, for stacked layers.
 
         Returns:
-            The normed hidden states [B, T, D], and what `attend` returned as each layer's cache (None when stacked).
+            The normed hidden states [B, T, D], and what `attend` returned as each layer's cache (none when stacked).
         """
         x = embed(self.embedding[...], tokens, dtype)
         rotary = rope.angles(self.config, positions)
+        new_caches: list[Any] = []
         if self.stacked:
             if caches is not None:
                 raise ValueError("stacked layers have no caches: unstack the model first")
-            x, new_caches = self._scan(x, rotary, attend, remat), None
+            x = self._scan(x, rotary, attend, remat)
         else:
-            new_caches = []
             for layer, cache in zip(self.layers, caches or [None] * self.config.layers, strict=True):
                 x, cache = layer(x, rotary, attend, cache)
                 new_caches.append(cache)

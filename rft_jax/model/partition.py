@@ -1,11 +1,11 @@
 """Where every tensor lives: the one table from a tensor's role to its PartitionSpec.
 
 The mesh has three axes: `data` (replicas), `fsdp` (replicas that also split the parameters between them) and `tensor`
-(heads, MLP width and vocabulary). The batch is split over data × fsdp. Parameters rest split over fsdp × tensor; a layer
-gathers the fsdp part just before use, and the gradient of that gather is the reduce-scatter.
+(heads, MLP width and vocabulary). The batch is split over data × fsdp. Parameters rest split over fsdp × tensor; a
+layer gathers the fsdp part just before use, and the gradient of that gather is the reduce-scatter.
 
-The axes are explicit (`jax.sharding.AxisType.Explicit`): a layout that does not fit fails while tracing, on a laptop with
-fake devices, and not as a silent copy on the cluster.
+The axes are explicit (`jax.sharding.AxisType.Explicit`): a layout that does not fit fails while tracing, on a laptop
+with fake devices, and not as a silent copy on the cluster.
 """
 
 from typing import TypeVar
@@ -50,8 +50,8 @@ T = TypeVar("T")
 def spec(role: str, shape: tuple[int, ...], mesh: Mesh | AbstractMesh, keep: tuple[str, ...] = AXES) -> P:
     """Returns the table's spec as far as the shape allows.
 
-    A mesh axis that does not divide its dimension (vocabulary 32001, 8 key-value heads on 16 devices) is left out there:
-    that tensor is then repeated along the axis, which costs memory and is always right.
+    A mesh axis that does not divide its dimension (vocabulary 32001, 8 key-value heads on 16 devices) is left out
+    there: that tensor is then repeated along the axis, which costs memory and is always right.
 
     Args:
         role: a key of TABLE.
