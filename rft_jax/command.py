@@ -20,6 +20,8 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
     """
 
     def parse(arguments: list[str]) -> list[str]:
+        if {"--help", "-h"} & set(arguments):
+            app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)  # absl's own --help exits with 1
         try:
             left = flags.FLAGS(parse_extra(arguments))
         except flags.UnrecognizedFlagError as error:
@@ -37,8 +39,8 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
             _stop(1, str(error))
         except flags.Error as error:  # an override of a config field, which only the loaded config can check
             _stop(2, str(error))
-        except KeyboardInterrupt:
-            _stop(130, "interrupted")
+        except KeyboardInterrupt as interrupt:
+            _stop(130, str(interrupt) or "interrupted")
 
     app.run(guarded, flags_parser=parse)
 

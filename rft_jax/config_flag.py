@@ -19,6 +19,8 @@ from rft_jax.errors import UserError, did_you_mean
 
 Schema = TypeVar("Schema")
 
+flags.disclaim_key_flags()  # --config belongs to the command that defines it, whose --help shows it
+
 
 class ConfigFlag(Generic[Schema]):
     """The flag `--config` of a command, with the overrides of its fields.

@@ -1,0 +1,69 @@
+"""The mesh, and several processes that find each other."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from rft_jax.errors import UserError
+from rft_jax.runtime import make_mesh
+
+
+def test_minus_one_takes_what_is_left():
+    assert dict(make_mesh(2, -1, 2).shape) == {"data": 2, "fsdp": 2, "tensor": 2}
+    assert dict(make_mesh(1, 1, -1).shape) == {"data": 1, "fsdp": 1, "tensor": 8}
+
+
+def test_axes_are_explicit():
+    assert make_mesh(1, -1, 1).axis_types == (jax.sharding.AxisType.Explicit,) * 3
+
+
+@pytest.mark.parametrize("sizes", [(1, 3, 1), (1, -1, 3), (1, 4, 1), (16, -1, 1)])
+def test_sizes_that_do_not_fit_name_what_would(sizes):
+    with pytest.raises(UserError, match="does not cover the 8 devices here; these would: fsdp 8 × tensor 1"):
+        make_mesh(*sizes)
+
+
+@pytest.mark.parametrize("sizes", [(0, 8, 1), (-1, -1, 1), (-2, 1, 1)])
+def test_senseless_sizes(sizes):
+    with pytest.raises(UserError, match="at least 1"):
+        make_mesh(*sizes)
+
+
+PROGRAM = """
+import logging
+import jax
+from rft_jax import runtime
+runtime.start()
+logging.getLogger("rft_jax.test").info("hello")
+logging.getLogger("rft_jax.test").warning("beware")
+print(jax.process_index(), jax.process_count(), runtime.make_mesh(1, -1, 1).shape["fsdp"])
+"""
+
+
+def test_two_processes():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    environment = os.environ | {
+        "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
+        "JAX_NUM_PROCESSES": "2",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM],
+            env=environment | {"JAX_PROCESS_ID": str(number)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in (0, 1)
+    ]
+    for number, process in enumerate(processes):
+        out, err = process.communicate(timeout=120)
+        assert out == f"{number} 2 8\n", err
+        assert "beware" in err
+        assert ("hello" in err) == (number == 0)
