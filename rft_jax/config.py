@@ -1,6 +1,7 @@
 """The typed schemas of the runs. A file in configs/ builds one of these; `config_flag` overrides its fields."""
 
 import dataclasses
+from typing import Literal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,3 +17,73 @@ class MeshConfig:
     data: int = 1
     fsdp: int = -1
     tensor: int = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """A training run, SFT or RFT: only the data differs. configs/sft.py makes one.
+
+    Attributes:
+        model: Hugging Face folder to start from.
+        checkpoint: step folder of another run to start from instead; its moments are not taken.
+        size: architecture to fill with random weights when neither is given.
+        tokenizer: folder of the tokenizer, when it is not the model's.
+        data: JSONL file of queries and responses.
+        fraction: of the examples to use; smaller fractions are parts of larger ones.
+        epochs: how often each example is seen.
+        batch: examples a step.
+        seed: of the order, and of random weights.
+        begin_token: number of the token before every prompt; none: the tokenizer's own.
+        max_length: tokens kept of an example; the rest is cut at the right.
+        packing: rows: several examples a row; none: one, padded to the longest of the step.
+        row_length: tokens a packed row.
+        loss: token_mean, or the reference's microbatch_mean: the mean of the token means of groups of examples.
+        microbatch: examples a group; it sets the loss and no memory.
+        learning_rate: the peak.
+        warmup: share of the steps in which the rate rises.
+        decay: how it falls, to 0.
+        weight_decay, beta1, beta2, epsilon: AdamW's.
+        clip: the largest norm of a gradient.
+        moments: dtype in which Adam's moments rest.
+        compute: dtype of the computation; auto: bfloat16, on CPU float32.
+        accumulation: parts of a step's rows that go through the devices one after the other, to save memory.
+        remat: what a layer keeps for the backward pass: none (all), dots (products), full (its input).
+        attention: implementation; auto: cudnn on CUDA, splash on TPU, xla elsewhere.
+        loss_chunk: tokens a device makes logits of at once.
+        mesh: how the devices are laid out.
+        save_every: steps between two checkpoints; the last step is always saved.
+        keep: how many checkpoints to keep.
+    """
+
+    model: str | None = None
+    checkpoint: str | None = None
+    size: str | None = None
+    tokenizer: str | None = None
+    data: str | None = None
+    fraction: float
+    epochs: int
+    batch: int
+    seed: int
+    begin_token: int | None
+    max_length: int
+    packing: Literal["rows", "none"]
+    row_length: int
+    loss: Literal["token_mean", "microbatch_mean"]
+    microbatch: int
+    learning_rate: float
+    warmup: float
+    decay: Literal["cosine", "linear"]
+    weight_decay: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    clip: float
+    moments: Literal["float32", "bfloat16"]
+    compute: Literal["auto", "float32", "bfloat16"]
+    accumulation: int
+    remat: Literal["none", "dots", "full"]
+    attention: Literal["auto", "xla", "cudnn", "splash"]
+    loss_chunk: int
+    mesh: MeshConfig
+    save_every: int
+    keep: int

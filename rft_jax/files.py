@@ -66,6 +66,22 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Makes a folder, and those above it, where there is none; removes from it what killed processes left unfinished.
+
+    Raises:
+        UserError: it cannot be made, or a file of that name is there.
+    """
+    folder = Path(path)
+    with _one_line_for_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in (*folder.glob(f".*{PARTIAL}"), *folder.glob(f".*{PARTIAL}.replaced")):
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink(missing_ok=True)
+
+
 def _temporary_name(target: Path) -> Path:
     # The process number keeps two processes that write the same target apart.
     return target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")

@@ -84,7 +84,7 @@ class Batches:
                 f"least {longest} or max_length to at most {self.row_length + 1}"
             )
         if self.packing == "none" and self.size % self._quantum:
-            below, above = self.size // self._quantum * self._quantum, -(-self.size // self._quantum) * self._quantum
+            below, above = self.size // self._quantum * self._quantum, _round_up(self.size, self._quantum)
             raise UserError(
                 f"a batch of {self.size} unpacked examples does not divide over {self.replicas} devices "
                 f"(mesh.data × mesh.fsdp) × accumulation {self.accumulation}; these would: "
@@ -114,23 +114,23 @@ class Batches:
         joined = np.concatenate([_shuffled(self.chosen, self.seed, epoch) for epoch in epochs])
         return joined[first - epochs[0] * total : last - epochs[0] * total]
 
+    def sizes(self, step: int) -> tuple[int, int]:
+        """Returns how many tokens of a step's batch are of examples, and how many it has with the padding."""
+        numbers = self.numbers(step)
+        return int(self._slots(numbers).sum()), math.prod(self._shape(numbers, len(self._rows(numbers))))
+
     def __getitem__(self, step: int) -> Batch:
         """Returns the batch of a step."""
         numbers = self.numbers(step)
         rows = self._rows(numbers)
-        if self.packing == "rows":
-            length, granule = self.row_length, self._row_granule
-        else:
-            length = -(-max(self._slots(numbers)) // _UNPACKED_GRANULE) * _UNPACKED_GRANULE
-            granule = self._quantum
-        shape = (-(-len(rows) // granule) * granule, length)
+        shape = self._shape(numbers, len(rows))
         batch = Batch(*(np.zeros(shape, dtype) for dtype in (np.int32,) * 4 + (np.float32,)))
         weights = self._weights(numbers)
         for row, members in enumerate(rows):
             start = 0
             for segment, member in enumerate(members, start=1):
                 start = self._fill(batch, row, start, segment, numbers[member], weights[member])
-        parts = (self.accumulation, shape[0] // self.accumulation, length)
+        parts = (self.accumulation, shape[0] // self.accumulation, shape[1])
         return Batch(*(getattr(batch, field.name).reshape(parts) for field in dataclasses.fields(batch)))
 
     def _fill(self, batch: Batch, row: int, start: int, segment: int, number: int, weight: float) -> int:
@@ -157,6 +157,14 @@ class Batches:
         if self.packing == "none":
             return [[place] for place in range(len(numbers))]
         return pack(self._slots(numbers), self.row_length)
+
+    def _shape(self, numbers: np.ndarray, rows: int) -> tuple[int, int]:
+        """Returns rows, rounded up so that they divide by the mesh and few programs compile, and their length."""
+        if self.packing == "rows":
+            length, granule = self.row_length, self._row_granule
+        else:
+            length, granule = _round_up(int(self._slots(numbers).max()), _UNPACKED_GRANULE), self._quantum
+        return _round_up(rows, granule), length
 
     def _slots(self, numbers: np.ndarray) -> np.ndarray:
         return self.examples.lengths[numbers] - 1
@@ -192,3 +200,7 @@ def _shuffled(numbers: np.ndarray, seed: int, stream: int) -> np.ndarray:
     # By sorting raw Philox words: numpy promises that those, unlike `permutation`, never change between its versions.
     words = np.random.Philox(key=np.array([seed % 2**64, stream], np.uint64)).random_raw(len(numbers))
     return numbers[np.argsort(words, kind="stable")]
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple

@@ -2,16 +2,13 @@
 
 import dataclasses
 import hashlib
-import json
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from rft_jax.errors import UserError
-
-# The names of question and answer in a line: the reference's training format, and GSM8K's own.
-FIELDS = (("query", "response"), ("question", "answer"))
+from rft_jax.reasoning import prompt
+from rft_jax.reasoning.problem import Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,64 +54,35 @@ class Examples:
         return digest.hexdigest()[:16]
 
 
-def read(path: str | Path) -> list[tuple[str, str]]:
-    """Returns question and response of every line of a JSONL file.
-
-    Raises:
-        UserError: no such file, no line in it, or a line that is no JSON object or lacks question or response.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no training data at {path}; give --config.data=FILE, JSONL lines with query and response")
-    with path.open(encoding="utf-8") as lines:
-        pairs = [_pair(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
-    if not pairs:
-        raise UserError(f"training data {path} is empty")
-    return pairs
-
-
-def _pair(line: str, where: str) -> tuple[str, str]:
-    try:
-        fields = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not JSON ({error.msg} at column {error.colno})") from None
-    if not isinstance(fields, dict):
-        raise UserError(f"{where}: a line must be a JSON object, got {type(fields).__name__}")
-    for question, response in FIELDS:
-        if question in fields:
-            for name in (question, response):
-                if not isinstance(fields.get(name), str) or not fields[name].strip():
-                    raise UserError(f"{where}: no {name}: a line needs text as '{question}' and '{response}'")
-            return fields[question], fields[response]
-    raise UserError(f"{where}: no question; a line needs 'query' and 'response', or 'question' and 'answer'")
-
-
 def tokenise(
-    pairs: Iterable[tuple[str, str]],
-    encode: Callable[[Sequence[str]], Sequence[Sequence[int]]],
+    problems: Sequence[Problem],
+    encode: Callable[[list[str]], Sequence[Sequence[int]]],
     *,
     begin: int | None,
     end: int,
     max_length: int,
 ) -> Examples:
-    """Tokenises prompts and responses jointly, as they are seen when sampling ends (PAPER.md, trap 1).
+    """Tokenises each problem's prompt and response jointly, as the model will see them (PAPER.md, trap 1).
 
     Args:
-        pairs: prompt and response texts; the response follows the prompt without a space.
+        problems: what to train on.
         encode: texts to token numbers, without special tokens.
         begin: the token before every prompt, or None where the model knows none.
         end: the token after every response.
         max_length: tokens kept of an example, from the left.
 
     Raises:
-        UserError: no example has a token of its response left.
+        UserError: a response is empty, or no example has a token of its response left.
     """
-    prompts, responses = zip(*pairs, strict=True)
+    for line, problem in enumerate(problems, start=1):
+        if not problem.response.strip():
+            raise UserError(f"line {line} of the training data has an empty response: remove it")
+    texts = [prompt.training_text(problem.question, problem.response) for problem in problems]
     before = [] if begin is None else [begin]
-    whole = encode([prompt + response for prompt, response in zip(prompts, responses, strict=True)])
+    rows = [[*before, *tokens, end] for tokens in encode([text for text, _ in texts])]
     # The response begins after as many tokens as the prompt has alone, also where a tokenizer merges across the border.
-    prompt_lengths = np.array([len(before) + len(tokens) for tokens in encode(list(prompts))], np.int32)
-    rows = [[*before, *tokens, end] for tokens in whole]
+    prompts = encode([text[:characters] for text, characters in texts])
+    prompt_lengths = np.array([len(before) + len(tokens) for tokens in prompts], np.int32)
     lengths = np.array([len(row) for row in rows], np.int64)
     kept = np.minimum(lengths, max_length)
     if not (kept > prompt_lengths).any():

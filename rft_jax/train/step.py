@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 
 from rft_jax.data.batches import Batch
 from rft_jax.model import llama, partition
+from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import Implementation
 from rft_jax.model.llama import Llama
 from rft_jax.runtime import AXES
@@ -104,9 +105,13 @@ def make_state(model: Llama, optimizer: optax.GradientTransformation, mesh: Mesh
     return jax.jit(start, out_shardings=shardings(jax.eval_shape(start, model), mesh), donate_argnums=0)(model)
 
 
-def abstract_state(make_model: Callable[[], Llama], optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
+def abstract_state(config: LlamaConfig, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
     """Returns shapes, dtypes and shardings of a state, without making it: what a checkpoint is restored into."""
-    state = jax.eval_shape(lambda: _fresh_state(optimizer, make_model()))
+
+    def make() -> TrainState:
+        return _fresh_state(optimizer, Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True))
+
+    state = jax.eval_shape(make)
     return jax.tree.map(
         lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state, shardings(state, mesh)
     )

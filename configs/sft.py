@@ -1,0 +1,79 @@
+"""Supervised fine-tuning on a file of queries and responses: gold answers (SFT) or selected paths (RFT).
+
+    python launch/train.py --config=configs/sft.py:llama2-7b --config.model=DIR --config.data=FILE --workdir=OUT
+
+Without a size: settings for a model that fits the devices at hand. With one: the paper's, on its number of A100-80GBs.
+`:SIZE:paper` does as the reference code does, surprises included (PAPER.md, traps 1 to 5).
+
+| size | A100s | peak rate | what to expect: maj1@1 after SFT on GSM8K (paper, table 1 and figure 2) |
+|---|---|---|---|
+| llama-7b, llama2-7b | 8 | 2e-5 | 35.9, 41.6 |
+| llama-13b, llama2-13b | 8 | 2e-5 | 43.0, 50.0 |
+| llama-33b | 16 | 2e-5 | 54.6 |
+| llama-65b, llama2-70b | 32 | 2e-5 | 59.3, 63.2 |
+"""
+
+import dataclasses
+
+from rft_jax.config import MeshConfig, TrainConfig
+from rft_jax.errors import UserError, did_you_mean
+
+GPUS = {
+    "llama-7b": 8, "llama2-7b": 8, "llama-13b": 8, "llama2-13b": 8, "llama-33b": 16, "llama-65b": 32, "llama2-70b": 32,
+}  # fmt: skip
+
+# Examples whose token mean the reference takes: what one of its GPUs saw at once.
+REFERENCE_MICROBATCH = {"llama-7b": 4, "llama2-7b": 4}
+
+
+def get_config(argument: str = "") -> TrainConfig:
+    """Returns the settings for `SIZE`, `SIZE:paper`, or for no particular size."""
+    config = TrainConfig(
+        fraction=1.0,
+        epochs=3,
+        batch=128,
+        seed=0,
+        begin_token=None,
+        max_length=1024,
+        packing="rows",
+        row_length=1024,
+        loss="token_mean",
+        microbatch=4,
+        learning_rate=2e-5,
+        warmup=0.03,
+        decay="cosine",
+        weight_decay=0.0,
+        beta1=0.9,
+        beta2=0.999,
+        epsilon=1e-8,
+        clip=1.0,
+        moments="float32",
+        compute="auto",
+        accumulation=1,
+        remat="full",
+        attention="auto",
+        loss_chunk=2048,
+        mesh=MeshConfig(data=1, fsdp=-1, tensor=1),
+        save_every=100,
+        keep=2,
+    )
+    if not argument:
+        return config
+    size, _, preset = argument.partition(":")
+    if size not in GPUS:
+        raise UserError(f"the paper has no size '{size}'{did_you_mean(size, GPUS)}; it has {', '.join(GPUS)}")
+    config = dataclasses.replace(config, mesh=MeshConfig(data=1, fsdp=GPUS[size], tensor=1), remat="dots")
+    if not preset:
+        return config
+    if preset != "paper":
+        raise UserError(f"unknown preset '{preset}' of configs/sft.py; there is 'paper'")
+    large = GPUS[size] > 8
+    return dataclasses.replace(
+        config,
+        # Llama's </s>; the larger models were trained with the ordinary <s>, which is 1.
+        begin_token=1 if large else 2,
+        max_length=512,
+        loss="microbatch_mean",
+        microbatch=REFERENCE_MICROBATCH.get(size, 1),
+        decay="linear" if large else "cosine",
+    )

@@ -1,0 +1,27 @@
+"""Trains a model on a file of responses (SFT or RFT); see configs/sft.py for the command."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from rft_jax import command, runtime
+from rft_jax.config import TrainConfig
+from rft_jax.config_flag import ConfigFlag
+
+CONFIG = ConfigFlag(TrainConfig, default="configs/sft.py")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder for model, checkpoints and metrics.", required=True)
+
+
+def main() -> None:
+    """Reads the flags, starts the process, trains."""
+    config = CONFIG.read()
+    runtime.start()
+    from rft_jax.train import loop  # after the start: nothing may touch a device before
+
+    loop.train(config, Path(WORKDIR.value), command=shlex.join(["python", *sys.argv]))
+
+
+if __name__ == "__main__":
+    command.run(main, CONFIG.take_overrides)

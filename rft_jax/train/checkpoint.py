@@ -1,0 +1,248 @@
+"""Checkpoints of a training run, the only file that imports orbax; and one tensor at a time out of one, without it.
+
+A step's folder holds `state` (an array a parameter and moment, named by its place in the tree) and `origin` (JSON: what
+run it belongs to). Orbax writes both under a temporary name, so a folder with a number for a name is whole.
+"""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import tensorstore
+
+from rft_jax.errors import UserError
+from rft_jax.model import hf_table
+from rft_jax.model.architecture import LinearScaling, Llama3Scaling, LlamaConfig
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+STATE, ORIGIN = "state", "origin"
+_CHUNK_BYTES = 64 * 2**20  # so that one layer of a stacked tensor can be read without the others
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What a checkpoint belongs to: what must be the same for a run to go on from it.
+
+    Attributes:
+        model, data: for people: the folder or file that the run was started with.
+        model_fingerprint, data_fingerprint: of their contents, wherever they lie now.
+        fraction, batch, seed: with the data, they define every batch.
+        architecture: of the model.
+        tokenizer: the folder whose tokenizer goes with the model.
+    """
+
+    model: str
+    model_fingerprint: str
+    data: str
+    data_fingerprint: str
+    fraction: float
+    batch: int
+    seed: int
+    architecture: LlamaConfig
+    tokenizer: str
+
+    def refuse_other(self, other: "Origin", folder: Path) -> None:
+        """Raises UserError if a run of this origin cannot go on from checkpoints of another."""
+        for what, named in (("model", True), ("data", True), ("fraction", False), ("batch", False), ("seed", False)):
+            ours, theirs = getattr(self, what), getattr(other, what)
+            key = f"{what}_fingerprint" if named else what
+            if getattr(self, key) != getattr(other, key):
+                same_name = f" (the same name, but other contents: {getattr(other, key)}, now {getattr(self, key)})"
+                raise UserError(
+                    f"{folder} holds checkpoints of a run with {what} {theirs}, this one has {what} {ours}"
+                    f"{same_name if named and ours == theirs else ''}; give another --workdir, or the same {what}"
+                )
+
+
+class Checkpoints:
+    """The checkpoints of one run, saved in the background."""
+
+    def __init__(self, folder: Path, origin: Origin, keep: int) -> None:
+        """Opens the folder, and removes what a killed process left half written.
+
+        Args:
+            folder: made if it does not exist.
+            origin: of this run.
+            keep: how many to keep, the last ones.
+
+        Raises:
+            UserError: the folder holds checkpoints of another run, or cannot be written.
+        """
+        self._folder = folder.absolute()
+        self._origin = origin
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+        try:
+            self._manager = ocp.CheckpointManager(self._folder, options=options)
+        except OSError as error:
+            raise UserError(f"cannot write checkpoints to {folder}: {error.strerror or error}") from error
+        if (latest := self.latest) is not None:
+            origin.refuse_other(read_origin(self._folder / str(latest)), folder)
+
+    @property
+    def latest(self) -> int | None:
+        """Steps done at the last whole checkpoint, or None if there is none."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: Any) -> None:
+        """Starts to save the state after `step` steps; returns as soon as the devices' memory may change again.
+
+        Raises:
+            UserError: this save or the one before has failed for want of room.
+        """
+        if step == self.latest:
+            return
+        flat = _flat(state)
+        chunks = {name: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES, shard_axes=(0,) * (x.ndim > 0)) for name, x in flat.items()}
+        with self._one_line_for_disk_errors():
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.PyTreeSave(flat, save_args=chunks),
+                    origin=ocp.args.JsonSave(dataclasses.asdict(self._origin)),
+                ),
+            )
+        log.info("saving step %d to %s", step, self._folder / str(step))
+
+    def restore(self, step: int, abstract: T) -> T:
+        """Returns the state saved after `step` steps, on the mesh that `abstract` asks for."""
+        return restore(self._folder / str(step), abstract)
+
+    def wait(self) -> None:
+        """Returns when everything saved is on the disk.
+
+        Raises:
+            UserError: a save has failed for want of room.
+        """
+        with self._one_line_for_disk_errors():
+            self._manager.wait_until_finished()
+            self._manager.check_for_errors()
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Finishes the saves that are under way."""
+        self._manager.close()
+
+    def _one_line_for_disk_errors(self) -> "_OneLine":
+        return _OneLine(self._folder)
+
+
+class _NoTracebacks(logging.Filter):
+    """Drops what Orbax logs of errors in its threads: pages of tracebacks of what is raised and told anyway."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "orbax" not in record.pathname or record.levelno < logging.ERROR
+
+
+logging.getLogger("absl").addFilter(_NoTracebacks())
+
+
+class _OneLine:
+    """Turns a full or forbidden disk, which Orbax and tensorstore tell in many ways, into a UserError."""
+
+    _SIGNS = ("No space left", "RESOURCE_EXHAUSTED", "Disk quota", "Permission denied", "Read-only file system")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        text = str(error)
+        sign = next((sign for sign in self._SIGNS if sign in text), None)
+        if isinstance(error, Exception) and (sign or isinstance(error, OSError)):
+            whole = saved_steps(self._folder)
+            kept = f"the checkpoint of step {whole[-1]} is whole" if whole else "there is no earlier checkpoint"
+            reason = "no room left" if sign in self._SIGNS[:3] else sign or text.splitlines()[0]
+            raise UserError(
+                f"cannot save a checkpoint in {self._folder}: {reason}; {kept}; "
+                "make room and give the same command again"
+            ) from error
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """Returns the steps of the whole checkpoints in a folder, ascending."""
+    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
+
+
+def restore(folder: Path, abstract: T) -> T:
+    """Returns the arrays of a step's folder in the form, dtypes and layout of `abstract`, which may be a part of it."""
+    flat = _flat(abstract)
+    wanted = ocp.checkpoint_utils.construct_restore_args(flat)
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        arrays = checkpointer.restore(
+            (folder / STATE).absolute(), args=ocp.args.PyTreeRestore(flat, restore_args=wanted, partial_restore=True)
+        )
+    return jax.tree.unflatten(jax.tree.structure(abstract), [arrays[name] for name in flat])
+
+
+def read_origin(folder: Path) -> Origin:
+    """Returns what a step's folder belongs to.
+
+    Raises:
+        UserError: it is no step's folder of a training run.
+    """
+    try:
+        fields = json.loads((folder / ORIGIN / "metadata").read_text(encoding="utf-8"))
+        architecture = fields["architecture"]
+        scaling = architecture["rope_scaling"]
+        if scaling is not None:
+            scaling = LinearScaling(**scaling) if set(scaling) == {"factor"} else Llama3Scaling(**scaling)
+        return Origin(**{**fields, "architecture": LlamaConfig(**{**architecture, "rope_scaling": scaling})})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        steps = saved_steps(folder)
+        hint = f"; the steps in there are {', '.join(map(str, steps))}" if steps else ""
+        raise UserError(
+            f"{folder} is not a checkpoint of a training run; give the folder of a step, such as "
+            f"OUT/checkpoints/{steps[-1] if steps else 100}{hint}"
+        ) from error
+
+
+def tensors(folder: Path, config: LlamaConfig, model: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the model's tensors under their Hugging Face names, each read from the disk when it is asked for.
+
+    Args:
+        folder: of a step.
+        config: of the model.
+        model: a Llama of ShapeDtypeStructs, layers stacked.
+
+    Raises:
+        UserError: a tensor is missing, or not of the model's shape.
+    """
+    sources = {}
+    for path, leaf in jax.tree.leaves_with_path(model):
+        parts, on_layers = hf_table.names(path, config)
+        key = _name((jax.tree_util.GetAttrKey("model"), *path))
+        sources |= {name: (key, leaf.shape, layer if on_layers else None) for layer, name in enumerate(parts)}
+    for name, shape in hf_table.shapes(config).items():
+        key, whole, layer = sources[name]
+        stored = _open(folder / STATE, key)
+        if stored.shape != whole:
+            raise UserError(f"{folder}: {key} has the shape {stored.shape}, the architecture there asks for {whole}")
+        yield name, (stored if layer is None else stored[layer]).read().result().reshape(shape)
+
+
+def _open(folder: Path, key: str) -> tensorstore.TensorStore:
+    store = {"driver": "ocdbt", "base": f"file://{folder.absolute()}/", "path": f"{key}/"}
+    try:
+        return tensorstore.open({"driver": "zarr", "kvstore": store}, open=True, read=True).result()
+    except ValueError as error:
+        raise UserError(f"{folder} does not hold {key}: {str(error).splitlines()[0]}") from error
+
+
+def _flat(tree: Any) -> dict[str, Any]:
+    return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")

@@ -1,0 +1,38 @@
+"""A checkpoint of a training run as a Hugging Face folder, one tensor at a time."""
+
+import logging
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from rft_jax.errors import UserError
+from rft_jax.model import hf
+from rft_jax.model.llama import Llama
+from rft_jax.train import checkpoint
+
+log = logging.getLogger(__name__)
+
+
+def convert(folder: Path, output: Path, tokenizer: Path | None, dtype: str) -> None:
+    """Writes the model of a checkpoint; the memory holds one tensor of one layer, not the model.
+
+    Args:
+        folder: of a step, such as OUT/checkpoints/100.
+        output: the Hugging Face folder to make, whole or not at all.
+        tokenizer: the folder whose tokenizer goes along; None for the one that the run used.
+        dtype: of the written weights, as "bfloat16".
+
+    Raises:
+        UserError: no checkpoint is there, no tokenizer, or no room.
+    """
+    origin = checkpoint.read_origin(folder)
+    config = origin.architecture
+    if tokenizer is None:
+        tokenizer = Path(origin.tokenizer)
+        if not tokenizer.is_dir():
+            raise UserError(f"the run's tokenizer was in {tokenizer}, which is not there now: give --tokenizer=DIR")
+    model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True))
+    tensors = checkpoint.tensors(folder, config, model)
+    hf.write(output, config, tensors, tokenizer_from=tokenizer, dtype=jnp.dtype(dtype))
+    log.info("done: %s", output)

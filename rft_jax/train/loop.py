@@ -1,0 +1,86 @@
+"""The training run, SFT and RFT alike: a model and a file of responses in, a better model out."""
+
+import logging
+import math
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from rft_jax import files, runtime
+from rft_jax.config import TrainConfig
+from rft_jax.data.batches import Batches
+from rft_jax.errors import UserError
+from rft_jax.model import hf
+from rft_jax.train import start
+from rft_jax.train.assemble import compute_dtype, make_batches, make_origin, make_tokenizer_folder, make_training
+from rft_jax.train.checkpoint import Checkpoints
+from rft_jax.train.interrupt import Interrupted, StopSignal
+from rft_jax.train.metrics import Reporter
+from rft_jax.train.step import put
+
+log = logging.getLogger(__name__)
+
+
+def train(config: TrainConfig, workdir: Path, command: str) -> None:
+    """Trains a model, going on from the last checkpoint in `workdir` if there is one, and exports it to its `model`.
+
+    Args:
+        config: of the run.
+        workdir: for model, checkpoints, metrics.jsonl and TensorBoard events; made if it does not exist.
+        command: the user's, to tell how to go on after an interruption.
+
+    Raises:
+        UserError: a setting or the data is wrong, the disk is full, or loss or gradient is no longer finite.
+        Interrupted: by SIGINT or SIGTERM, after everything is saved.
+    """
+    mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
+    files.make_folder(workdir)
+    with jax.set_mesh(mesh):
+        source = start.source(config.checkpoint, config.model, config.size, config.seed)
+        tokenizer = make_tokenizer_folder(config, source)
+        batches = make_batches(config, tokenizer, source.architecture, mesh.shape["data"] * mesh.shape["fsdp"])
+        optimizer, take_step = make_training(config, batches.steps)
+
+        origin = make_origin(config, source, batches, tokenizer)
+        checkpoints = Checkpoints(workdir / "checkpoints", origin, config.keep)
+        state = start.first_state(checkpoints, source, optimizer, mesh)
+        first = checkpoints.latest or 0
+
+        parameters = source.architecture.parameters
+        reporter = Reporter(workdir, start=first, steps=batches.steps, parameters=parameters)
+        with checkpoints, reporter, StopSignal() as stop, jax.transfer_guard("disallow"):
+            previous = None
+            for step in range(first, batches.steps):
+                state, metrics = take_step(state, *put(batches[step], stop.wished, mesh))
+                # The devices are now busy with this step; meanwhile the host looks at the one before.
+                stopping = previous is not None and report(reporter, batches, *previous)
+                previous = step, metrics
+                if stopping or (step + 1) % config.save_every == 0 or step + 1 == batches.steps:
+                    # Only a step that is known to be good is saved, so the last checkpoint always is.
+                    stopping |= report(reporter, batches, *previous)
+                    previous = None
+                    checkpoints.save(step + 1, state)
+                if stopping and step + 1 < batches.steps:
+                    checkpoints.wait()
+                    raise Interrupted(f"stopped after step {step + 1} of {batches.steps}, saved; to go on: {command}")
+            checkpoints.wait()
+
+        hf.save(state.model, workdir / "model", tokenizer_from=tokenizer, dtype=compute_dtype(config))
+    log.info("done: %s", workdir / "model")
+
+
+def report(reporter: Reporter, batches: Batches, step: int, metrics: dict[str, jax.Array]) -> bool:
+    """Waits for a step, writes its numbers and returns whether a process wishes to stop.
+
+    Raises:
+        UserError: loss or gradient is not finite.
+    """
+    values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+    stop = values.pop("stop") > 0
+    for name, value in values.items():
+        if not math.isfinite(value):
+            numbers = ", ".join(map(str, np.sort(batches.numbers(step))))
+            raise UserError(f"step {step + 1}: {name} is {value}; the step's examples are {numbers} (lines from 0)")
+    reporter.write(step + 1, values, *batches.sizes(step))
+    return stop

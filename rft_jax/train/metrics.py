@@ -1,0 +1,128 @@
+"""What a run tells about itself: metrics.jsonl, TensorBoard events and a progress bar."""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import tensorboardX
+import tqdm
+
+from rft_jax import files
+
+# Dense bf16 FLOP/s of one device by JAX's `device_kind`, from the vendors' data sheets.
+PEAK_FLOPS = {
+    "NVIDIA A100": 312e12,
+    "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA H100": 989e12,
+    "NVIDIA H200": 989e12,
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5": 459e12,
+    "TPU v6 lite": 918e12,
+}
+
+
+def peak_flops(kind: str) -> float | None:
+    """Returns the peak FLOP/s of a device kind, or None where it is not known."""
+    return next((peak for name, peak in PEAK_FLOPS.items() if kind.startswith(name)), None)
+
+
+def model_flops(parameters: int, tokens: int) -> float:
+    """Returns the FLOPs that training on `tokens` useful tokens needs: 6·N·tokens, as the paper counts (section 3.1)."""
+    return 6.0 * parameters * tokens
+
+
+def memory_bytes() -> int:
+    """Returns the most memory in use so far: of the first device, or of this process where the device does not tell."""
+    statistics = jax.local_devices()[0].memory_stats()
+    if statistics and "peak_bytes_in_use" in statistics:
+        return int(statistics["peak_bytes_in_use"])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class Reporter:
+    """Writes each step's numbers, on process 0."""
+
+    def __init__(self, workdir: Path, *, start: int, steps: int, parameters: int) -> None:
+        """Opens the files, and drops from metrics.jsonl what a killed run wrote of steps that will be done again.
+
+        Args:
+            workdir: of the run.
+            start: steps done before.
+            steps: of the whole run.
+            parameters: N, for the utilisation.
+        """
+        self._parameters = parameters
+        self._peak = peak_flops(jax.devices()[0].device_kind)
+        self._is_first = jax.process_index() == 0
+        self._before = time.perf_counter()
+        self._bar = tqdm.tqdm(
+            total=steps, initial=start, desc="train", unit="step", disable=None if self._is_first else True
+        )
+        if self._is_first:
+            path = workdir / "metrics.jsonl"
+            keep_steps(path, start)
+            self._lines = path.open("a", encoding="utf-8")
+            self._board = tensorboardX.SummaryWriter(str(workdir / "tensorboard"), purge_step=start, flush_secs=10)
+
+    def write(self, step: int, values: dict[str, float], tokens: int, slots: int) -> None:
+        """Writes the numbers of one step.
+
+        Args:
+            step: steps done.
+            values: what the step computed.
+            tokens: useful tokens in its batch.
+            slots: all of its batch, padding included.
+        """
+        now = time.perf_counter()
+        seconds, self._before = now - self._before, now
+        line: dict[str, Any] = {
+            "step": step,
+            **values,
+            "tokens_per_second": tokens / seconds,
+            "padding": 1 - tokens / slots,
+            "seconds": seconds,
+            "memory_bytes": memory_bytes(),
+        }
+        if self._peak is not None:
+            flops = model_flops(self._parameters, tokens)
+            line["model_flops_utilisation"] = flops / (seconds * self._peak * jax.device_count())
+        self._bar.update()
+        if self._is_first:
+            self._bar.set_postfix(loss=f"{values['loss']:.4f}", tokens_per_second=f"{tokens / seconds:.0f}")
+            self._lines.write(json.dumps(line) + "\n")
+            self._lines.flush()
+            for name, value in line.items():
+                if name != "step":
+                    self._board.add_scalar(name, value, step)
+
+    def __enter__(self) -> "Reporter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the files and the bar."""
+        self._bar.close()
+        if self._is_first:
+            self._lines.close()
+            self._board.close()
+
+
+def keep_steps(path: Path, last: int) -> None:
+    """Cuts metrics.jsonl after the line of step `last`; a line that a kill cut short goes too."""
+    if not path.exists():
+        return
+    kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= last]
+    with files.whole_file(path) as partial:
+        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def _step(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
