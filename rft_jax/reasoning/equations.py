@@ -1,0 +1,66 @@
+"""The equations a path writes between `<<` and `>>`: finding them, naming their list, checking them.
+
+Two paths of a problem count as the same reasoning when their equation lists are the same text (the paper, section 3.3).
+"""
+
+import functools
+
+from rft_jax.reasoning import arithmetic
+
+# How far the two sides of an equation may differ; the reference's constant (0.333 * 3 = 1 is meant to pass).
+TOLERANCE = 1e-3
+
+
+def find_equations(response: str) -> list[str]:
+    """Returns the text of each `<<…>>` in order, spaces included.
+
+    The same as `re.findall("<<([^>]*)>>", response)`, the reference's pattern, but in linear time: the pattern starts
+    anew at each of a million `<<` and runs to the end of the text.
+    """
+    found = []
+    start = response.find("<<")
+    while start != -1:
+        end = response.find(">", start + 2)
+        if end == -1:
+            break
+        # At a single `>` every opening before it fails for the same reason, so the search goes on behind it.
+        if response.startswith(">>", end):
+            found.append(response[start + 2 : end])
+            end += 1
+        start = response.find("<<", end + 1)
+    return found
+
+
+def equation_list(equations: list[str]) -> str:
+    """Returns the name of an equation list: the equations joined by `|`, without spaces.
+
+    Another order of the equations or another form of a number (`5*2`, `2*5`, `2.0*5`) is another list.
+    """
+    return "|".join(equations).replace(" ", "")
+
+
+def all_hold(equations: list[str]) -> bool:
+    """Tells whether every equation holds; a path without equations passes, as in the reference."""
+    return all(map(holds, equations))
+
+
+def holds(equation: str) -> bool:
+    """Tells whether the two sides around the first `=` differ by less than `TOLERANCE`.
+
+    The reference's check: Python's `eval` on the left side, Python's `float` on the right one (so `3+4=14/2` fails, and
+    what follows a second `=` does not matter), and any error means no. See `arithmetic` for what the left side may be.
+    """
+    # A text of hostile length must not stay in the cache, and could not pass.
+    return len(equation) <= 3 * arithmetic.MAX_CHARACTERS and _holds(equation)
+
+
+@functools.lru_cache(maxsize=1 << 16)  # the samples of a problem repeat their equations; about 10 MB when full
+def _holds(equation: str) -> bool:
+    left, *rest = equation.split("=", 2)
+    if not rest or len(rest[0]) > arithmetic.MAX_CHARACTERS:
+        return False
+    try:
+        # `float` reads a literal and nothing else; the difference from an infinity or a nan is never small.
+        return abs(float(arithmetic.evaluate(left)) - float(rest[0])) < TOLERANCE
+    except (arithmetic.NoValueError, ValueError, OverflowError):
+        return False

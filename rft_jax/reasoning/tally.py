@@ -1,0 +1,145 @@
+"""Counts over the graded paths, added up block by block; all are whole numbers, so the blocks do not matter."""
+
+import dataclasses
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rft_jax.reasoning.spill import Graded
+
+# The paper's prefixes of 100 samples (Table 2).
+PAPER_KS = (1, 3, 6, 12, 25, 50, 100)
+EVERY_SAMPLE = sys.maxsize
+
+# Samples agree on another answer than the gold one: more than half of them, and at least so many.
+_SUSPECT_VOTES = 3
+_EXAMPLES = 20
+
+
+@dataclasses.dataclass(slots=True)
+class Funnel:
+    """The counts of one model, or of all of them united.
+
+    Attributes:
+        samples, parsed, correct, valid: paths; each is a part of the one before; valid means the equations hold.
+        distinct: equation lists among the valid paths, summed over problems.
+        solved: (samples, correct ones) of a problem -> how many problems; problems without samples do not count.
+        correct_at, distinct_at, with_gold_at: k -> the counts over the samples numbered below k; the last one counts
+            the gold path's equation list as found.
+        most_samples: the largest sample number, plus one.
+    """
+
+    samples: int = 0
+    parsed: int = 0
+    correct: int = 0
+    valid: int = 0
+    distinct: int = 0
+    solved: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
+    correct_at: Counter[int] = dataclasses.field(default_factory=Counter)
+    distinct_at: Counter[int] = dataclasses.field(default_factory=Counter)
+    with_gold_at: Counter[int] = dataclasses.field(default_factory=Counter)
+    most_samples: int = 0
+
+    def count(self, paths: Sequence[Graded], gold_equations: str, ks: Iterable[int]) -> None:
+        """Adds the paths of one problem."""
+        if not paths:
+            return
+        correct = [path for path in paths if path.correct]
+        first_sample: dict[str, int] = {}
+        for path in correct:
+            if path.equations is not None:
+                self.valid += 1
+                known = first_sample.get(path.equations, path.sample)
+                first_sample[path.equations] = min(known, path.sample)
+        self.samples += len(paths)
+        self.parsed += sum(path.parsed for path in paths)
+        self.correct += len(correct)
+        self.distinct += len(first_sample)
+        self.solved[len(paths), len(correct)] += 1
+        self.most_samples = max(self.most_samples, 1 + max(path.sample for path in paths))
+        for k in ks:
+            self.correct_at[k] += sum(path.sample < k for path in correct)
+            distinct = sum(sample < k for sample in first_sample.values())
+            self.distinct_at[k] += distinct
+            self.with_gold_at[k] += distinct + (first_sample.get(gold_equations, k) >= k)
+
+    def add(self, other: "Funnel") -> None:
+        """Adds the counts of other problems."""
+        for name in ("samples", "parsed", "correct", "valid", "distinct"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.most_samples = max(self.most_samples, other.most_samples)
+        for name in ("solved", "correct_at", "distinct_at", "with_gold_at"):
+            getattr(self, name).update(getattr(other, name))
+
+
+@dataclasses.dataclass(slots=True)
+class Tally:
+    """All counts of a selection; see `statistics` for what is made of them.
+
+    Attributes:
+        united: all models together.
+        models: the same for each one.
+        found_by: the models that found it -> how many (problem, equation list) pairs.
+        unsolved: problems that have samples, none of them correct.
+        suspects: problems whose samples agree on another answer than the gold one.
+        graders: (correct by the reference grader, by the robust one) -> paths.
+        disagreements: some paths on which the graders disagree.
+        repeated: lines that repeat another one, word for word; they count once.
+        rows: k, or None for all samples -> rows written, without the gold ones.
+    """
+
+    united: Funnel = dataclasses.field(default_factory=Funnel)
+    models: dict[str, Funnel] = dataclasses.field(default_factory=dict)
+    found_by: Counter[tuple[str, ...]] = dataclasses.field(default_factory=Counter)
+    unsolved: list[int] = dataclasses.field(default_factory=list)
+    suspects: list[dict[str, int | str]] = dataclasses.field(default_factory=list)
+    graders: Counter[tuple[bool, bool]] = dataclasses.field(default_factory=Counter)
+    disagreements: list[dict[str, int | str]] = dataclasses.field(default_factory=list)
+    repeated: int = 0
+    rows: Counter[int | None] = dataclasses.field(default_factory=Counter)
+
+    def count(
+        self, number: int, paths: Sequence[Graded], models: Sequence[str], gold_equations: str, ks: Iterable[int]
+    ) -> None:
+        """Adds the paths of problem `number`, which come in the order of models and samples."""
+        ks = list(ks)
+        self.united.count(paths, gold_equations, ks)
+        for model in models:
+            of_model = [path for path in paths if path.model == model]
+            self.models.setdefault(model, Funnel()).count(of_model, gold_equations, ks)
+        finders: dict[str, dict[str, None]] = {}
+        for path in paths:
+            self.graders[path.reference, path.robust] += 1
+            if path.reference != path.robust and len(self.disagreements) < _EXAMPLES:
+                right = "reference" if path.reference else "robust"
+                self.disagreements.append(
+                    {"problem": number, "model": path.model, "sample": path.sample, "correct_by": right}
+                )
+            if path.correct and path.equations is not None:
+                finders.setdefault(path.equations, {})[path.model] = None
+        order = {model: index for index, model in enumerate(models)}
+        self.found_by.update(tuple(sorted(found, key=order.__getitem__)) for found in finders.values())
+        if paths and not any(path.correct for path in paths):
+            self.unsolved.append(number)
+        self._suspect(number, paths)
+
+    def _suspect(self, number: int, paths: Sequence[Graded]) -> None:
+        votes = Counter(path.vote for path in paths if path.vote is not None)
+        for answer, count in votes.most_common(1):
+            # A vote for the gold answer is correct by the robust grader.
+            is_gold = any(path.robust for path in paths if path.vote == answer)
+            if not is_gold and count >= _SUSPECT_VOTES and 2 * count > len(paths):
+                self.suspects.append({"problem": number, "answer": answer, "votes": count, "samples": len(paths)})
+
+    def add(self, other: "Tally") -> None:
+        """Adds the counts of the problems that follow."""
+        self.united.add(other.united)
+        for model, funnel in other.models.items():
+            self.models.setdefault(model, Funnel()).add(funnel)
+        self.found_by.update(other.found_by)
+        self.graders.update(other.graders)
+        self.rows.update(other.rows)
+        self.unsolved += other.unsolved
+        self.suspects += other.suspects
+        self.disagreements = (self.disagreements + other.disagreements)[:_EXAMPLES]
+        self.repeated += other.repeated
