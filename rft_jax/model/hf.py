@@ -5,6 +5,7 @@ holds the whole model on the host. The names and shapes are in hf_table.py.
 """
 
 import collections
+import concurrent.futures
 import functools
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ from rft_jax.model.hf_table import names, shapes
 from rft_jax.model.llama import Llama
 
 Index = tuple[slice, ...]
+_IN_FLIGHT = 2  # parameters loaded at once: while one goes to its device, the next is read
 
 
 def load(folder: str | Path, mesh: Mesh | None = None, *, dtype: jnp.dtype | None, stacked: bool) -> Llama:
@@ -58,7 +60,9 @@ def load(folder: str | Path, mesh: Mesh | None = None, *, dtype: jnp.dtype | Non
         array = _fill(leaf.shape, place, lambda index: _read(sources, leaf.shape, index, on_layers))
         return array if dtype is None else array.astype(dtype)
 
-    return jax.tree.map_with_path(load_parameter, abstract)
+    leaves, form = jax.tree.flatten_with_path(abstract)
+    with concurrent.futures.ThreadPoolExecutor(_IN_FLIGHT) as pool:
+        return jax.tree.unflatten(form, list(pool.map(lambda leaf: load_parameter(*leaf), leaves)))
 
 
 def _fill(shape: tuple[int, ...], place: Sharding | None, read: Callable[[Index], np.ndarray]) -> jax.Array:

@@ -6,6 +6,7 @@ file that were read count as resident memory until they are given back, so each 
 """
 
 import concurrent.futures
+import functools
 import mmap
 import os
 from collections.abc import Callable, Iterable
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 _HUGE_PAGE = 2 << 20  # bytes, of x86-64 and of most ARM systems
-_CHUNK = 16 << 20  # bytes copied at a time by one thread; bounds the pages of the file that are resident
+_CHUNK = 4 << 20  # bytes copied at a time by one thread; bounds the pages of the file that are resident
 _THREADS = min(8, os.cpu_count() or 1)
 
 Release = Callable[[np.ndarray], None]
@@ -58,9 +59,13 @@ def copy(jobs: Iterable[tuple[np.ndarray, np.ndarray, Release]]) -> None:
         for destination, source, release in jobs
         for chunk in _chunks(as_bits(destination), as_bits(source))
     )
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        for _ in pool.map(copy_chunk, chunks):
-            pass
+    for _ in _pool().map(copy_chunk, chunks):
+        pass
+
+
+@functools.cache
+def _pool() -> concurrent.futures.ThreadPoolExecutor:
+    return concurrent.futures.ThreadPoolExecutor(_THREADS, "copy")
 
 
 def _chunks(destination: np.ndarray, source: np.ndarray) -> Iterable[tuple[np.ndarray, np.ndarray]]:

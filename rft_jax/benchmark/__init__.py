@@ -1,0 +1,1 @@
+"""This project, its peers and the limit, side by side in one run."""
