@@ -1,17 +1,17 @@
-"""Attention: one full form for training and prefill, one two-part form for decoding.
+"""Attention over whole sequences, for training and prefill; decoding has its own (paged_attention.py).
 
-Shapes use the project's alphabet (README): B rows, G problems, W samples of a problem, T queries, S cache slots, P prompt
-slots, N query heads, K key-value heads, H head width.
+Shapes use the project's alphabet (README): B rows, T queries, N query heads, K key-value heads, H head width.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from rft_jax.model import partition
+from rft_jax.model import flash, partition
 
-Implementation = str  # "xla", "cudnn"
+Implementation = flash.Implementation
 
 
 def segment_attention(
@@ -21,97 +21,108 @@ def segment_attention(
 
     Args:
         query: [B, T, N, H]. key, value: [B, T, K, H].
-        segments: int32 [B, T]; a token attends to itself and to earlier tokens of the same segment. Padding is a segment
-            like any other (0 by convention): nobody else sees it, and no row of the softmax is ever empty.
-        implementation: a name that `jax.nn.dot_product_attention` knows.
+        segments: int32 [B, T]; a token attends to itself and to earlier tokens of the same segment. Padding is a
+            segment like any other (0 by convention): nobody else sees it, and no row of the softmax is ever empty.
+        implementation: xla, or one of the kernels in flash.py.
 
     Returns:
         [B, T, N, H].
     """
 
-    def attend(query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array) -> jax.Array:
-        same = segments[:, None, :, None] == segments[:, None, None, :]  # [B, 1, T, T]
-        return jax.nn.dot_product_attention(
-            query, key, value, mask=same, is_causal=True, implementation=implementation
-        )  # fmt: skip
+    def attend(query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array) -> tuple[jax.Array]:
+        if implementation == "cudnn":
+            return (flash.cudnn(query, key, value, segments),)
+        if implementation == "splash":
+            return (flash.splash(query, key, value, segments),)
+        seen = (segments[:, :, None] == segments[:, None, :]) & jnp.tri(segments.shape[1], dtype=bool)[None]  # [B, T, T]
+        return (_dense(query, key, value, seen),)
 
-    return _per_device(attend, ("heads", query), ("heads", key), ("heads", value), ("tokens", segments))
+    heads = query.shape[2]
+    key, value = (repeat_heads(x, heads) for x in (key, value))
+    operands = ("heads", query), ("heads", key), ("heads", value), ("tokens", segments)
+    # JAX cannot tell over which axes the result of a kernel varies.
+    return per_device(attend, *operands, like=(0,), check_vma=implementation == "xla")[0]
 
 
-def two_part_attention(
+def _dense(query: jax.Array, key: jax.Array, value: jax.Array, seen: jax.Array) -> jax.Array:
+    """Plain attention with the scores in fp32; seen: bool [B, T, T], no row of it empty."""
+    rows, length, heads, width = query.shape
+    query = query.reshape(rows, length, key.shape[2], -1, width)  # query heads that share a key-value head stand together
+    scores = jnp.einsum("btkqh,bskh->bkqts", query, key, preferred_element_type=jnp.float32) * width**-0.5
+    weights = jax.nn.softmax(jnp.where(seen[:, None, None], scores, -jnp.inf), axis=-1).astype(value.dtype)
+    return jnp.einsum("bkqts,bskh->btkqh", weights, value).reshape(rows, length, heads, width)
+
+
+def prefixed_attention(
     query: jax.Array,
-    prompt: tuple[jax.Array, jax.Array],
-    prompt_lengths: jax.Array,
-    suffix: tuple[jax.Array, jax.Array],
-    suffix_length: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    prefix_key: jax.Array,
+    prefix_value: jax.Array,
+    segments: jax.Array,
 ) -> jax.Array:
-    """Attention of W samples of each problem to their common prompt and each to its own suffix.
-
-    The prompt's keys are read once for all W samples, as a dense product; the two softmaxes are merged by their
-    log-sum-exp, which is exact.
+    """Causal attention of rows that all continue the same prefix.
 
     Args:
-        query: [G, W, N, H], one new token a sample.
-        prompt: keys and values [G, P, K, H].
-        prompt_lengths: int32 [G], slots that hold the prompt (from slot 0).
-        suffix: keys and values [G, W, S, K, H].
-        suffix_length: int32 [], slots that hold the suffix, the new token included; at least 1.
+        query: [B, T, N, H]. key, value: [B, T, K, H].
+        prefix_key: [K, H, P]. prefix_value: [K, P, H]. With `split_kv_heads` heads.
+        segments: int32 [B, T]; a token attends to the prefix, and to earlier tokens of its own segment.
 
     Returns:
-        [G, W, N, H].
+        [B, T, N, H].
     """
 
-    def attend(query, prompt_key, prompt_value, lengths, suffix_key, suffix_value, suffix_length):  # type: ignore[no-untyped-def]
-        problems, samples, heads, width = query.shape
-        rows = problems * samples
-        slots, kv_heads = suffix_key.shape[2:4]
-        common, common_weight = jax.nn.dot_product_attention(
-            query, prompt_key, prompt_value, key_value_seq_lengths=lengths, return_residual=True
-        )
-        own, own_weight = jax.nn.dot_product_attention(
-            query.reshape(rows, 1, heads, width),
-            suffix_key.reshape(rows, slots, kv_heads, width),
-            suffix_value.reshape(rows, slots, kv_heads, width),
-            key_value_seq_lengths=jnp.full((rows,), suffix_length),
-            return_residual=True,
-        )
-        own_weight = own_weight.reshape(common_weight.shape)
-        share = jax.nn.sigmoid(common_weight - own_weight)[..., None].astype(jnp.float32)
-        merged = share * common.astype(jnp.float32) + (1 - share) * own.reshape(query.shape).astype(jnp.float32)
-        return merged.astype(query.dtype)
+    def attend(query, key, value, segments, prefix_key, prefix_value):  # type: ignore[no-untyped-def]
+        rows, length = segments.shape
+        before = jnp.moveaxis(prefix_key, 2, 0), jnp.moveaxis(prefix_value, 1, 0)  # [P, K, H]
+        before = (jnp.broadcast_to(x[None], (rows, *x.shape)) for x in before)
+        key, value = (jnp.concatenate(pair, axis=1) for pair in zip(before, (key, value), strict=True))
+        own = (segments[:, :, None] == segments[:, None, :]) & jnp.tri(length, dtype=bool)[None]
+        seen = jnp.concatenate([jnp.ones((rows, length, prefix_key.shape[2]), bool), own], axis=2)
+        return (_dense(query, key, value, seen),)
 
-    return _per_device(
-        attend,
-        ("heads", query),
-        ("prompt_cache", prompt[0]),
-        ("prompt_cache", prompt[1]),
-        ("lengths", prompt_lengths),
-        ("suffix_cache", suffix[0]),
-        ("suffix_cache", suffix[1]),
-        (None, suffix_length),
-    )
+    heads = query.shape[2]
+    key, value = (repeat_heads(x, heads) for x in (key, value))
+    operands = ("heads", query), ("heads", key), ("heads", value), ("tokens", segments)
+    prefix = ("shared_blocks", prefix_key), ("shared_blocks", prefix_value)
+    return per_device(attend, *operands, *prefix, like=(0,))[0]
 
 
-def _per_device(attend: Callable[..., jax.Array], *operands: tuple[str | None, jax.Array]) -> jax.Array:
-    """Runs `attend` on each device's own rows and heads; attention needs no communication. The result is like the first."""
+def split_kv_heads(heads: int, kv_heads: int) -> int:
+    """Returns how many key-value heads there must be, so that the mesh splits them as it splits the query heads.
+
+    8 heads cannot be split over 16 devices, but 16 can, two of which are the same.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    needed = kv_heads if mesh.empty else math.lcm(kv_heads, mesh.shape["tensor"])
+    return needed if heads % needed == 0 else kv_heads
+
+
+def repeat_heads(x: jax.Array, heads: int) -> jax.Array:
+    """Repeats the heads of keys or values [B, T, K, H] up to `split_kv_heads`; `heads` is the number of query heads."""
+    repeats = split_kv_heads(heads, x.shape[2]) // x.shape[2]
+    return x if repeats == 1 else jnp.repeat(x, repeats, axis=2)
+
+
+def per_device(
+    attend: Callable[..., tuple[jax.Array, ...]],
+    *operands: tuple[str | None, jax.Array],
+    like: tuple[int, ...],
+    check_vma: bool = True,
+) -> tuple[jax.Array, ...]:
+    """Runs `attend` on each device's own rows and heads; attention needs no communication.
+
+    Args:
+        attend: a function of the operands' local parts.
+        operands: pairs of role in partition.TABLE (None: the same on all devices) and array.
+        like: for each result the number of the operand that lies as it does.
+        check_vma: as for `jax.shard_map`.
+    """
+    arrays = [x for _, x in operands]
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty:
-        return attend(*(x for _, x in operands))
-    arrays = [_with_enough_heads(role, x, operands[0][1].shape[2]) for role, x in operands]
-    specs = tuple(
-        partition.P() if role is None else partition.spec(role, x.shape, mesh)
-        for (role, _), x in zip(operands, arrays, strict=True)
-    )
+        return attend(*arrays)
+    specs = tuple(partition.P() if role is None else partition.spec(role, x.shape, mesh) for role, x in operands)
     arrays = [jax.reshard(x, spec) for x, spec in zip(arrays, specs, strict=True)]
-    return jax.shard_map(attend, in_specs=specs, out_specs=specs[0])(*arrays)
-
-
-def _with_enough_heads(role: str | None, x: jax.Array, heads: int) -> jax.Array:
-    """Repeats key-value heads up to the number of query heads when the query heads are split and these cannot be."""
-    if role not in ("heads", "prompt_cache", "suffix_cache"):
-        return x
-    tensor = jax.sharding.get_abstract_mesh().shape["tensor"]
-    kv_heads = x.shape[-2]
-    if kv_heads % tensor == 0 or heads % tensor:
-        return x
-    return jnp.repeat(x, heads // kv_heads, axis=-2)
+    out_specs = tuple(specs[i] for i in like)
+    return jax.shard_map(attend, in_specs=specs, out_specs=out_specs, check_vma=check_vma)(*arrays)

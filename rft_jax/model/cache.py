@@ -1,108 +1,389 @@
-"""The cached forward: prefill each prompt once, then decode W samples of it against the shared prompt cache.
+"""The cached forward: prompts are read once, many samples of each are decoded against them.
 
-The caches are tuples with one array a layer, never one array for all: the compiled step then updates each in place.
+Every sample in flight has a *row*. A row's keys and values lie in three places, each split over the devices by rows:
+- its prompt: blocks of a pool, owned by a *slot* that any number of rows share;
+- its history: blocks of another pool, one for each call of `flush` that the sample has lived through;
+- the current block: C steps that all rows write in lockstep, at the same place, so that a step moves nothing else.
+What a step reads is thus what is there, up to half a block a row, whatever the lengths. Numbers of rows, slots and blocks
+are those of one device (the batch axes of the mesh); each device keeps its own pools.
+
+Every layer has arrays of its own, never one for all layers: the compiled step then updates each in place.
 """
 
 import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 
-from rft_jax.model.attention import segment_attention, two_part_attention
+from rft_jax.model import paged_attention, partition
+from rft_jax.model.attention import per_device, prefixed_attention, repeat_heads, segment_attention, split_kv_heads
 from rft_jax.model.llama import Llama
+from rft_jax.model.paged_attention import Partial
 from rft_jax.model.partition import place
 
-LayerCache = tuple[jax.Array, jax.Array]  # keys and values
+KeysValues = tuple[jax.Array, jax.Array]
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["layers", "lengths"], meta_fields=[])
-@dataclasses.dataclass
-class PromptCache:
-    """Keys and values of G prompts, shared by all samples of each.
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["prompts", "history", "current", "prefix"], meta_fields=[]
+)
+@dataclasses.dataclass(frozen=True)
+class LayerCache:
+    """One layer's keys and values; keys lie [..., K, H, slots], values [..., K, slots, H].
 
     Attributes:
-        layers: for each layer keys and values [G, P, K, H].
-        lengths: int32 [G], tokens of each prompt, which fill the slots from 0.
+        prompts: [blocks, ...], C prompt tokens each.
+        history: [blocks, ...], C steps each.
+        current: [B, ...], the C steps since the last flush.
+        prefix: [...], tokens that all prompts begin with, or None.
+    """
+
+    prompts: KeysValues
+    history: KeysValues
+    current: KeysValues
+    prefix: KeysValues | None
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["layers", "prompt_owner", "prompt_filled", "prompt_table", "owner", "first", "table"],
+    meta_fields=[],
+)
+@dataclasses.dataclass(frozen=True)
+class Cache:
+    """Keys and values of all rows, and which block is whose. Numbers of blocks beyond the pool stand for no block.
+
+    Attributes:
+        layers: one LayerCache a layer.
+        prompt_owner: int32 [prompt blocks], the slot of each.
+        prompt_filled: int32 [prompt blocks], tokens in each.
+        prompt_table: int32 [slots, blocks of a prompt], the blocks of each slot.
+        owner: int32 [history blocks], the row of each.
+        first: int32 [history blocks], the step at which the row's sample begins; earlier ones were another sample's.
+        table: int32 [B, blocks of a row], the history of each row.
     """
 
     layers: tuple[LayerCache, ...]
-    lengths: jax.Array
+    prompt_owner: jax.Array
+    prompt_filled: jax.Array
+    prompt_table: jax.Array
+    owner: jax.Array
+    first: jax.Array
+    table: jax.Array
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["layers", "length"], meta_fields=[])
-@dataclasses.dataclass
-class SuffixCache:
-    """Keys and values of what W samples of each of G problems have added to their prompt, in lockstep.
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """The sizes of a cache, on one device.
 
     Attributes:
-        layers: for each layer keys and values [G, W, S, K, H].
-        length: int32 [], slots filled so far, the same for every sample.
+        rows: samples in flight.
+        slots: prompts held.
+        prompt_blocks, history_blocks: blocks in the pools.
+        prompt_width: tokens of the longest prompt; a multiple of `block`.
+        suffix_width: steps that a row lives at most.
+        block: C, tokens of a block and steps between two flushes.
     """
 
-    layers: tuple[LayerCache, ...]
-    length: jax.Array
+    rows: int
+    slots: int
+    prompt_blocks: int
+    history_blocks: int
+    prompt_width: int
+    suffix_width: int
+    block: int
+
+    def __post_init__(self) -> None:
+        if self.prompt_width % self.block:
+            raise ValueError(f"prompts of {self.prompt_width} tokens are not whole blocks of {self.block}")
+        if self.history_blocks < self.blocks_of_row or self.prompt_blocks < self.prompt_width // self.block:
+            raise ValueError(f"pools too small for one row or prompt: {self}")
+
+    @property
+    def blocks_of_row(self) -> int:
+        """History blocks of one row at most: its last tokens are still in the current block."""
+        return math.ceil(self.suffix_width / self.block)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens whose keys and values the cache holds."""
+        return (self.prompt_blocks + self.history_blocks + self.rows) * self.block
 
 
-def empty_suffix(model: Llama, problems: int, samples: int, slots: int, dtype: jnp.dtype) -> SuffixCache:
-    """Returns a suffix cache of zeros for G problems, W samples and S slots."""
-    config = model.config
-    shape = (problems, samples, slots, config.kv_heads, config.head_width)
-    zeros = [[place(jnp.zeros(shape, dtype), "suffix_cache") for _ in "kv"] for _ in range(config.layers)]
-    return SuffixCache(tuple((key, value) for key, value in zeros), jnp.int32(0))
+def empty(model: Llama, sizes: Sizes, dtype: jnp.dtype, prefix: tuple[KeysValues, ...] | None = None) -> Cache:
+    """Returns a cache with nothing in it, on the mesh in context.
+
+    Args:
+        model: whose layers it is for.
+        sizes: on one device.
+        dtype: of keys and values.
+        prefix: from `read_prefix`, if all prompts begin alike.
+    """
+    devices = partition.batch_devices()
+    heads, width = split_kv_heads(model.config.heads, model.config.kv_heads), model.config.head_width
+
+    def blocks(count: int) -> KeysValues:
+        shapes = (count * devices, heads, width, sizes.block), (count * devices, heads, sizes.block, width)
+        key, value = (place(jnp.zeros(shape, dtype), "blocks") for shape in shapes)
+        return key, value
+
+    def numbers(role: str, value: int, *shape: int) -> jax.Array:
+        return place(jnp.full((shape[0] * devices, *shape[1:]), value, jnp.int32), role)
+
+    layers = (
+        LayerCache(blocks(sizes.prompt_blocks), blocks(sizes.history_blocks), blocks(sizes.rows), layer_prefix)
+        for layer_prefix in prefix or [None] * model.config.layers
+    )
+    return Cache(
+        layers=tuple(layers),
+        prompt_owner=numbers("lengths", 0, sizes.prompt_blocks),
+        prompt_filled=numbers("lengths", 0, sizes.prompt_blocks),
+        prompt_table=numbers("tokens", sizes.prompt_blocks, sizes.slots, sizes.prompt_width // sizes.block),
+        owner=numbers("lengths", 0, sizes.history_blocks),
+        first=numbers("lengths", 0, sizes.history_blocks),
+        table=numbers("tokens", sizes.history_blocks, sizes.rows, sizes.blocks_of_row),
+    )
 
 
-def prefill(model: Llama, tokens: jax.Array, lengths: jax.Array, dtype: jnp.dtype) -> tuple[jax.Array, PromptCache]:
-    """Reads G prompts.
+def read_prefix(model: Llama, tokens: jax.Array, dtype: jnp.dtype) -> tuple[KeysValues, ...]:
+    """Returns for each layer keys [K, H, P] and values [K, P, H] of tokens int32 [P] that all prompts begin with."""
+    count = tokens.shape[0]
+    positions = place(jnp.arange(count, dtype=jnp.int32)[None], "tokens")
+
+    def attend(_: None, query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, KeysValues]:
+        context = segment_attention(query, key, value, jnp.ones((1, count), jnp.int32))
+        key, value = (repeat_heads(x, query.shape[2])[0] for x in (key, value))  # [P, K, H]
+        return context, (
+            place(key.transpose(1, 2, 0), "shared_blocks"),
+            place(value.transpose(1, 0, 2), "shared_blocks"),
+        )
+
+    _, layers = model.hidden(tokens[None], positions, attend, [None] * model.config.layers, dtype=dtype)
+    return tuple(layers)
+
+
+def prefill(
+    model: Llama,
+    tokens: jax.Array,
+    lengths: jax.Array,
+    slots: jax.Array,
+    blocks: jax.Array,
+    cache: Cache,
+    dtype: jnp.dtype,
+) -> Cache:
+    """Reads prompts into slots.
 
     Args:
         model: with its layers apart.
-        tokens: int32 [G, P], each prompt at the start of its row; what follows is ignored.
-        lengths: int32 [G], from 1 to P.
+        tokens: int32 [G, P], each prompt at the start of its row, without the prefix; what follows is ignored.
+        lengths: int32 [G], from 0 to P.
+        slots: int32 [G], the slot of each prompt; one beyond the last: this row is none.
+        blocks: int32 [G, P / C], free blocks for it, as many as its length needs, the others beyond the pool.
+        cache: donate it.
         dtype: of the computation and the cache.
 
     Returns:
-        Logits [G, V] of the token after each prompt, and the prompts' cache.
+        The cache, with the prompts in it.
     """
-    slots = jnp.arange(tokens.shape[1], dtype=jnp.int32)
-    segments = place((slots[None, :] < lengths[:, None]).astype(jnp.int32), "tokens")
-    positions = place(jnp.broadcast_to(slots[None, :], tokens.shape), "tokens")
+    prefix = [layer.prefix for layer in cache.layers]
+    skipped = 0 if prefix[0] is None else prefix[0][0].shape[-1]
+    columns = jnp.arange(tokens.shape[1], dtype=jnp.int32)
+    segments = place((columns[None, :] < lengths[:, None]).astype(jnp.int32), "tokens")
+    positions = place(jnp.broadcast_to(columns[None, :] + skipped, tokens.shape), "tokens")
 
-    def attend(_: None, query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, LayerCache]:
-        context = segment_attention(query, key, value, segments)
-        return context, (place(key, "prompt_cache"), place(value, "prompt_cache"))
+    def attend(
+        prefix: KeysValues | None, query: jax.Array, key: jax.Array, value: jax.Array
+    ) -> tuple[jax.Array, KeysValues]:
+        if prefix is None:
+            context = segment_attention(query, key, value, segments)
+        else:
+            context = prefixed_attention(query, key, value, *prefix, segments)
+        return context, (repeat_heads(key, query.shape[2]), repeat_heads(value, query.shape[2]))
 
-    hidden, layers = model.hidden(tokens, positions, attend, [None] * model.config.layers, dtype=dtype)
-    last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)  # [G, 1, D]
-    return model.logits(last)[:, 0], PromptCache(tuple(layers), lengths)
+    _, layers = model.hidden(tokens, positions, attend, prefix, dtype=dtype)
+    size = cache.layers[0].prompts[0].shape[-1]
+    filled = jnp.clip(lengths[:, None] - size * jnp.arange(blocks.shape[1], dtype=jnp.int32)[None, :], 0, size)
+
+    def write(blocks, slots, filled, owner, filled_before, table, *arrays):  # type: ignore[no-untyped-def]
+        flat = blocks.reshape(-1)
+        slot_of = jnp.broadcast_to(slots[:, None], blocks.shape).reshape(-1)
+        new = [
+            owner.at[flat].set(slot_of, mode="drop"),
+            filled_before.at[flat].set(filled.reshape(-1), mode="drop"),
+            table.at[slots].set(blocks, mode="drop"),
+        ]
+        for key, value, keys, values in zip(*(arrays[i::4] for i in range(4)), strict=True):
+            parts = (len(blocks), blocks.shape[1], size, *key.shape[2:])  # [G, P, K, H] -> [G, P / C, C, K, H]
+            key = key.reshape(parts).transpose(0, 1, 3, 4, 2).reshape(-1, *keys.shape[1:])
+            value = value.reshape(parts).transpose(0, 1, 3, 2, 4).reshape(-1, *values.shape[1:])
+            new += [keys.at[flat].set(key, mode="drop"), values.at[flat].set(value, mode="drop")]
+        return tuple(new)
+
+    arrays = [
+        operand
+        for (key, value), layer in zip(layers, cache.layers, strict=True)
+        for operand in [("heads", key), ("heads", value), ("blocks", layer.prompts[0]), ("blocks", layer.prompts[1])]
+    ]
+    owner, filled, table, *written = per_device(
+        write,
+        ("tokens", blocks),
+        ("lengths", slots),
+        ("tokens", filled),
+        ("lengths", cache.prompt_owner),
+        ("lengths", cache.prompt_filled),
+        ("tokens", cache.prompt_table),
+        *arrays,
+        like=(3, 4, 5, *(6 + i for i in range(len(arrays)) if i % 4 >= 2)),
+    )
+    pairs = zip(written[0::2], written[1::2], strict=True)
+    new_layers = (
+        dataclasses.replace(layer, prompts=pair) for layer, pair in zip(cache.layers, pairs, strict=True)
+    )
+    return dataclasses.replace(
+        cache, layers=tuple(new_layers), prompt_owner=owner, prompt_filled=filled, prompt_table=table
+    )
 
 
 def step(
-    model: Llama, tokens: jax.Array, prompts: PromptCache, suffix: SuffixCache, dtype: jnp.dtype
-) -> tuple[jax.Array, SuffixCache]:
-    """Reads one more token of each sample.
+    model: Llama,
+    tokens: jax.Array,
+    positions: jax.Array,
+    cache: Cache,
+    members: jax.Array,
+    seats: jax.Array,
+    begin: jax.Array,
+    now: jax.Array,
+    dtype: jnp.dtype,
+) -> tuple[jax.Array, Cache]:
+    """Reads one more token of each row.
 
     Args:
         model: with its layers apart.
-        tokens: int32 [G, W].
-        prompts: of the G problems.
-        suffix: of the G × W samples, with at least one slot free; donate it, and it is updated in place.
-        dtype: of the computation and the caches.
+        tokens: int32 [B].
+        positions: int32 [B], of the tokens in their sequence (prefix, prompt and suffix).
+        cache: donate it.
+        members: int32 [slots, W], the rows that share each slot; B or more where there are fewer than W.
+        seats: int32 [B], where each row stands in `members`, flattened.
+        begin: int32 [B], the step of the current block at which the row's sample begins, 0 for an earlier one.
+        now: int32 [], the step of the current block, from 0 to C - 1.
+        dtype: of the computation and the cache.
 
     Returns:
-        Logits [G, W, V] of the token after these, and the suffix cache, one slot longer.
+        Logits [B, V] of the token after these, in fp32, and the cache.
     """
-    positions = place(jnp.broadcast_to((prompts.lengths + suffix.length)[:, None], tokens.shape), "tokens")
+    positions = place(positions[:, None], "tokens")
+    roles = ("heads", "heads", "heads", "blocks", "blocks", "blocks", "blocks", "blocks", "blocks")
+    books = [
+        ("lengths", cache.prompt_owner), ("lengths", cache.prompt_filled), ("tokens", cache.prompt_table),
+        ("lengths", cache.owner), ("lengths", cache.first), ("tokens", cache.table),
+        ("tokens", members), ("lengths", seats), ("lengths", begin), (None, now),
+    ]  # fmt: skip
 
     def attend(
-        cache: tuple[LayerCache, LayerCache], query: jax.Array, key: jax.Array, value: jax.Array
+        layer: LayerCache, query: jax.Array, key: jax.Array, value: jax.Array
     ) -> tuple[jax.Array, LayerCache]:
-        prompt, (keys, values) = cache
-        write = functools.partial(jax.lax.dynamic_update_slice_in_dim, start_index=suffix.length, axis=2)
-        own = write(keys, key[:, :, None]), write(values, value[:, :, None])
-        return two_part_attention(query, prompt, prompts.lengths, own, suffix.length + 1), own
+        key, value = (repeat_heads(x, query.shape[2]) for x in (key, value))
+        arrays = [query, key, value, *layer.current, *layer.history, *layer.prompts]
+        prefix = [("shared_blocks", x) for x in layer.prefix or ()]
+        context, *current = per_device(
+            _attend_on_device, *zip(roles, arrays, strict=True), *books, *prefix, like=(0, 3, 4)
+        )
+        return context, dataclasses.replace(layer, current=tuple(current))
 
-    # To the layers the W samples of a problem are W positions of one row; only attention tells them apart.
-    caches = list(zip(prompts.layers, suffix.layers, strict=True))
-    hidden, layers = model.hidden(tokens, positions, attend, caches, dtype=dtype)
-    return model.logits(hidden), SuffixCache(tuple(layers), suffix.length + 1)
+    hidden, layers = model.hidden(place(tokens[:, None], "tokens"), positions, attend, cache.layers, dtype=dtype)
+    logits = place(model.logits(hidden)[:, 0], "whole_logits").astype(jnp.float32)
+    return logits, dataclasses.replace(cache, layers=tuple(layers))
+
+
+def _attend_on_device(  # type: ignore[no-untyped-def]
+    query, key, value, keys, values, history_keys, history_values, prompt_keys, prompt_values,
+    prompt_owner, prompt_filled, prompt_table, owner, first, table, members, seats, begin, now, *prefix,
+) -> tuple[jax.Array, jax.Array, jax.Array]:  # fmt: skip
+    """One step of attention, on one device's part of everything."""
+    (rows, _, heads, width), (_, kv_heads, _, size) = query.shape, keys.shape
+    steps = jnp.arange(size, dtype=jnp.int32)
+    keys = jax.lax.dynamic_update_slice_in_dim(keys, key[:, 0, :, :, None], now, axis=3)
+    values = jax.lax.dynamic_update_slice_in_dim(values, value[:, 0, :, None, :], now, axis=2)
+    query_rows = query.reshape(rows, kv_heads, heads // kv_heads, width)
+
+    seen = (steps[None] >= begin[:, None]) & (steps[None] <= now)
+    parts = [paged_attention.dense(query_rows, keys, values, seen)]
+    seen = steps[None] >= first[:, None]
+    parts += [paged_attention.paged(query_rows, history_keys, history_values, seen, owner, table)]
+
+    # The rows of a slot stand side by side as its queries, so that its prompt is read once for all of them.
+    slots, together = members.shape
+    queries = query_rows.at[members].get(mode="fill", fill_value=0)  # [slots, W, K, N / K, H]
+    queries = queries.swapaxes(1, 2).reshape(slots, kv_heads, -1, width)
+    seen = steps[None] < prompt_filled[:, None]
+    prompt = paged_attention.paged(queries, prompt_keys, prompt_values, seen, prompt_owner, prompt_table)
+
+    def by_row(x: jax.Array) -> jax.Array:  # [slots, K, W · N / K, ...] -> [B, K, N / K, ...]
+        apart = x.reshape(slots, kv_heads, together, heads // kv_heads, *x.shape[3:]).swapaxes(1, 2)
+        return apart.reshape(slots * together, *apart.shape[2:]).at[seats].get(mode="clip")
+
+    parts += [Partial(*(by_row(x) for x in prompt))]
+    if prefix:
+        parts += [paged_attention.shared(query_rows, *prefix)]
+    context = paged_attention.merge(*parts)
+    return context.reshape(query.shape).astype(query.dtype), keys, values
+
+
+def flush(cache: Cache, live: jax.Array, begin: jax.Array, age: jax.Array) -> tuple[Cache, jax.Array]:
+    """Moves each live row's current block to its history, and frees the blocks of the others.
+
+    Args:
+        cache: after C steps; donate it.
+        live: bool [B], the rows whose sample goes on.
+        begin: int32 [B], as for `step`; C for a sample that begins with the next step.
+        age: int32 [B], when blocks are short, the rows with the largest go first.
+
+    Returns:
+        The cache, and bool [B], the live rows that found no free block and have lost their history.
+    """
+    operands = [
+        (role, x)
+        for layer in cache.layers
+        for role, x in [*(("blocks", x) for x in layer.current), *(("blocks", x) for x in layer.history)]
+    ]
+    owner, first, table, lost, *moved = per_device(
+        _flush_on_device,
+        ("lengths", cache.owner),
+        ("lengths", cache.first),
+        ("tokens", cache.table),
+        ("lengths", live),
+        ("lengths", begin),
+        ("lengths", age),
+        *operands,
+        like=(0, 1, 2, 3, *(6 + i for i in range(len(operands)) if i % 4 >= 2)),
+    )
+    pairs = zip(moved[0::2], moved[1::2], strict=True)
+    layers = (dataclasses.replace(layer, history=pair) for layer, pair in zip(cache.layers, pairs, strict=True))
+    return dataclasses.replace(cache, layers=tuple(layers), owner=owner, first=first, table=table), lost
+
+
+def _flush_on_device(owner, first, table, live, begin, age, *arrays):  # type: ignore[no-untyped-def]
+    rows, pool, size = len(live), len(owner), arrays[0].shape[-1]
+    numbers = jnp.arange(rows, dtype=jnp.int32)
+    table = jnp.where(live[:, None], table, pool)
+    used = jnp.zeros(pool, bool).at[table].set(True, mode="drop")
+    needed = live & (begin < size)
+    queue = jnp.argsort(jnp.where(needed, -age, 1))
+    rank = jnp.zeros(rows, jnp.int32).at[queue].set(numbers)
+    free = jnp.nonzero(~used, size=rows, fill_value=pool)[0].astype(jnp.int32)
+    block = jnp.where(needed, free[rank], pool)
+    lost = needed & (block == pool)
+    table = jnp.where(lost[:, None], pool, table)
+    count = jnp.sum(table < pool, axis=1)
+    table = table.at[numbers, jnp.where(block < pool, count, table.shape[1])].set(block, mode="drop")
+    target = jnp.where(block < pool, block, pool + numbers)  # all different, so that the writes need no order
+
+    def moved(pool: jax.Array, rows: jax.Array) -> jax.Array:
+        return pool.at[target].set(rows, mode="drop", unique_indices=True)
+
+    written = []
+    for keys, values, history_keys, history_values in zip(*(arrays[i::4] for i in range(4)), strict=True):
+        written += [moved(history_keys, keys), moved(history_values, values)]
+    return (moved(owner, numbers), moved(first, begin), table, lost, *written)

@@ -8,6 +8,7 @@ The axes are explicit (`jax.sharding.AxisType.Explicit`): a layout that does not
 with fake devices, and not as a silent copy on the cluster.
 """
 
+import math
 from typing import TypeVar
 
 import jax
@@ -38,10 +39,13 @@ TABLE: dict[str, P] = {
     "hidden": P(BATCH, None, None),  # [B, T, D]
     "heads": P(BATCH, None, "tensor", None),  # [B, T, N or K, H]
     "logits": P(BATCH, None, "tensor"),  # [B, T, V]
-    # Caches: a problem stays on one replica with all its samples, so that reading its prompt needs no communication.
-    "prompt_cache": P(BATCH, None, "tensor", None),  # [G, P, K, H]
-    "suffix_cache": P(BATCH, None, None, "tensor", None),  # [G, W, S, K, H]
-    "lengths": P(BATCH),  # [G]
+    # Caches: a sample stays on one replica with its prompt, so that reading them needs no communication.
+    "blocks": P(BATCH, "tensor", None, None),  # [M or B, K, H, C], or [M or B, K, C, H]
+    "shared_blocks": P("tensor", None, None),  # [K, H, P] or [K, P, H]
+    # Choosing a token needs a whole row of logits, so here the tensor axis splits rows.
+    "whole_logits": P((*BATCH, "tensor"), None),  # [B, V]
+    "choices": P((*BATCH, "tensor")),  # [B]
+    "lengths": P(BATCH),  # [B]
 }
 
 T = TypeVar("T")
@@ -110,6 +114,12 @@ def place(x: jax.Array, role: str) -> jax.Array:
     return x if mesh.empty else jax.reshard(x, spec(role, x.shape, mesh))
 
 
+def everywhere(x: jax.Array) -> jax.Array:
+    """Lays out an array whole on every device, where every process can read it; without a mesh it does nothing."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return x if mesh.empty else jax.reshard(x, P())
+
+
 def gathered(parameter: jax.Array, role: str, dtype: jnp.dtype) -> jax.Array:
     """Returns a parameter in the compute dtype, whole along fsdp and still split along tensor.
 
@@ -118,6 +128,12 @@ def gathered(parameter: jax.Array, role: str, dtype: jnp.dtype) -> jax.Array:
     parameter = parameter.astype(dtype)
     mesh = jax.sharding.get_abstract_mesh()
     return parameter if mesh.empty else jax.reshard(parameter, spec(role, parameter.shape, mesh, keep=("tensor",)))
+
+
+def batch_devices() -> int:
+    """Returns how many parts the mesh in context splits the batch into, 1 without a mesh."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return 1 if mesh.empty else math.prod(mesh.shape[axis] for axis in BATCH)
 
 
 def result(role: str, shape: tuple[int, ...]) -> P | None:

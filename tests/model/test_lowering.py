@@ -21,10 +21,15 @@ def training_loss(model, tokens):
     return jnp.mean(model.logits(hidden).astype(jnp.float32))
 
 
-def decode(model, prompts, tokens):
-    _, prompt_cache = cache.prefill(model, prompts, jnp.full(prompts.shape[:1], 3, jnp.int32), BF16)
-    suffix = cache.empty_suffix(model, *tokens.shape, 4, BF16)
-    return cache.step(model, tokens, prompt_cache, suffix, BF16)
+def decode(model, tokens, lengths, rows, members):
+    sizes = cache.Sizes(
+        rows=6, slots=2, prompt_blocks=4, history_blocks=9, prompt_width=8, suffix_width=8, block=4
+    )
+    state = cache.empty(model, sizes, BF16)
+    blocks = jnp.arange(4, dtype=jnp.int32).reshape(2, 2)
+    state = cache.prefill(model, tokens, lengths, jnp.arange(2, dtype=jnp.int32), blocks, state, BF16)
+    logits, state = cache.step(model, rows, rows, state, members, rows, rows, jnp.int32(0), BF16)
+    return logits, cache.flush(state, rows > 0, rows, rows)
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
@@ -32,7 +37,7 @@ def test_lowers(platform):
     int32 = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.int32)  # noqa: E731
     programs = [
         (jax.grad(training_loss), abstract(stacked=True), int32(4, 8)),
-        (decode, abstract(stacked=False), int32(2, 5), int32(2, 3)),
+        (decode, abstract(stacked=False), int32(2, 8), int32(2), int32(6), int32(2, 3)),
     ]
     for function, *arguments in programs:
         lowered = jax.jit(function).trace(*arguments).lower(lowering_platforms=(platform,))
