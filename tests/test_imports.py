@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
     {"errors"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-SIDEWAYS = {("reasoning", "files"), ("world", "reasoning")}
+SIDEWAYS = {("reasoning", "files"), ("world", "files"), ("world", "reasoning")}
 
 
 def room_of(module: str) -> str | None:

@@ -1,0 +1,104 @@
+"""Problem sets and the noisy corpus, each a function of its size and seed.
+
+The sets never share a problem: family and numbers together decide by a hash whether a problem is for testing, training
+or the corpus. So a test problem with other people and things is not among the training problems either.
+"""
+
+import random
+from collections.abc import Iterator
+from typing import Literal
+
+from rft_jax.reasoning.problem import Problem
+from rft_jax.world.expression import Expression, Number, Operation, compute
+from rft_jax.world.families import FAMILIES
+from rft_jax.world.story import Story, draw, solve, tell
+
+Split = Literal["test", "train", "corpus"]
+
+_BUCKETS: dict[str, range] = {"test": range(0, 4), "train": range(4, 8), "corpus": range(8, 16)}
+
+# Of the corpus: rows that are single equations, and steps of the others that are wrong.
+_DRILLS = 0.3
+WRONG_STEPS = 0.25
+
+
+def problems(split: Split, count: int, seed: int) -> list[Problem]:
+    """Returns problems with gold answers; each family as often as any other, no problem twice.
+
+    Raises:
+        ValueError: the world does not have so many.
+    """
+    rng = random.Random(f"{split} {seed}")
+    return [Problem(tell(story, rng), solve(story, rng)) for story in stories(split, count, rng)]
+
+
+def solutions(split: Split, count: int, seed: int, ways: int) -> list[set[str]]:
+    """Returns up to `ways` right solutions of each of the problems that `problems` returns first."""
+    rng = random.Random(f"{split} {seed}")
+    return [
+        {solve(story, random.Random(f"{story.signature} {way}")) for way in range(ways)}
+        for story in stories(split, count, rng)
+    ]
+
+
+def corpus(count: int, seed: int) -> Iterator[Problem]:
+    """Yields rows to pre-train on: drills, and problems of whose steps a share is wrong. Problems repeat."""
+    rng = random.Random(f"corpus {seed}")
+    for _ in range(count):
+        yield _drill(rng) if rng.random() < _DRILLS else _noisy_problem(rng)
+
+
+def stories(split: Split, count: int, rng: random.Random) -> list[Story]:
+    """Returns the stories of a set, in random order; see `problems`."""
+    found: dict[str, Story] = {}
+    for number in range(count):
+        for _ in range(10_000):
+            story = draw(FAMILIES[number % len(FAMILIES)], rng)
+            if story.bucket(16) in _BUCKETS[split] and story.signature not in found:
+                found[story.signature] = story
+                break
+        else:
+            raise ValueError(f"the family {FAMILIES[number % len(FAMILIES)].name} has fewer than {count} problems")
+    order = list(found.values())
+    rng.shuffle(order)
+    return order
+
+
+def _noisy_problem(rng: random.Random) -> Problem:
+    while True:
+        story = draw(rng.choice(FAMILIES), rng)
+        if story.bucket(16) not in _BUCKETS["corpus"]:
+            continue
+        try:
+            return Problem(tell(story, rng), solve(story, rng, _sometimes_wrong))
+        except ArithmeticError:
+            continue
+
+
+def _sometimes_wrong(expression: Expression, value: int, rng: random.Random) -> tuple[Expression, int]:
+    """Makes a slip of the pen, takes the wrong operation, or leaves all as it is."""
+    if rng.random() >= WRONG_STEPS:
+        return expression, value
+    if rng.random() < 0.5:
+        slip = rng.choice((-10, -2, -1, 1, 2, 10))
+        return expression, max(0, value + slip)
+    assert isinstance(expression, Operation)
+    symbol = rng.choice([symbol for symbol in "+-*" if symbol != expression.symbol])
+    other = Operation(symbol, expression.left, expression.right)
+    return other, compute(other)
+
+
+def _drill(rng: random.Random) -> Problem:
+    symbol = rng.choice("+-*/")
+    a, b = rng.randint(2, 120), rng.randint(2, 60)
+    if symbol in "*/":
+        a, b = rng.randint(2, 40), rng.randint(2, 9)
+    if symbol == "*" and rng.random() < 0.5:
+        a, b = b, a
+    if symbol == "-":
+        a += b
+    if symbol == "/":
+        a *= b
+    expression = Operation(symbol, Number(a), Number(b))
+    value = compute(expression)
+    return Problem(f"{a}{symbol}{b}", f"<<{a}{symbol}{b}={value}>>{value}\n#### {value}")
