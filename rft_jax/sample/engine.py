@@ -1,0 +1,126 @@
+"""The compiled programs of sampling, and the loop that keeps the device busy with them."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+
+from rft_jax.model import cache as caches
+from rft_jax.model import partition
+from rft_jax.model.cache import Sizes
+from rft_jax.model.llama import Llama
+from rft_jax.sample import decode
+from rft_jax.sample.choose import Rule
+from rft_jax.sample.decode import Orders, Steps, Stop
+from rft_jax.sample.schedule import Job, PromptBatch, Response, Schedule
+
+
+class Engine(Protocol):
+    """What `responses` needs of a device."""
+
+    def prefill(self, batch: PromptBatch) -> None:
+        """Reads prompts into their slots."""
+
+    def start(self, orders: Orders) -> Any:
+        """Starts the next steps and returns at once."""
+
+    def wait(self, started: Any) -> Steps:
+        """Returns what the rows did in these steps, as numpy arrays."""
+
+
+class DeviceEngine:
+    """The engine of a Llama on a mesh. Its programs are compiled once: three, and one more for a prefix."""
+
+    def __init__(
+        self,
+        model: Llama,
+        mesh: Mesh,
+        sizes: Sizes,
+        *,
+        prefix: np.ndarray,
+        rule: Rule,
+        stop: Stop,
+        max_new: int,
+        seed: int,
+        dtype: jnp.dtype,
+    ) -> None:
+        """Makes room on the devices.
+
+        Args:
+            model: with its layers apart, laid out on the mesh.
+            mesh: of the devices.
+            sizes: of the cache on one device.
+            prefix: int32 [tokens], what all prompts begin with; may be empty.
+            rule: how tokens are chosen.
+            stop: which token ends a sample.
+            max_new: tokens of a sample at most.
+            seed: of the run.
+            dtype: of the computation and the cache.
+        """
+        self._model, self._mesh = model, mesh
+        options = {"rule": rule, "stop": stop, "max_new": max_new, "dtype": dtype}
+        self._decode = jax.jit(functools.partial(decode.decode, **options), donate_argnums=1)
+        self._prefill = jax.jit(functools.partial(_prefill, dtype=dtype), donate_argnums=5)
+        with jax.set_mesh(mesh):
+            self._seed = self._put(np.asarray(jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))), None)
+            read = jax.jit(functools.partial(caches.read_prefix, dtype=dtype))
+            kept = read(model, self._put(prefix, None)) if len(prefix) else None
+            self._state = jax.jit(decode.idle, static_argnums=(1, 2))(model, sizes, dtype, kept)
+
+    def prefill(self, batch: PromptBatch) -> None:
+        """Reads prompts into their slots."""
+        roles = {"tokens": "tokens", "lengths": "lengths", "slots": "lengths", "blocks": "tokens"}
+        arrays = [self._put(getattr(batch, name), role) for name, role in roles.items()]
+        with jax.set_mesh(self._mesh):
+            self._state = self._prefill(self._model, *arrays, self._state)
+
+    def start(self, orders: Orders) -> Steps:
+        """Starts the next steps and returns at once, with arrays that are being computed."""
+        placed = jax.tree.map(lambda x: self._put(x, "lengths" if x.ndim == 1 else "tokens"), orders)
+        with jax.set_mesh(self._mesh):
+            self._state, steps = self._decode(self._model, self._state, placed, self._seed)
+        return steps
+
+    def wait(self, started: Steps) -> Steps:
+        """Returns what the rows did in these steps, as numpy arrays."""
+        return jax.tree.map(lambda x: jax.device_get(x.addressable_data(0)), started)
+
+    def _put(self, x: np.ndarray, role: str | None) -> jax.Array:
+        # Every process holds the whole array and gives its devices their parts; nothing travels between them.
+        spec = partition.P() if role is None else partition.spec(role, x.shape, self._mesh)
+        place = NamedSharding(self._mesh, spec)
+        parts = [jax.device_put(x[index], to) for to, index in place.addressable_devices_indices_map(x.shape).items()]
+        return jax.make_array_from_single_device_arrays(x.shape, place, parts)
+
+
+def _prefill(
+    model: Llama,
+    tokens: jax.Array,
+    lengths: jax.Array,
+    slots: jax.Array,
+    blocks: jax.Array,
+    state: decode.State,
+    dtype: jnp.dtype,
+) -> decode.State:
+    cache = caches.prefill(model, tokens, lengths, slots, blocks, state.cache, dtype)
+    return decode.State(cache, state.token, state.sample, state.count)
+
+
+def responses(engine: Engine, schedule: Schedule, jobs: Iterator[Job]) -> Iterator[Response]:
+    """Yields the samples of all jobs as they are done.
+
+    What the caller does with them it does while the device runs the next steps.
+    """
+    done: list[Response] = []
+    while True:
+        while (batch := schedule.fill(jobs)) is not None:
+            engine.prefill(batch)
+        started = engine.start(schedule.orders()) if schedule.busy else None
+        yield from done
+        if started is None:
+            return
+        done = schedule.record(engine.wait(started))
