@@ -1,8 +1,8 @@
 """The families of problems: what they ask, in which words, and the ways to solve them.
 
 A telling and a sentence may hold choices, `[buys|gets]`, and fields: `{a}` a number, `{name}`, `{He}`, `{his}`,
-`{goods}`, `{wares}`. A solution lists its steps; which of several solutions a gold answer takes, in which order, with which
-operands first and which steps merged into one, is drawn anew each time (`solve`).
+`{goods}`, `{wares}`. A solution lists its steps; which of several solutions a gold answer takes, in which order, with
+which operands first and which steps merged into one, is drawn anew each time (`story.solve`).
 """
 
 import dataclasses
