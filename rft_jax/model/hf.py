@@ -73,7 +73,7 @@ def _fill(shape: tuple[int, ...], place: Sharding | None, read: Callable[[Index]
     indices = place.addressable_devices_indices_map(shape)
     for device, index in indices.items():
         holders[str(index)].append(device)
-    on_device = {}
+    on_device: dict[Any, jax.Array] = {}
     for devices in holders.values():
         part = read(cast(Index, indices[devices[0]]))
         on_device |= {device: jax.device_put(part, device) for device in devices}
@@ -167,7 +167,7 @@ def write(
 
 def _tensors(model: Llama, dtype: np.dtype) -> Iterator[tuple[str, np.ndarray]]:
     """Yields every tensor of the file, on the host, gathered from all devices and processes; one is there at a time."""
-    leaves = {}
+    leaves: dict[str, tuple[jax.Array, int | None]] = {}
     for path, leaf in jax.tree.leaves_with_path(model):
         parts, on_layers = names(path, model.config)
         leaves |= {name: (leaf, layer if on_layers else None) for layer, name in enumerate(parts)}

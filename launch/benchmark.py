@@ -1,0 +1,34 @@
+"""Measures one stage of this project beside its peers and the limit, in the same run.
+
+python launch/benchmark.py --what=select|load
+"""
+
+from absl import flags
+
+from rft_jax import command
+
+_WHAT = flags.DEFINE_enum("what", None, ["select", "load"], "The stage to measure.", required=True)
+_PROBLEMS = flags.DEFINE_integer("problems", 7_473, "select: problems of the run at size.", lower_bound=1)
+_WORKERS = flags.DEFINE_integer("workers", None, "select: processes of the run at size.", lower_bound=1)
+_GIGABYTES = flags.DEFINE_float("gigabytes", 2.0, "load: about the size of the checkpoint.", lower_bound=0.2)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "load: how often each phase is run.", lower_bound=1)
+
+
+def main() -> None:
+    """Imports the benchmark asked for, and no other: selecting needs no accelerator and no JAX."""
+    if _WHAT.value == "select":
+        from rft_jax.benchmark import select
+        from rft_jax.reasoning import workers
+
+        report = select.run(_PROBLEMS.value, _WORKERS.value or workers.available())
+    elif _WHAT.value == "load":
+        from rft_jax.benchmark import load
+
+        report = load.run(gigabytes=_GIGABYTES.value, rounds=_ROUNDS.value)
+    else:
+        raise AssertionError(f"no benchmark of {_WHAT.value}")
+    print("\n".join(report))
+
+
+if __name__ == "__main__":
+    command.run(main)
