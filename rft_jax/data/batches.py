@@ -6,7 +6,7 @@ Nothing is kept between steps, so a run resumes from its step alone, and every p
 import dataclasses
 import functools
 import math
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -15,13 +15,14 @@ from rft_jax.errors import UserError
 
 Packing = Literal["rows", "none"]
 Normalisation = Literal["token_mean", "microbatch_mean"]
+Array = TypeVar("Array")  # numpy's on the host, JAX's on the devices
 
 _SIZES = 16  # row counts are rounded up to about a sixteenth, so that a run compiles two or three programs, not ten
 _UNPACKED_GRANULE = 64  # likewise the length of unpacked rows, in tokens
 
 
 @dataclasses.dataclass(frozen=True)
-class Batch:
+class Batch(Generic[Array]):
     """The examples of one step as A parts of R rows of T tokens.
 
     Attributes:
@@ -33,11 +34,11 @@ class Batch:
             normalisations of the loss are in here, so packing and accumulation cannot change it.
     """
 
-    tokens: np.ndarray
-    targets: np.ndarray
-    segments: np.ndarray
-    positions: np.ndarray
-    weights: np.ndarray
+    tokens: Array
+    targets: Array
+    segments: Array
+    positions: Array
+    weights: Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Batches:
         numbers = self.numbers(step)
         return int(self._slots(numbers).sum()), math.prod(self._shape(numbers, len(self._rows(numbers))))
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Batch[np.ndarray]:
         """Returns the batch of a step."""
         numbers = self.numbers(step)
         rows = self._rows(numbers)
@@ -133,7 +134,7 @@ class Batches:
         parts = (self.accumulation, shape[0] // self.accumulation, shape[1])
         return Batch(*(getattr(batch, field.name).reshape(parts) for field in dataclasses.fields(batch)))
 
-    def _fill(self, batch: Batch, row: int, start: int, segment: int, number: int, weight: float) -> int:
+    def _fill(self, batch: Batch[np.ndarray], row: int, start: int, segment: int, number: int, weight: float) -> int:
         tokens = self.examples[number]
         stop = start + len(tokens) - 1
         batch.tokens[row, start:stop] = tokens[:-1]

@@ -3,15 +3,16 @@
 They agree with `attention.segment_attention`'s plain form; what they spare is the scores [B, N, T, T] in memory.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rft_jax.errors import UserError
 
 Implementation = Literal["xla", "cudnn", "splash"]
+
+_LANES = 128  # of a TPU's vector unit
 
 
 def choose(name: str, backend: str, dtype: jnp.dtype) -> Implementation:
@@ -42,30 +43,49 @@ def choose(name: str, backend: str, dtype: jnp.dtype) -> Implementation:
     raise UserError(f"unknown attention '{name}'; known: auto, xla, cudnn, splash")
 
 
-def cudnn(query: jax.Array, key: jax.Array, value: jax.Array, seen: jax.Array) -> jax.Array:
-    """cuDNN's kernel; shapes as for `segment_attention`, seen: bool [B, T, T]."""
-    return jax.nn.dot_product_attention(query, key, value, mask=seen[:, None], implementation="cudnn")
+def cudnn(query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array) -> jax.Array:
+    """CuDNN's kernel; shapes as for `attention.segment_attention`."""
+    same = segments[:, None, :, None] == segments[:, None, None, :]  # [B, 1, T, T]
+    return jax.nn.dot_product_attention(query, key, value, mask=same, is_causal=True, implementation="cudnn")
 
 
 def splash(
     query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array, interpret: bool = False
 ) -> jax.Array:
-    """The TPU's splash kernel, which skips blocks above the diagonal; shapes as for `segment_attention`.
+    """The TPU's splash kernel, which skips the blocks above the diagonal; shapes as for `segment_attention`.
 
     Args:
-        query, key, value, segments: T a multiple of 128.
-        interpret: run it in Python on any device, for tests.
+        query, key, value, segments: with T a multiple of 128.
+        interpret: whether to run it in JAX's own operations, on any device.
+
+    Raises:
+        UserError: T is not a multiple of 128.
     """
-    from jax.experimental.pallas.ops.tpu import splash_attention as kernels  # imports the TPU's compiler
+    from jax.experimental.pallas.ops.tpu import splash_attention as kernels  # loads the TPU's compiler
 
     length, heads, width = query.shape[1:]
-    if length % 128:
-        raise UserError(f"attention=splash takes rows of a multiple of 128 tokens, not {length}: change row_length")
-    mask = kernels.splash_attention_mask.MultiHeadMask([kernels.CausalMask((length, length))] * heads)
-    block = max(size for size in (128, 256, 512) if length % size == 0)
-    sizes = kernels.BlockSizes(
-        block_q=block, block_kv=block, block_kv_compute=block,
-        block_q_dkv=block, block_kv_dkv=block, block_kv_dkv_compute=block, block_q_dq=block, block_kv_dq=block,
-    )  # fmt: skip
-    make = kernels.make_splash_mha if heads == key.shape[2] else kernels.make_splash_mqa
-    raise NotImplementedError(make, mask, sizes, np, width, interpret)
+    if length % _LANES:
+        raise UserError(
+            f"attention=splash takes rows of a multiple of {_LANES} tokens, not {length}: set row_length so"
+        )
+    block = max(size for size in (_LANES, 2 * _LANES, 4 * _LANES) if length % size == 0)
+    kernel: Any = kernels.make_splash_mha_single_device(
+        mask=kernels.splash_attention_mask.MultiHeadMask([kernels.CausalMask((length, length))] * heads),
+        block_sizes=kernels.BlockSizes(
+            block_q=block,
+            block_kv=block,
+            block_q_dkv=block,
+            block_kv_dkv=block,
+            block_kv_dkv_compute=block,
+            block_q_dq=block,
+            block_kv_dq=block,
+        ),
+        interpret=interpret,
+    )
+
+    def attend(query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array) -> jax.Array:
+        return kernel(query, key, value, segment_ids=kernels.SegmentIds(q=segments, kv=segments))
+
+    scaled = query * jnp.asarray(width**-0.5, query.dtype)
+    heads_first = [x.swapaxes(1, 2) for x in (scaled, key, value)]
+    return jax.vmap(attend)(heads_first[0], heads_first[1], heads_first[2], segments).swapaxes(1, 2)

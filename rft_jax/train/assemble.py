@@ -59,7 +59,9 @@ def make_batches(config: TrainConfig, folder: Path, architecture: LlamaConfig, r
         ("an example of length", int(known.lengths.max()), architecture.max_positions),
     ):
         if is_there > limit:
-            raise UserError(f"{config.data} with the tokenizer of {folder}: {what} {is_there}, the model ends at {limit}")
+            raise UserError(
+                f"{config.data} with the tokenizer of {folder}: {what} {is_there}, the model ends at {limit}"
+            )
     log.info("%s: %s", config.data, examples.describe(known, loaded.decode))
     return Batches(
         examples=known,

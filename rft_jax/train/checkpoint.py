@@ -100,7 +100,9 @@ class Checkpoints:
         if step == self.latest:
             return
         flat = _flat(state)
-        chunks = {name: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES, shard_axes=(0,) * (x.ndim > 0)) for name, x in flat.items()}
+        chunks = {
+            name: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES, shard_axes=(0,) * (x.ndim > 0)) for name, x in flat.items()
+        }
         with self._one_line_for_disk_errors():
             self._manager.save(
                 step,
@@ -219,7 +221,7 @@ def tensors(folder: Path, config: LlamaConfig, model: Any) -> Iterator[tuple[str
     Raises:
         UserError: a tensor is missing, or not of the model's shape.
     """
-    sources = {}
+    sources: dict[str, tuple[str, tuple[int, ...], int | None]] = {}
     for path, leaf in jax.tree.leaves_with_path(model):
         parts, on_layers = hf_table.names(path, config)
         key = _name((jax.tree_util.GetAttrKey("model"), *path))

@@ -18,9 +18,7 @@ Gradients = tuple[jax.Array, jax.Array]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
-def cross_entropy(
-    hidden: jax.Array, table: jax.Array, targets: jax.Array, weights: jax.Array, chunk: int
-) -> jax.Array:
+def cross_entropy(hidden: jax.Array, table: jax.Array, targets: jax.Array, weights: jax.Array, chunk: int) -> jax.Array:
     """Returns the sum over tokens of weight × negative log-likelihood of the target, fp32 [].
 
     Args:

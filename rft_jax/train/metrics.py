@@ -32,7 +32,7 @@ def peak_flops(kind: str) -> float | None:
 
 
 def model_flops(parameters: int, tokens: int) -> float:
-    """Returns the FLOPs that training on `tokens` useful tokens needs: 6·N·tokens, as the paper counts (section 3.1)."""
+    """Returns the FLOPs of training on `tokens` useful tokens: 6·N·tokens, as the paper counts."""
     return 6.0 * parameters * tokens
 
 

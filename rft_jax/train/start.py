@@ -80,7 +80,7 @@ def source(given: str | None, pretrained: str | None, size: str | None, seed: in
             tokenizer=None,
             load=lambda mesh: _random_model(config, seed, mesh),
         )
-    raise UserError("nothing to start from: give --config.model=DIR (or --config.checkpoint=DIR, or --config.size=NAME)")
+    raise UserError("nothing to start from: give --config.model=DIR, or --config.checkpoint=DIR or --config.size=NAME")
 
 
 def first_state(

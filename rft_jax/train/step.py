@@ -39,7 +39,7 @@ class TrainState:
     optimizer: optax.OptState
 
 
-Step = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, dict[str, jax.Array]]]
+Step = Callable[[TrainState, Batch[jax.Array], jax.Array], tuple[TrainState, dict[str, jax.Array]]]
 
 
 def make_step(
@@ -66,19 +66,17 @@ def make_step(
         learning_rate, and `stop`, whether any process wishes to).
     """
 
-    def loss(model: Llama, part: Batch) -> jax.Array:
-        hidden = llama.forward(
-            model, part.tokens, part.segments, part.positions, dtype=dtype, remat=remat, attention=attention
-        )
-        return cross_entropy(hidden, model.output_table, part.targets, part.weights, loss_chunk)
+    of_batch = functools.partial(
+        loss_and_gradients, dtype=dtype, remat=remat, attention=attention, loss_chunk=loss_chunk
+    )
 
-    def step(state: TrainState, batch: Batch, stop: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
-        value, gradients = _sum_of_parts(jax.value_and_grad(loss), state.model, batch)
+    def step(state: TrainState, batch: Batch[jax.Array], stop: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
+        value, gradients = of_batch(state.model, batch)
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an int32
             updates, moments = optimizer.update(gradients, state.optimizer, state.model)
         metrics = {
             "loss": value,
-            "gradient_norm": optax.global_norm(gradients),
+            "gradient_norm": optax.tree.norm(gradients),
             "learning_rate": rate(state.step),
             "stop": stop.max(),
         }
@@ -87,15 +85,36 @@ def make_step(
     return jax.jit(step, donate_argnums=0)
 
 
-def _sum_of_parts(of_part: Callable[..., Any], model: Llama, batch: Batch) -> Any:
-    """Returns `of_part(model, part)` summed over the parts [A] of a batch, one at a time."""
-    first = of_part(model, jax.tree.map(lambda x: x[0], batch))
-    if batch.tokens.shape[0] == 1:
-        return first  # no second copy of the gradients
+def loss_and_gradients(
+    model: Llama,
+    batch: Batch[jax.Array],
+    *,
+    dtype: jnp.dtype,
+    remat: str,
+    attention: Implementation,
+    loss_chunk: int,
+) -> tuple[jax.Array, Llama]:
+    """Returns the loss of a batch, fp32 [], and its gradient in the model's form; the parts go one after the other.
 
-    def add(total: Any, part: Batch) -> tuple[Any, None]:
+    Args:
+        model: parameters, layers stacked.
+        batch: of one step.
+        dtype, remat, attention, loss_chunk: as for `make_step`.
+    """
+
+    def loss(model: Llama, part: Batch[jax.Array]) -> jax.Array:
+        hidden = llama.forward(
+            model, part.tokens, part.segments, part.positions, dtype=dtype, remat=remat, attention=attention
+        )
+        return cross_entropy(hidden, model.output_table, part.targets, part.weights, loss_chunk)
+
+    def add(total: tuple[jax.Array, Llama], part: Batch[jax.Array]) -> tuple[tuple[jax.Array, Llama], None]:
         return jax.tree.map(jnp.add, total, of_part(model, part)), None
 
+    of_part = jax.value_and_grad(loss)
+    first = of_part(model, jax.tree.map(lambda x: x[0], batch))
+    if batch.tokens.shape[0] == 1:
+        return first  # without a second copy of the gradients to add to
     return jax.lax.scan(add, first, jax.tree.map(lambda x: x[1:], batch))[0]
 
 
@@ -132,7 +151,7 @@ def shardings(state: TrainState, mesh: Mesh) -> Any:
     return jax.tree.map_with_path(of, state)
 
 
-def put(batch: Batch, stop: bool, mesh: Mesh) -> tuple[Batch, jax.Array]:
+def put(batch: Batch[np.ndarray], stop: bool, mesh: Mesh) -> tuple[Batch[jax.Array], jax.Array]:
     """Returns a batch on the devices, and this process's wish to stop, which travels with it to all others.
 
     Args:
