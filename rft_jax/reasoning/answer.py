@@ -80,7 +80,8 @@ def robust_answer(response: str, which: Literal["first", "last"] = "last") -> Fr
     not.
     """
     found = None
-    for match in _ROBUST.finditer(response):
+    start = response.find("####")
+    for match in _ROBUST.finditer(response, start) if start != -1 else ():
         value = _rational(*match.group("sign", "sign2", "whole", "number", "divisor"))
         if value is not None:
             found = value

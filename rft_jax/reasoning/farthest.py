@@ -68,6 +68,8 @@ class Farthest:
                 distance = self._bound(new, other)
                 bounded.append(other)
             at_most += distance
+        # The largest bounds have the most to give.
+        bounded.sort(key=self._bounds[new].__getitem__, reverse=True)
         for other in bounded:
             if at_most <= to_beat:
                 return False

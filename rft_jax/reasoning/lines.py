@@ -148,7 +148,8 @@ def write_lines(file: str | os.PathLike[str], lines: Iterable[bytes]) -> None:
         UserError: the folder is missing or not writable, or the disk is full.
     """
     with whole_file(file) as temporary, created(temporary, like=file) as stream:
-        stream.writelines(lines)
+        for line in lines:  # zstandard's stream has no writelines
+            stream.write(line)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 Path files may hold the problems in any order, and together they may be larger than memory. So each piece of a file
 (some megabytes, cut at a line end; a compressed file is one piece) is read once, in any process, and what the second
-pass needs of its paths goes to spill files in which the paths of a block stand together. A wrong path leaves its grades,
+pass needs of its paths goes to spill files where the paths of a block stand together. A wrong path leaves its grades,
 but not its text. Order is kept as (piece, line), so that nothing depends on which process read what.
 """
 

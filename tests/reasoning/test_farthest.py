@@ -1,0 +1,55 @@
+"""The bounds and caches change nothing: the choice is that of the reference's plain loop."""
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rapidfuzz.distance import Levenshtein
+
+from rft_jax.reasoning.farthest import Farthest
+
+Candidates = list[tuple[str, str]]
+
+
+def plain(candidates: Candidates) -> list[str]:
+    """The reference's loop: every distance anew, the others told apart by their text."""
+    lists: list[str] = []
+    kept: list[str] = []
+    for name, new in candidates:
+        if name not in lists:
+            lists.append(name)
+            kept.append(new)
+            continue
+        old = kept[lists.index(name)]
+        others = [other for other in kept if other != old]
+        old_sum, new_sum = (sum(Levenshtein.distance(text, other) for other in others) for text in (old, new))
+        if new_sum > old_sum:
+            kept[lists.index(name)] = new
+    return kept
+
+
+# A text tells its equation list, as in a path; few letters make many equal distances.
+candidates = st.lists(
+    st.tuples(st.sampled_from("pqrs"), st.text(alphabet="ab ", max_size=12)).map(
+        lambda pair: (pair[0], pair[0] + pair[1])
+    ),
+    max_size=30,
+)
+
+
+@given(candidates)
+def test_chooses_what_the_plain_loop_chooses(paths: Candidates) -> None:
+    assert [paths[place][1] for place in Farthest().choose(paths)] == plain(paths)
+
+
+@given(candidates, candidates)
+def test_what_it_remembers_does_not_change_the_next_choice(first: Candidates, second: Candidates) -> None:
+    farthest = Farthest()
+    farthest.choose(first)
+    assert farthest.choose(second) == Farthest().choose(second)
+
+
+@given(candidates)
+def test_places_come_in_the_order_of_the_lists(paths: Candidates) -> None:
+    first_seen = [name for name, _ in itertools.groupby(dict.fromkeys(name for name, _ in paths))]
+    assert [paths[place][0] for place in Farthest().choose(paths)] == first_seen
