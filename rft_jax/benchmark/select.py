@@ -3,8 +3,8 @@
 The peer is the reference's procedure written plainly, with the distance function that the reference uses
 (`editdistance`): read each line, grade it, check its equations, and for each correct path measure the kept one and the
 new one against all the others, each time anew. In one thing it differs from the reference: it checks equations with our
-parser, for nothing here evaluates text. Peer and selector take turns, and processor time is compared, which says the same
-on a busy machine. Then the selector runs on its own on all processors.
+parser, for nothing here evaluates text. Peer and selector take turns, and processor time is compared, which says the
+same on a busy machine. Then the selector runs on its own on all processors.
 """
 
 import dataclasses
@@ -120,9 +120,9 @@ def generate(shape: Shape, problems: int, folder: pathlib.Path) -> tuple[pathlib
     """Writes generated problems and one path file for each model into the folder, the same every time.
 
     What matters for the time is near to outputs of five models for GSM8K, measured on 4,874 correct paths: their mean
-    length is 240 characters (here 275) and varies by 17 % within a problem (15 %); the distance of two paths of a problem
-    is 38 % of the longer text (44 %), 24 % with the same equations (29 %), and insertions and deletions alone come to 17 %
-    more than that (29 %). So these are a little harder than those.
+    length is 240 characters (here 275) and varies by 17 % within a problem (15 %); the distance of two paths of a
+    problem is 38 % of the longer text (44 %), 24 % with the same equations (29 %), and insertions and deletions alone
+    come to 17 % more than that (29 %). So these are a little harder than those.
     """
     folder.mkdir(parents=True)
     problem_file = folder / "problems.jsonl"
@@ -135,12 +135,10 @@ def generate(shape: Shape, problems: int, folder: pathlib.Path) -> tuple[pathlib
     return problem_file, files
 
 
-_WORDS = [
-    "apples", "boxes", "there are", "in total", "left", "she has", "he buys", "each", "then", "so", "the number
-    of", "a day", "week", "cost", "dollars", "more than", "which", "means", "after", "that", "gives", "half of",
-    "them", "altogether", "friends", "the price", "of", "will", "need", "before", "he sold", "they", "together",
-    "remaining", "hours", "for",
-]  # fmt: skip
+_WORDS = (
+    "apples boxes there are in total left she has he buys each then so the number of a day week cost dollars more than "
+    "which means after that gives half them altogether friends price will need before sold they together remaining hours"
+).split()
 
 
 def _problem_line(number: int) -> bytes:
