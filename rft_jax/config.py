@@ -87,3 +87,62 @@ class TrainConfig:
     mesh: MeshConfig
     save_every: int
     keep: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleConfig:
+    """Sampling k paths a problem. configs/sample.py makes one.
+
+    Attributes:
+        model: Hugging Face folder.
+        problems: JSONL file of problems, or hf:NAME:CONFIG:SPLIT.
+        name: of the model, in the paths; none: the folder's name.
+        k: samples a problem.
+        temperature: 0 takes the most likely token each time.
+        top_k, top_p, min_p: filters of the next token, in this order; none: all tokens.
+        seed: of the random numbers; a path depends on seed, problem and sample alone.
+        max_new_tokens: where a response is cut.
+        prompt_tokens: of a longer prompt only the last ones are kept; none: all, and too long a prompt is an error.
+        begin_token: number of the token before every prompt; none: the tokenizer's own.
+        end_tokens: numbers of the tokens that end a response; none: the model's own.
+        shots: worked examples before each question, for a model that was only pre-trained; 0: the instruction template.
+        shots_from: problems to take the examples from.
+        compute: dtype of weights, computation and cache; auto: bfloat16, on CPU float32.
+        mesh: how the devices are laid out: replicas along data, each split along tensor.
+        rows: samples in flight on a device; none: as many as its memory holds.
+        task, tasks: this process is one of several that share the work; none: SLURM's job array, or alone.
+    """
+
+    model: str | None = None
+    problems: str | None = None
+    name: str | None = None
+    k: int
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    seed: int
+    max_new_tokens: int
+    prompt_tokens: int | None
+    begin_token: int | None
+    end_tokens: tuple[int, ...] | None
+    shots: int
+    shots_from: str | None
+    compute: Literal["auto", "float32", "bfloat16"]
+    mesh: MeshConfig
+    rows: int | None
+    task: int = 0
+    tasks: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(SampleConfig):
+    """Evaluating a model: one greedy path a problem, and k samples to vote. configs/evaluate.py makes one.
+
+    Attributes:
+        k: samples a problem for maj1@k and pass@k; 0: the greedy path only.
+        temperature: of these samples.
+        against: workdirs of evaluations of other models on the same problems, to compare with.
+    """
+
+    against: tuple[str, ...] = ()

@@ -1,0 +1,25 @@
+"""Evaluates a model on problems with gold answers; see configs/evaluate.py for the command."""
+
+from pathlib import Path
+
+from absl import flags
+
+from rft_jax import command, runtime
+from rft_jax.config import EvaluateConfig
+from rft_jax.config_flag import ConfigFlag
+
+CONFIG = ConfigFlag(EvaluateConfig, default="configs/evaluate.py")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder for metrics, results and paths.", required=True)
+
+
+def main() -> None:
+    """Reads the flags, starts the process, evaluates, prints the table."""
+    config = CONFIG.read()
+    runtime.start()
+    from rft_jax.evaluate import loop  # after the start: nothing may touch a device before
+
+    print(loop.evaluate(config, Path(WORKDIR.value)))
+
+
+if __name__ == "__main__":
+    command.run(main, CONFIG.take_overrides)

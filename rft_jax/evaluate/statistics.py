@@ -1,0 +1,106 @@
+"""Estimates with their uncertainty. Everything is over problems, which are drawn; samples of one problem are not."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+_ROUNDS = 10_000
+_NORMAL_95 = 1.959963984540054
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95 % interval.
+
+    Attributes:
+        mean: of what was observed.
+        low, high: of the interval.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def wilson(right: int, count: int) -> Estimate:
+    """Returns a share with Wilson's score interval, which stays between 0 and 1 and is right near both.
+
+    Raises:
+        ValueError: count is 0, or right is not between 0 and count.
+    """
+    if not 0 <= right <= count or count == 0:
+        raise ValueError(f"{right} of {count} is no share")
+    share, z = right / count, _NORMAL_95
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def bootstrap(values: Sequence[float]) -> Estimate:
+    """Returns the mean of one number a problem with its percentile bootstrap interval, the same at each call.
+
+    Raises:
+        ValueError: no values.
+    """
+    observed = np.asarray(values, np.float64)
+    if observed.size == 0:
+        raise ValueError("no values to average")
+    # Problems with equal values are interchangeable: draw how many of each kind come up instead of which.
+    kinds, counts = np.unique(observed, return_counts=True)
+    drawn = np.random.default_rng(0).multinomial(observed.size, counts / observed.size, size=_ROUNDS)
+    low, high = np.quantile(drawn @ kinds / observed.size, (0.025, 0.975))
+    return Estimate(float(observed.mean()), float(low), float(high))
+
+
+def pass_at_k(samples: int, right: int, k: int) -> float:
+    """Returns the unbiased estimate, for one problem, of the chance that one of k samples is right.
+
+    Raises:
+        ValueError: k is not between 1 and samples.
+    """
+    if not 1 <= k <= samples:
+        raise ValueError(f"pass@{k} cannot be estimated from {samples} samples")
+    return 1 - math.comb(samples - right, k) / math.comb(samples, k)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Returns the p-value, two-sided and exact, that two models are equally good.
+
+    Args:
+        only_first, only_second: problems that only the one model, and only the other, solves; the rest says nothing.
+    """
+    differing, fewer = only_first + only_second, min(only_first, only_second)
+    tail = sum(math.comb(differing, count) for count in range(fewer + 1))
+    return min(1.0, 2 * tail / 2**differing)
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A second model against a first one, on the same problems.
+
+    Attributes:
+        difference: in accuracy, second minus first, by paired bootstrap.
+        only_first, only_second: problems that only one of them solves.
+        p: McNemar's exact test.
+    """
+
+    difference: Estimate
+    only_first: int
+    only_second: int
+    p: float
+
+
+def compare(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
+    """Compares two models problem by problem.
+
+    Raises:
+        ValueError: they were not asked the same number of problems.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} problems on one side and {len(second)} on the other")
+    only_first = sum(a and not b for a, b in zip(first, second, strict=True))
+    only_second = sum(b and not a for a, b in zip(first, second, strict=True))
+    difference = bootstrap([float(b) - float(a) for a, b in zip(first, second, strict=True)])
+    return Comparison(difference, only_first, only_second, mcnemar(only_first, only_second))
