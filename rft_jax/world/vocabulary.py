@@ -23,7 +23,7 @@ def write_tokenizer(folder: Path, texts: Iterable[str], size: int, positions: in
         size: the most tokens to have.
         positions: the longest text the model will be made for, in tokens.
     """
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -43,6 +43,10 @@ def write_tokenizer(folder: Path, texts: Iterable[str], size: int, positions: in
     tokenizer.train_from_iterator(texts, trainer)
     halves = sampling_prompt("\0").split("\0")
     tokenizer.add_tokens([AddedToken(half, normalized=False, special=False) for half in halves])
+    numbers = {name: tokenizer.token_to_id(token) for name, token in (("bos", BEGIN), ("eos", END), ("pad", PADDING))}
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BEGIN} $A", special_tokens=[(BEGIN, numbers["bos"])]
+    )
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": BEGIN,
@@ -56,4 +60,7 @@ def write_tokenizer(folder: Path, texts: Iterable[str], size: int, positions: in
         tokenizer.save(str(file))
     with whole_file(folder / "tokenizer_config.json") as file:
         file.write_text(json.dumps(settings, indent=1) + "\n")
+    # A model that takes its tokenizer from here takes the numbers of its special tokens along.
+    with whole_file(folder / "generation_config.json") as file:
+        file.write_text(json.dumps({f"{name}_token_id": number for name, number in numbers.items()}, indent=1) + "\n")
     return int(tokenizer.get_vocab_size())

@@ -31,6 +31,7 @@ def test_a_digit_is_a_token_and_the_template_two(loaded):
     tokens = loaded.tokenize(sampling_prompt(question))
     assert [token for token in tokens if any(map(str.isdigit, token))] == list("7891234")
     assert len(tokens) == len(loaded.tokenize(question)) + 2
+    assert loaded(question)["input_ids"][0] == loaded.bos_token_id
 
 
 def test_a_word_of_the_world_is_one_token(loaded):
