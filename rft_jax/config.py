@@ -146,3 +146,123 @@ class EvaluateConfig(SampleConfig):
     """
 
     against: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorldStage:
+    """Makes the embedded default's problems: train.jsonl and test.jsonl.
+
+    Attributes:
+        name: of the stage, and of its folder.
+        train, test: how many problems of each.
+        seed: of the training problems; the test problems are always the same.
+    """
+
+    name: str
+    train: int
+    test: int
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainStage:
+    """Trains a model on gold answers or on selected paths.
+
+    Attributes:
+        name: of the stage, its folder, and its model.
+        model: one of the pipeline's models, or an earlier TrainStage.
+        data: an earlier SelectStage, or `gold`.
+        k: of its sets, the one of the samples numbered below k; None: of all samples.
+        settings: fields of the TrainConfig, `name=value`.
+        steps_of: a TrainStage; this one sees its own data so often that it takes at least as many steps.
+    """
+
+    name: str
+    model: str
+    data: str
+    k: int | None = None
+    settings: tuple[str, ...] = ()
+    steps_of: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleStage:
+    """Samples paths of the training problems.
+
+    Attributes:
+        name: of the stage, and of its folder.
+        model: a TrainStage, or one of the pipeline's models.
+        settings: fields of the SampleConfig, `name=value`.
+    """
+
+    name: str
+    model: str
+    settings: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelectStage:
+    """Selects paths to train on; those of several stages are united.
+
+    Attributes:
+        name: of the stage, and of its folder.
+        paths: SampleStages.
+        rules: paper or reference: distinct paths; none: every right path.
+        ks: for each of these, also make the set of the samples numbered below it.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    rules: Literal["paper", "reference", "none"] = "paper"
+    ks: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateStage:
+    """Evaluates a model on the test problems.
+
+    Attributes:
+        name: of the stage, and of its folder.
+        model: a TrainStage, or one of the pipeline's models.
+        against: earlier EvaluateStages to compare with.
+        settings: fields of the EvaluateConfig, `name=value`.
+    """
+
+    name: str
+    model: str
+    against: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+
+
+StageConfig = WorldStage | TrainStage | SampleStage | SelectStage | EvaluateStage
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PipelineConfig:
+    """Several models, stages and rounds. configs/quickstart.py and configs/gsm8k.py make one.
+
+    Attributes:
+        problems: to train on and to sample for: a file, hf:NAME:CONFIG:SPLIT, or STAGE/train.jsonl.
+        test: problems to evaluate on, likewise.
+        models: `name=folder` of the models to start from.
+        train, sample, evaluate: configs of the commands, FILE[:ARGUMENT].
+        train_settings, sample_settings, evaluate_settings: of all their stages, `name=value`; a stage's own come later.
+        k: samples a problem.
+        temperature: of the samples.
+        seed: of training and sampling.
+        stages: in the order in which they run; the report comes last by itself.
+    """
+
+    problems: str
+    test: str
+    models: tuple[str, ...]
+    train: str = "configs/sft.py"
+    sample: str = "configs/sample.py"
+    evaluate: str = "configs/evaluate.py"
+    train_settings: tuple[str, ...] = ()
+    sample_settings: tuple[str, ...] = ()
+    evaluate_settings: tuple[str, ...] = ()
+    k: int
+    temperature: float
+    seed: int
+    stages: tuple[StageConfig, ...]

@@ -88,13 +88,16 @@ def prefixed_attention(
     return per_device(attend, *operands, *prefix, like=(0,))[0]
 
 
-def split_kv_heads(heads: int, kv_heads: int) -> int:
+def split_kv_heads(heads: int, kv_heads: int, tensor: int | None = None) -> int:
     """Returns how many key-value heads there must be, so that the mesh splits them as it splits the query heads.
 
-    8 heads cannot be split over 16 devices, but 16 can, two of which are the same.
+    8 heads cannot be split over 16 devices, but 16 can, two of which are the same. `tensor` is the number of devices
+    along that axis, None: of the mesh in context.
     """
-    mesh = jax.sharding.get_abstract_mesh()
-    needed = kv_heads if mesh.empty else math.lcm(kv_heads, mesh.shape["tensor"])
+    if tensor is None:
+        mesh = jax.sharding.get_abstract_mesh()
+        tensor = 1 if mesh.empty else mesh.shape["tensor"]
+    needed = math.lcm(kv_heads, tensor)
     return needed if heads % needed == 0 else kv_heads
 
 

@@ -4,8 +4,8 @@ Every sample in flight has a *row*. A row's keys and values lie in three places,
 - its prompt: blocks of a pool, owned by a *slot* that any number of rows share;
 - its history: blocks of another pool, one for each call of `flush` that the sample has lived through;
 - the current block: C steps that all rows write in lockstep, at the same place, so that a step moves nothing else.
-What a step reads is thus what is there, up to half a block a row, whatever the lengths. Numbers of rows, slots and blocks
-are those of one device (the batch axes of the mesh); each device keeps its own pools.
+What a step reads is thus what is there, up to half a block a row, whatever the lengths. Numbers of rows, slots and
+blocks are those of one device (the batch axes of the mesh); each device keeps its own pools.
 
 Every layer has arrays of its own, never one for all layers: the compiled step then updates each in place.
 """
@@ -79,8 +79,9 @@ class Sizes:
     """The sizes of a cache, on one device.
 
     Attributes:
-        rows: samples in flight.
+        rows: B, samples in flight.
         slots: prompts held.
+        together: W, rows that share a prompt at most.
         prompt_blocks, history_blocks: blocks in the pools.
         prompt_width: tokens of the longest prompt; a multiple of `block`.
         suffix_width: steps that a row lives at most.
@@ -89,6 +90,7 @@ class Sizes:
 
     rows: int
     slots: int
+    together: int
     prompt_blocks: int
     history_blocks: int
     prompt_width: int
@@ -238,9 +240,7 @@ def prefill(
         like=(3, 4, 5, *(6 + i for i in range(len(arrays)) if i % 4 >= 2)),
     )
     pairs = zip(written[0::2], written[1::2], strict=True)
-    new_layers = (
-        dataclasses.replace(layer, prompts=pair) for layer, pair in zip(cache.layers, pairs, strict=True)
-    )
+    new_layers = (dataclasses.replace(layer, prompts=pair) for layer, pair in zip(cache.layers, pairs, strict=True))
     return dataclasses.replace(
         cache, layers=tuple(new_layers), prompt_owner=owner, prompt_filled=filled, prompt_table=table
     )
@@ -281,16 +281,14 @@ def step(
         ("tokens", members), ("lengths", seats), ("lengths", begin), (None, now),
     ]  # fmt: skip
 
-    def attend(
-        layer: LayerCache, query: jax.Array, key: jax.Array, value: jax.Array
-    ) -> tuple[jax.Array, LayerCache]:
+    def attend(layer: LayerCache, query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, LayerCache]:
         key, value = (repeat_heads(x, query.shape[2]) for x in (key, value))
         arrays = [query, key, value, *layer.current, *layer.history, *layer.prompts]
         prefix = [("shared_blocks", x) for x in layer.prefix or ()]
-        context, *current = per_device(
+        context, keys, values = per_device(
             _attend_on_device, *zip(roles, arrays, strict=True), *books, *prefix, like=(0, 3, 4)
         )
-        return context, dataclasses.replace(layer, current=tuple(current))
+        return context, dataclasses.replace(layer, current=(keys, values))
 
     hidden, layers = model.hidden(place(tokens[:, None], "tokens"), positions, attend, cache.layers, dtype=dtype)
     logits = place(model.logits(hidden)[:, 0], "whole_logits").astype(jnp.float32)

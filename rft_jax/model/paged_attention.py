@@ -1,14 +1,16 @@
 """Attention over keys and values that lie in blocks, for decoding.
 
-A pool of M blocks holds C slots each, in any order, each block owned by one of X rows. Every block is multiplied with its
-owner's query where it lies, so no key is ever gathered, and what is read is what the pool holds, not rows × the longest.
-The partial softmaxes of a row's blocks are then merged by their maxima and weights (exactly, as in arXiv 2205.14135).
+A pool of M blocks holds C slots each, in any order, each block owned by one of X rows. Every block is multiplied with
+its owner's query where it lies, so no key is ever gathered, and what is read is what the pool holds, not rows × the
+longest. The partial softmaxes of a row's blocks are then merged by their maxima and weights (exactly, as in arXiv
+2205.14135).
 
-Shapes beside the project's alphabet: X rows of the part, Q queries that share a key-value head, B blocks of a row at most,
-M blocks in the pool, C slots of a block. Keys lie [M, K, H, C] and values [M, K, C, H]: both products then run along the
-last axis, which on CPU is 2 to 10 times faster than the transposed orders.
+Shapes beside the project's alphabet: X rows of the part, Q queries that share a key-value head, B blocks of a row at
+most, M blocks in the pool, C slots of a block. Keys lie [M, K, H, C] and values [M, K, C, H]: both products then run
+along the last axis, which on CPU is 2 to 10 times faster than the transposed orders.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -79,6 +81,6 @@ def merge(*parts: Partial) -> jax.Array:
     """Returns the attention [X, K, Q, H], fp32, over the keys of all parts; at least one key must be there."""
     best = jnp.stack([part.top for part in parts]).max(axis=0)
     shares = [jnp.exp(part.top - best) for part in parts]
-    weight = sum(share * part.weight for share, part in zip(shares, parts, strict=True))
-    context = sum(share[..., None] * part.context for share, part in zip(shares, parts, strict=True))
-    return context / weight[..., None]
+    weights = [share * part.weight for share, part in zip(shares, parts, strict=True)]
+    contexts = [share[..., None] * part.context for share, part in zip(shares, parts, strict=True)]
+    return functools.reduce(jnp.add, contexts) / functools.reduce(jnp.add, weights)[..., None]

@@ -7,6 +7,7 @@ without the host. The host hears what happened after each call.
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,13 +22,13 @@ from rft_jax.sample.choose import Rule, choose
 # Takes token, count of tokens with it, problem and sample, each int32 [B]; returns bool [B], whether the sample ends.
 Stop = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 
+Array = Any  # numpy's on the host, JAX's on the devices
+
 GOES_ON, ENDED, FULL = 0, 1, 2  # how a step leaves a sample: what `Steps.finish` holds
 NONE = -1  # in place of a sample's number
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["cache", "token", "sample", "count"], meta_fields=[]
-)
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["cache", "token", "sample", "count"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class State:
     """What the rows have done.
@@ -63,32 +64,32 @@ class Orders:
         members: int32 [slots, W], the rows that share each slot's prompt; B or more: nobody.
     """
 
-    problem: jax.Array
-    last_token: jax.Array
-    prompt_length: jax.Array
-    queued: jax.Array
-    seat: jax.Array
-    members: jax.Array
+    problem: Array
+    last_token: Array
+    prompt_length: Array
+    queued: Array
+    seat: Array
+    members: Array
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["token", "sample", "finish", "lost"], meta_fields=[]
-)
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["token", "sample", "finish", "lost"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class Steps:
     """What the rows did in a call, the same on every device.
 
     Attributes:
-        token: int32 [C, B], chosen at each step.
-        sample: int32 [C, B], of which sample; NONE where the row stood idle.
-        finish: int32 [C, B], GOES_ON, ENDED or FULL.
-        lost: bool [B], rows that found no room for their history and start their sample anew.
+            token: int32 [C, B], chosen at each step.
+            sample: int32 [C, B], of which sample; NONE where the row stood idle.
+            finish: int32 [C, B], Array = Any  # numpy's on the host, JAX's on the devices
+
+    GOES_ON, ENDED or FULL.
+            lost: bool [B], rows that found no room for their history and start their sample anew.
     """
 
-    token: jax.Array
-    sample: jax.Array
-    finish: jax.Array
-    lost: jax.Array
+    token: Array
+    sample: Array
+    finish: Array
+    lost: Array
 
 
 def stop_at(end_tokens: tuple[int, ...]) -> Stop:
@@ -152,7 +153,9 @@ def decode(
         )  # fmt: skip
         token = _draw(logits, seed, orders.problem, sample, count, rule)
         count = count + 1
-        finish = jnp.where(stop(token, count, orders.problem, sample), ENDED, jnp.where(count >= max_new, FULL, GOES_ON))
+        finish = jnp.where(
+            stop(token, count, orders.problem, sample), ENDED, jnp.where(count >= max_new, FULL, GOES_ON)
+        )
         finish = jnp.where(sample >= 0, finish, GOES_ON)
         after = State(cache, token, jnp.where(finish == GOES_ON, sample, NONE), count)
         return (after, jnp.where(starts, NONE, queued), begin), (token, sample, finish)
@@ -160,9 +163,7 @@ def decode(
     start = state, orders.queued, jnp.zeros_like(state.count)
     (state, _, begin), (token, sample, finish) = jax.lax.scan(run_step, start, jnp.arange(size, dtype=jnp.int32))
     cache, lost = caches.flush(state.cache, state.sample >= 0, begin, state.count)
-    state = State(
-        cache, jnp.where(lost, orders.last_token, state.token), state.sample, jnp.where(lost, 0, state.count)
-    )
+    state = State(cache, jnp.where(lost, orders.last_token, state.token), state.sample, jnp.where(lost, 0, state.count))
     return state, jax.tree.map(partition.everywhere, Steps(token, sample, finish, lost))
 
 

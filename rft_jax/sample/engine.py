@@ -62,8 +62,8 @@ class DeviceEngine:
             dtype: of the computation and the cache.
         """
         self._model, self._mesh = model, mesh
-        options = {"rule": rule, "stop": stop, "max_new": max_new, "dtype": dtype}
-        self._decode = jax.jit(functools.partial(decode.decode, **options), donate_argnums=1)
+        run = functools.partial(decode.decode, rule=rule, stop=stop, max_new=max_new, dtype=dtype)
+        self._decode = jax.jit(run, donate_argnums=1)
         self._prefill = jax.jit(functools.partial(_prefill, dtype=dtype), donate_argnums=5)
         with jax.set_mesh(mesh):
             self._seed = self._put(np.asarray(jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))), None)

@@ -1,9 +1,9 @@
 """The host side of sampling: which row samples what, and whose prompt lies where. It knows no text and no device.
 
-A *job* is a problem whose prompt is read once and of which some samples are wanted. It holds a slot and is joined by up to
-W rows of one device. A row that ends a sample goes on with the next one of its job without asking (`Orders.queued`);
-between two calls the host moves rows without work to the oldest job that has some. So the rows stay full whatever the
-lengths, and no order of the problems is needed.
+A *job* is a problem whose prompt is read once and of which some samples are wanted. It holds a slot and is joined by up
+to W rows of one device. A row that ends a sample goes on with the next one of its job without asking
+(`Orders.queued`); between two calls the host moves rows without work to the oldest job that has some. So the rows stay
+full whatever the lengths, and no order of the problems is needed.
 """
 
 import dataclasses
@@ -14,6 +14,8 @@ import numpy as np
 
 from rft_jax.model.cache import Sizes
 from rft_jax.sample.decode import ENDED, GOES_ON, NONE, Orders, Steps
+
+PREFILL_ROWS = 8  # prompts that a device reads in a call
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,26 +89,23 @@ class _Device:
 class Schedule:
     """Who does what. In turn call `fill` until it returns None, `orders`, and, after the device, `record`."""
 
-    def __init__(self, sizes: Sizes, *, devices: int, width: int, prefill_rows: int, skipped: int, max_new: int) -> None:
+    def __init__(self, sizes: Sizes, *, devices: int, skipped: int) -> None:
         """Starts with nothing to do.
 
         Args:
             sizes: of the cache on one device.
             devices: over which the rows are split.
-            width: W, rows that share a prompt at most.
-            prefill_rows: G, prompts that one device reads in a call.
             skipped: tokens of the prefix before each prompt.
-            max_new: tokens of a sample at most.
         """
-        self._sizes, self._width, self._prefill_rows, self._skipped = sizes, width, prefill_rows, skipped
+        self._sizes, self._skipped = sizes, skipped
         self._devices = [_Device(sizes) for _ in range(devices)]
         rows = sizes.rows * devices
         self._active: list[_Active | None] = [None] * rows
         self._sample = np.full(rows, NONE, np.int32)
         self._count = np.zeros(rows, np.int32)
-        self._tokens = np.zeros((rows, max_new), np.int32)
+        self._tokens = np.zeros((rows, sizes.suffix_width), np.int32)
         self._problem, self._last_token, self._length, self._seat = (np.zeros(rows, np.int32) for _ in range(4))
-        self._members = np.full((sizes.slots * devices, width), sizes.rows, np.int32)
+        self._members = np.full((sizes.slots * devices, sizes.together), sizes.rows, np.int32)
         self._next: Job | None = None
         self.steps = self.useful = self.lost = 0
 
@@ -122,7 +121,7 @@ class Schedule:
 
     def fill(self, jobs: Iterator[Job]) -> PromptBatch | None:
         """Takes as many jobs as there is room for in one call; None when there is none, or no job."""
-        sizes, rows = self._sizes, self._prefill_rows
+        sizes = self._sizes
         taken: list[list[_Active]] = [[] for _ in self._devices]
         while (job := self._next or next(jobs, None)) is not None:
             self._next = job
@@ -130,14 +129,14 @@ class Schedule:
             able = [
                 number
                 for number, device in enumerate(self._devices)
-                if device.slots and len(device.blocks) >= needed and len(taken[number]) < rows
+                if device.slots and len(device.blocks) >= needed and len(taken[number]) < PREFILL_ROWS
             ]
             if not able:
                 break
             number = min(able, key=lambda number: len(self._devices[number].jobs))
             device = self._devices[number]
             blocks = [heapq.heappop(device.blocks) for _ in range(needed)]
-            active = _Active(job, heapq.heappop(device.slots), blocks, list(job.samples), [NONE] * self._width)
+            active = _Active(job, heapq.heappop(device.slots), blocks, list(job.samples), [NONE] * self._sizes.together)
             device.jobs.append(active)
             taken[number].append(active)
             self._next = None
@@ -146,7 +145,7 @@ class Schedule:
         return self._batch(taken)
 
     def _batch(self, taken: list[list[_Active]]) -> PromptBatch:
-        sizes, shape = self._sizes, (len(taken), self._prefill_rows)
+        sizes, shape = self._sizes, (len(taken), PREFILL_ROWS)
         tokens = np.zeros((*shape, sizes.prompt_width), np.int32)
         lengths = np.zeros(shape, np.int32)
         slots = np.full(shape, sizes.slots, np.int32)
@@ -191,7 +190,7 @@ class Schedule:
         self._problem[row] = active.job.problem
         self._last_token[row] = active.job.prompt[-1]
         self._length[row] = self._skipped + len(active.job.prompt) - 1
-        self._seat[row] = active.slot * self._width + seat
+        self._seat[row] = active.slot * self._sizes.together + seat
         self._members[device * self._sizes.slots + active.slot, seat] = row % self._sizes.rows
 
     def record(self, steps: Steps) -> list[Response]:
@@ -216,7 +215,7 @@ class Schedule:
         self._release()
         return done
 
-    def _of(self, row: int) -> _Active:
+    def _of(self, row: int | np.integer) -> _Active:
         active = self._active[row]
         if active is None:
             raise ValueError(f"row {row} sampled without an order")

@@ -1,4 +1,4 @@
-"""Cached decoding equals the full forward: prompts shared, samples of any age side by side, on one device and on eight."""
+"""Cached decoding equals the full forward: shared prompts, samples of any age side by side, one device and eight."""
 
 import dataclasses
 
@@ -27,7 +27,9 @@ PROMPTS = [7, 0, 4]
 ROW_SLOT = [0, 2, 0, 1, 2]
 SAMPLES = [[13], [3, 9], [1, 1, 11], [6, 5], [2, 10]]
 STEPS = 14
-SIZES = Sizes(rows=5, slots=3, prompt_blocks=4, history_blocks=14, prompt_width=8, suffix_width=13, block=BLOCK)
+SIZES = Sizes(
+    rows=5, slots=3, together=2, prompt_blocks=4, history_blocks=14, prompt_width=8, suffix_width=13, block=BLOCK
+)
 
 
 @dataclasses.dataclass
@@ -66,7 +68,7 @@ def decode(model, story, devices, prefix=()):
     batch = tokens, lengths, order, blocks
     state = jit(cache.prefill, 5)(model, *map(jnp.asarray, batch), state, dtype=F32)
 
-    members = np.full((SIZES.slots, 2), SIZES.rows, np.int32)
+    members = np.full((SIZES.slots, SIZES.together), SIZES.rows, np.int32)
     seats = np.zeros(SIZES.rows, np.int32)
     for row, slot in enumerate(ROW_SLOT):
         seat = int(np.sum(np.array(ROW_SLOT[:row]) == slot))
@@ -182,7 +184,7 @@ def test_programs_update_the_cache_in_place():
     )
     model = Llama(config, jax.random.key(0), dtype=F32, stacked=False)
     sizes = Sizes(
-        rows=16, slots=4, prompt_blocks=512, history_blocks=512, prompt_width=32, suffix_width=256, block=16
+        rows=16, slots=4, together=8, prompt_blocks=512, history_blocks=512, prompt_width=32, suffix_width=256, block=16
     )
     state = jax.eval_shape(lambda: cache.empty(model, sizes, F32))
     cache_bytes = sum(leaf.size * 4 for leaf in jax.tree.leaves(state.layers))

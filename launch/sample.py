@@ -1,0 +1,25 @@
+"""Samples k paths of each problem; see configs/sample.py for the command."""
+
+from pathlib import Path
+
+from absl import flags
+
+from rft_jax import command, runtime
+from rft_jax.config import SampleConfig
+from rft_jax.config_flag import ConfigFlag
+
+CONFIG = ConfigFlag(SampleConfig, default="configs/sample.py")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the paths.", required=True)
+
+
+def main() -> None:
+    """Reads the flags, starts the process, samples."""
+    config = CONFIG.read()
+    runtime.start()
+    from rft_jax.sample import loop  # after the start: nothing may touch a device before
+
+    loop.sample(config, Path(WORKDIR.value))
+
+
+if __name__ == "__main__":
+    command.run(main, CONFIG.take_overrides)

@@ -1,0 +1,143 @@
+"""How many samples a device can have in flight, from its memory and the lengths to expect."""
+
+import bisect
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from rft_jax.errors import UserError
+from rft_jax.model.architecture import LlamaConfig
+from rft_jax.model.attention import split_kv_heads
+from rft_jax.model.cache import Sizes
+from rft_jax.sample.schedule import Job
+
+BLOCK = 16  # steps a call and tokens a block: longer ones read more that is not there, shorter ones come back oftener
+MOST_TOGETHER = 8  # rows that share a prompt: with more, reading the prompt costs little already, and jobs end later
+SLACK = 1.15  # history blocks beyond the mean; rows start alike and differ only later
+SHARE = 0.9  # of the free memory; the rest is for what the compiler needs
+CPU_ROWS = 256  # products with more rows are no faster on CPU
+MOST_ROWS = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Lengths:
+    """What is known of the lengths, in tokens.
+
+    Attributes:
+        prompts: int [problems], of the prompts without the prefix.
+        responses: float [problems], to expect of the responses.
+        max_new: where responses are cut.
+    """
+
+    prompts: np.ndarray
+    responses: np.ndarray
+    max_new: int
+
+    @property
+    def history(self) -> float:
+        """Tokens that a row has behind it on average: one looks in more often on a long sample than on a short one."""
+        cut = np.clip(self.responses, 1, self.max_new).astype(float)
+        return float(np.sum(cut**2) / (2 * np.sum(cut)))
+
+
+def devices(mesh: Mesh) -> int:
+    """Returns over how many devices rows are split; each part of the cache lies on `tensor` devices."""
+    return mesh.shape["data"] * mesh.shape["fsdp"]
+
+
+def fit(
+    lengths: Lengths,
+    model: LlamaConfig,
+    mesh: Mesh,
+    *,
+    jobs: Sequence[Job],
+    dtype: jnp.dtype,
+    prefix: int,
+    rows: int | None,
+) -> Sizes:
+    """Returns the largest useful cache that fits beside the weights.
+
+    Args:
+        lengths: to expect.
+        model: its architecture; the weights are on the devices already.
+        mesh: of the devices.
+        jobs: to be done.
+        dtype: of the cache.
+        prefix: tokens that all prompts share.
+        rows: samples in flight on one device at most; None leaves it to the memory and the work.
+
+    Raises:
+        UserError: not even one problem fits; the message says what would help.
+    """
+    k = max(len(job.samples) for job in jobs)
+    if rows is None:
+        samples = sum(len(job.samples) for job in jobs)
+        most = CPU_ROWS if jax.default_backend() == "cpu" else MOST_ROWS
+        rows = min(most, _up(math.ceil(samples / devices(mesh)), 8))
+    if rows < 1:
+        raise UserError(f"rows = {rows}: a device has at least 1 sample in flight")
+    tensor = mesh.shape["tensor"]
+    kv_heads = split_kv_heads(model.heads, model.kv_heads, tensor)
+    kv_heads //= tensor if kv_heads % tensor == 0 else 1
+    a_token = 2 * model.layers * kv_heads * model.head_width * jnp.dtype(dtype).itemsize
+    free = min(free_bytes(device) for device in mesh.local_devices) - a_token * prefix
+
+    def needed(rows: int) -> int:
+        # A row's logits are there several times: as the model gives them, exponentiated, and on their way.
+        a_row = 4 * (4 * model.vocabulary // tensor + 16 * model.width)
+        return a_token * sizes(rows, lengths, k).tokens + a_row * rows
+
+    if needed(1) > free:
+        raise UserError(
+            f"one problem needs {_gib(needed(1))} beside the weights, but a device has {_gib(free)} free: "
+            f"--config.mesh.tensor={2 * tensor} halves weights and cache of each device; a smaller "
+            "--config.max_new_tokens or --config.prompt_tokens shortens what is kept"
+        )
+    if needed(rows) > free:
+        rows = bisect.bisect_right(range(1, rows), free, key=needed)
+        rows -= rows % 8 if rows > 8 else 0
+    return sizes(rows, lengths, k)
+
+
+def sizes(rows: int, lengths: Lengths, k: int) -> Sizes:
+    """Returns a cache for so many rows on one device, and jobs of k samples."""
+    together = min(MOST_TOGETHER, k)
+    # All seats of a job are taken until its last samples, which take about nine tenths of one sample's time.
+    slots = min(len(lengths.prompts), math.ceil(1.1 * rows * (1 / together + (0.9 / k if k > 1 else 0))))
+    longest = _up(max(1, int(lengths.prompts.max()) - 1), BLOCK)
+    of_prompt = float(np.mean(np.ceil((lengths.prompts - 1) / BLOCK)))
+    of_row = math.ceil(lengths.max_new / BLOCK)
+    history = SLACK * rows * (lengths.history / BLOCK + 0.5) + 2 * of_row
+    return Sizes(
+        rows=rows,
+        slots=slots,
+        together=together,
+        prompt_blocks=min(slots * longest // BLOCK, math.ceil(1.05 * slots * of_prompt) + longest // BLOCK),
+        history_blocks=math.ceil(min(history, rows * of_row)),
+        prompt_width=longest,
+        suffix_width=lengths.max_new,
+        block=BLOCK,
+    )
+
+
+def free_bytes(device: jax.Device) -> int:
+    """Returns the memory that may still be used on a device, in bytes."""
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats:
+        return int(SHARE * (stats["bytes_limit"] - stats["bytes_in_use"]))
+    # A CPU's devices share the machine; half of what is free is left to others.
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 // jax.local_device_count()
+
+
+def _gib(number: int) -> str:
+    return f"{max(0, number) / 2**30:.2f} GiB"
+
+
+def _up(number: int, step: int) -> int:
+    return -(-number // step) * step

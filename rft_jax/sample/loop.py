@@ -1,0 +1,98 @@
+"""Sampling k paths of each problem: from a model folder to a folder of paths."""
+
+import logging
+from pathlib import Path as FilePath
+
+import jax
+import numpy as np
+
+from rft_jax import runtime
+from rft_jax.config import SampleConfig
+from rft_jax.data import tokenizer as tokenizers
+from rft_jax.errors import UserError
+from rft_jax.model import hf, hf_config, hf_sidecars
+from rft_jax.model.llama import Llama
+from rft_jax.reasoning import problem as problems_of
+from rft_jax.reasoning.prompt import FEW_SHOT_STOP
+from rft_jax.sample import capacity, fingerprint, prompts, settings, shards
+from rft_jax.sample.choose import Rule
+from rft_jax.sample.decode import stop_at
+from rft_jax.sample.engine import DeviceEngine, responses
+from rft_jax.sample.ledger import Ledger
+from rft_jax.sample.progress import Progress
+from rft_jax.sample.schedule import Schedule
+
+log = logging.getLogger(__name__)
+
+
+def sample(config: SampleConfig, workdir: FilePath) -> None:
+    """Samples what is missing in workdir/paths.
+
+    Raises:
+        UserError: a mistake in the settings, the model or the problems, or paths of other settings in the folder.
+    """
+    if config.model is None or config.problems is None:
+        raise UserError("sampling needs --config.model=DIR and --config.problems=FILE")
+    if config.max_new_tokens < 1:
+        raise UserError(f"max_new_tokens = {config.max_new_tokens}: a path has at least 1 token")
+    folder = FilePath(config.model)
+    name = config.name or folder.resolve().name
+    rule = Rule(config.temperature, config.top_k, config.top_p, config.min_p)
+    problems = problems_of.read_problems(config.problems)
+    texts = settings.prompt_texts(problems, shots=config.shots, shots_from=config.shots_from, seed=config.seed)
+    model_print, prompts_print = fingerprint.of_model(folder), fingerprint.of_texts(texts)
+    architecture = hf_config.read(folder)
+    end_tokens = config.end_tokens or hf_sidecars.end_tokens(folder)
+    dtype = settings.compute_dtype(config.compute)
+    mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
+
+    # What is there already, and what is missing.
+    task, tasks = settings.share(config.task, config.tasks)
+    agreed = settings.of_a_path(
+        config, model=model_print, prompts=prompts_print, name=name, end_tokens=end_tokens, compute=dtype.name
+    )
+    ledger = Ledger(workdir / "paths", agreed, problems=len(problems), k=config.k, task=task, tasks=tasks)
+    if not ledger.missing:
+        log.info("nothing to do: all %d paths are in %s", ledger.wanted, workdir / "paths")
+        return
+
+    # The prompts, the model, and as many rows as fit beside it.
+    tokenizer = tokenizers.load(folder)
+    encoded = prompts.encode(
+        tokenizer,
+        texts,
+        begin_token=config.begin_token,
+        keep=config.prompt_tokens,
+        max_new=config.max_new_tokens,
+        positions=architecture.max_positions,
+    )
+    jobs = shards.jobs(ledger.missing, encoded.own)
+    gold = [len(ids) for ids in tokenizer([problem.response for problem in problems])["input_ids"]]
+    lengths = capacity.Lengths(np.array([len(own) for own in encoded.own]), np.array(gold), config.max_new_tokens)
+    model: Llama = hf.load(folder, mesh, dtype=dtype, stacked=False)
+    sizes = capacity.fit(
+        lengths, architecture, mesh, jobs=jobs, dtype=dtype, prefix=len(encoded.prefix), rows=config.rows
+    )
+    engine = DeviceEngine(
+        model,
+        mesh,
+        sizes,
+        prefix=encoded.prefix,
+        rule=rule,
+        stop=stop_at(end_tokens),
+        max_new=config.max_new_tokens,
+        seed=config.seed,
+        dtype=dtype,
+    )
+    schedule = Schedule(sizes, devices=capacity.devices(mesh), skipped=len(encoded.prefix))
+
+    # From responses to paths to whole shards.
+    stop_text = FEW_SHOT_STOP if config.shots else None
+    collector = shards.Collector(ledger.missing)
+    with Progress(ledger.wanted, ledger.done, schedule, problems) as progress:
+        for response in responses(engine, schedule, iter(jobs)):
+            path = shards.path_of(response, tokenizer, name, stop_text)
+            progress.add(path)
+            for shard, paths in collector.add(path):
+                if jax.process_index() == 0:
+                    ledger.write(shard, paths)

@@ -1,0 +1,71 @@
+"""What is told while sampling: how much, how fast, how full, how good, how long still."""
+
+import logging
+import sys
+import time
+from types import TracebackType
+
+import jax
+from tqdm import tqdm
+
+from rft_jax.reasoning.answer import EVALUATION_TOLERANCE, reference_answer, reference_equal
+from rft_jax.reasoning.problem import Path, Problem
+from rft_jax.sample.schedule import Schedule
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """A bar on process 0 if that is a terminal, and a summary at the end."""
+
+    def __init__(self, wanted: int, there: int, schedule: Schedule, problems: list[Problem]) -> None:
+        """Starts the clock.
+
+        Args:
+            wanted: paths at the end.
+            there: paths that need not be sampled.
+            schedule: whose occupancy is told.
+            problems: with their gold answers.
+        """
+        self._schedule = schedule
+        self._gold = [reference_answer(problem.response) for problem in problems]
+        self._samples = self._tokens = self._ended = self._right = 0
+        self._start = time.monotonic()
+        quiet = jax.process_index() > 0 or not sys.stderr.isatty()
+        self._bar = tqdm(total=wanted, initial=there, unit=" paths", disable=quiet)
+        log.info("%d of %d paths to sample", wanted - there, wanted)
+
+    def add(self, path: Path) -> None:
+        """Counts a path."""
+        self._samples += 1
+        self._tokens += path.tokens or 0
+        self._ended += path.finish == "eos"
+        answer, gold = reference_answer(path.response), self._gold[path.problem]
+        self._right += reference_equal(answer, gold, tolerance=EVALUATION_TOLERANCE)
+        self._bar.update()
+        if self._samples % 64 == 0:
+            self._bar.set_postfix_str(self._told(), refresh=False)
+
+    def _told(self) -> str:
+        seconds = time.monotonic() - self._start
+        return (
+            f"{self._tokens / seconds:,.0f} tokens/s, occupancy {self._schedule.occupancy:.0%}, "
+            f"ended {self._ended / max(1, self._samples):.0%}, right {self._right / max(1, self._samples):.1%}"
+        )
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            log.warning("interrupted: whole shards are kept, and the same command goes on from there")
+        log.info("%d paths in %.0f s: %s", self._samples, time.monotonic() - self._start, self._told())
+        if self._schedule.lost:
+            log.info(
+                "%d times a sample found no room for its history and began anew: responses are longer than the gold "
+                "ones; fewer rows (--config.rows) leave each more room",
+                self._schedule.lost,
+            )
