@@ -4,9 +4,12 @@ A step's folder holds `state` (an array a parameter and moment, named by its pla
 run it belongs to). Orbax writes both under a temporary name, so a folder with a number for a name is whole.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,8 +81,11 @@ class Checkpoints:
         """
         self._folder = folder.absolute()
         self._origin = origin
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep)
         try:
+            if jax.process_index() == 0:  # Orbax's own cleaning goes on in the background, beside our first save
+                for half in folder.glob("*.orbax-checkpoint-tmp*"):
+                    shutil.rmtree(half)
             self._manager = ocp.CheckpointManager(self._folder, options=options)
         except OSError as error:
             raise UserError(f"cannot write checkpoints to {folder}: {error.strerror or error}") from error
@@ -130,22 +136,32 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Finishes the saves that are under way."""
-        self._manager.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Finishes the save that is under way."""
+        # When an error is on its way already, it is the one to tell.
+        with contextlib.suppress(Exception) if kind else self._one_line_for_disk_errors():
+            self._manager.close()
 
     def _one_line_for_disk_errors(self) -> "_OneLine":
         return _OneLine(self._folder)
 
 
-class _NoTracebacks(logging.Filter):
-    """Drops what Orbax logs of errors in its threads: pages of tracebacks of what is raised and told anyway."""
+# A failed save is raised where we wait for it, and told in one line. What Orbax's threads tell about it beside that is
+# dropped: what they log, pages of tracebacks, and what tensorstore still reports to those of them that have ended.
 
+
+class _NoTracebacks(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         return "orbax" not in record.pathname or record.levelno < logging.ERROR
 
 
+def _not_of_ended_threads(unraisable: Any, otherwise: Any = sys.unraisablehook) -> None:
+    if "Event loop is closed" not in str(unraisable.exc_value):
+        otherwise(unraisable)
+
+
 logging.getLogger("absl").addFilter(_NoTracebacks())
+sys.unraisablehook = _not_of_ended_threads
 
 
 class _OneLine:
@@ -210,13 +226,14 @@ def read_origin(folder: Path) -> Origin:
         ) from error
 
 
-def tensors(folder: Path, config: LlamaConfig, model: Any) -> Iterator[tuple[str, np.ndarray]]:
+def tensors(folder: Path, config: LlamaConfig, model: Any, dtype: np.dtype) -> Iterator[tuple[str, np.ndarray]]:
     """Yields the model's tensors under their Hugging Face names, each read from the disk when it is asked for.
 
     Args:
         folder: of a step.
         config: of the model.
         model: a Llama of ShapeDtypeStructs, layers stacked.
+        dtype: to cast them to.
 
     Raises:
         UserError: a tensor is missing, or not of the model's shape.
@@ -231,7 +248,8 @@ def tensors(folder: Path, config: LlamaConfig, model: Any) -> Iterator[tuple[str
         stored = _open(folder / STATE, key)
         if stored.shape != whole:
             raise UserError(f"{folder}: {key} has the shape {stored.shape}, the architecture there asks for {whole}")
-        yield name, (stored if layer is None else stored[layer]).read().result().reshape(shape)
+        tensor = (stored if layer is None else stored[layer]).read().result()
+        yield name, tensor.astype(dtype).reshape(shape)
 
 
 def _open(folder: Path, key: str) -> tensorstore.TensorStore:

@@ -33,6 +33,6 @@ def convert(folder: Path, output: Path, tokenizer: Path | None, dtype: str) -> N
         if not tokenizer.is_dir():
             raise UserError(f"the run's tokenizer was in {tokenizer}, which is not there now: give --tokenizer=DIR")
     model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True))
-    tensors = checkpoint.tensors(folder, config, model)
+    tensors = checkpoint.tensors(folder, config, model, jnp.dtype(dtype))
     hf.write(output, config, tensors, tokenizer_from=tokenizer, dtype=jnp.dtype(dtype))
     log.info("done: %s", output)

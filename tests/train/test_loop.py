@@ -1,0 +1,256 @@
+"""The whole run in this process: what it writes, what it learns, and what it refuses."""
+
+import dataclasses
+import json
+import math
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import sft
+from rft_jax.config import MeshConfig
+from rft_jax.errors import UserError
+from rft_jax.model import hf, llama
+from rft_jax.reasoning import prompt
+from rft_jax.runtime import make_mesh
+from rft_jax.train import checkpoint, loop
+from tests.train.conftest import tiny_problems
+
+
+def tiny_config(model_folder, data_file, /, **changes):
+    base = dataclasses.replace(
+        sft.get_config(), model=str(model_folder), data=str(data_file), batch=16, row_length=128, max_length=128, epochs=4,
+        learning_rate=1e-3, save_every=4, loss_chunk=64, remat="none",
+    )  # fmt: skip
+    return dataclasses.replace(base, **changes)
+
+
+def train(config, workdir):
+    loop.train(config, workdir, command="the command")
+
+
+def lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def finished(model_folder, data, tmp_path_factory):
+    """The folder of a run of 10 steps."""
+    workdir = tmp_path_factory.mktemp("runs") / "finished"
+    train(tiny_config(model_folder, data), workdir)
+    return workdir
+
+
+def test_what_a_run_leaves(finished):
+    assert sorted(path.name for path in finished.iterdir()) == ["checkpoints", "metrics.jsonl", "model", "tensorboard"]
+    assert checkpoint.saved_steps(finished / "checkpoints") == [8, 10]
+    assert list((finished / "tensorboard").iterdir())
+    told = lines(finished)
+    assert [line["step"] for line in told] == list(range(1, 11))
+    names = {
+        "step",
+        "loss",
+        "gradient_norm",
+        "learning_rate",
+        "tokens_per_second",
+        "padding",
+        "seconds",
+        "memory_bytes",
+    }
+    for line in told:
+        assert set(line) == names  # a CPU's peak is not known, so no utilisation
+        assert all(math.isfinite(value) for value in line.values())
+        assert 0 <= line["padding"] < 1
+    assert told[-1]["loss"] < told[0]["loss"]
+
+
+def test_the_model_is_the_last_checkpoints(finished):
+    exported = hf.load(finished / "model", dtype=None, stacked=True)
+    origin = checkpoint.read_origin(finished / "checkpoints" / "10")
+    model = jax.eval_shape(lambda: exported)
+    saved = dict(checkpoint.tensors(finished / "checkpoints" / "10", origin.architecture, model, np.dtype(np.float32)))
+    np.testing.assert_array_equal(exported.embedding[...], saved["model.embed_tokens.weight"])
+    assert (finished / "model" / "tokenizer.json").exists()
+
+
+def test_the_same_command_again_changes_nothing(finished, model_folder, data):
+    before = (finished / "model" / "model.safetensors").read_bytes()
+    told = (finished / "metrics.jsonl").read_text()
+    train(tiny_config(model_folder, data), finished)
+    assert (finished / "model" / "model.safetensors").read_bytes() == before
+    assert (finished / "metrics.jsonl").read_text() == told
+
+
+@pytest.mark.parametrize("sizes", [(1, 8, 1), (2, 2, 2)])
+def test_going_on_from_a_checkpoint(finished, model_folder, data, tmp_path, sizes):
+    """Bitwise the same on the same mesh; within fp32 rounding on another."""
+    shutil.copytree(finished / "checkpoints" / "8", tmp_path / "checkpoints" / "8")
+    shutil.copy(finished / "metrics.jsonl", tmp_path)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 11, "lo')  # as a kill leaves it
+    train(tiny_config(model_folder, data, mesh=MeshConfig(*sizes)), tmp_path)
+    assert [line["step"] for line in lines(tmp_path)] == list(range(1, 11))
+    ours, theirs = (hf.load(folder / "model", dtype=None, stacked=True) for folder in (tmp_path, finished))
+    for leaf, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        if sizes == (1, 8, 1):
+            np.testing.assert_array_equal(leaf, other)
+        else:
+            np.testing.assert_allclose(leaf, other, atol=1e-5)
+
+
+def test_start_order(finished, model_folder, data, tmp_path):
+    """A checkpoint given by name wins over the pretrained model, and gives weights but no step and no moments."""
+    config = tiny_config(
+        model_folder, data, checkpoint=str(finished / "checkpoints" / "8"), epochs=1, learning_rate=0.0
+    )
+    train(config, tmp_path)
+    ours, theirs = hf.load(tmp_path / "model", dtype=None, stacked=True), dict(_tensors(finished / "checkpoints" / "8"))
+    np.testing.assert_array_equal(ours.embedding[...], theirs["model.embed_tokens.weight"])
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2, 3]
+
+
+def _tensors(folder):
+    config = checkpoint.read_origin(folder).architecture
+    model = jax.eval_shape(lambda: llama.Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True))
+    return checkpoint.tensors(folder, config, model, np.dtype(np.float32))
+
+
+def test_from_random_weights(model_folder, data, tmp_path):
+    config = tiny_config(None, data, size="tiny", tokenizer=str(model_folder), epochs=1, learning_rate=0.0)
+    train(dataclasses.replace(config, model=None), tmp_path)
+    expected = llama.Llama(llama_config("tiny"), jax.random.key(0), dtype=jnp.float32, stacked=True)
+    ours = hf.load(tmp_path / "model", dtype=None, stacked=True)
+    np.testing.assert_allclose(ours.embedding[...], expected.embedding[...], atol=1e-7)
+
+
+def llama_config(size):
+    from rft_jax.model import architecture
+
+    return architecture.SIZES[size]
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_examples(model_folder, data, tmp_path):
+    config = tiny_config(model_folder, data, learning_rate=1e30, save_every=1)
+    with pytest.raises(
+        UserError, match=r"step \d+: (loss|gradient_norm) is (nan|inf); the step's examples are \d+, \d+"
+    ):
+        train(config, tmp_path)
+    last = checkpoint.saved_steps(tmp_path / "checkpoints")[-1]
+    assert lines(tmp_path)[-1]["step"] == last
+    assert all(np.isfinite(tensor).all() for _, tensor in _tensors(tmp_path / "checkpoints" / str(last)))
+    assert not (tmp_path / "model").exists()
+
+
+def write(path: Path, *problems: dict) -> Path:
+    path.write_text("".join(json.dumps(problem) + "\n" for problem in problems))
+    return path
+
+
+def test_bad_input_is_refused_in_one_line(model_folder, data, finished, tmp_path):
+    problem = tiny_problems(1)[0]
+    cases = [
+        ({"data": None}, "nothing to train on: give --config.data=FILE"),
+        ({"data": str(tmp_path / "none.jsonl")}, r"none\.jsonl"),
+        ({"data": str(write(tmp_path / "empty.jsonl"))}, r"empty\.jsonl holds no problem"),
+        ({"data": str(write(tmp_path / "a.jsonl", problem, {"query": "?"}))}, r'a\.jsonl:2: .*"response" is missing'),
+        (
+            {"data": str(write(tmp_path / "b.jsonl", problem, {"query": "?", "response": ""}))},
+            "line 2 .* empty response",
+        ),
+        ({"max_length": 20}, "at max_length 20 no example has any of its response left"),
+        ({"row_length": 32}, "does not fit a row of 32"),
+        ({"batch": 12, "packing": "none"}, "batch of 12 .* over 8 devices .* these would: 8 or 16"),
+        ({"mesh": MeshConfig(1, 3, 1)}, "does not cover the 8 devices here; these would"),
+        ({"model": None}, "nothing to start from: give --config.model=DIR"),
+        ({"model": str(tmp_path / "nowhere")}, "nowhere"),
+        ({"size": "tinny", "model": None}, "unknown model size 'tinny' .did you mean 'tiny'"),
+        ({"size": "tiny", "model": None}, "random weights tiny, seed 0 has no tokenizer: give --config.tokenizer=DIR"),
+        ({"attention": "cudnn"}, "attention=cudnn needs a CUDA GPU"),
+        ({"attention": "splash"}, "attention=splash needs a TPU"),
+        ({"checkpoint": str(finished / "checkpoints")}, "is not a checkpoint of a training run"),
+    ]
+    for changes, message in cases:
+        with pytest.raises(UserError, match=message) as caught:
+            train(tiny_config(model_folder, data, **changes), tmp_path / "run")
+        assert "\n" not in str(caught.value)
+    other = write(tmp_path / "other.jsonl", *tiny_problems(30))
+    with pytest.raises(UserError, match=rf"a run with data {data}, this one has data {other}"):
+        train(tiny_config(model_folder, other), finished)
+
+
+def test_a_tokenizer_that_disagrees_about_the_end_is_refused(model_folder, data, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "model")
+    settings = tmp_path / "model" / "generation_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "eos_token_id": 1}))
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(json.dumps({**config, "eos_token_id": 1}))
+    with pytest.raises(UserError, match=r"tokenizer's end token is 2, .* says 1"):
+        train(tiny_config(tmp_path / "model", data), tmp_path / "run")
+
+
+@pytest.mark.parametrize("size", sft.GPUS)
+def test_presets(size):
+    config, paper = sft.get_config(size), sft.get_config(f"{size}:paper")
+    assert (config.begin_token, config.loss, config.decay, config.max_length) == (None, "token_mean", "cosine", 1024)
+    large = size in ("llama-33b", "llama-65b", "llama2-70b")
+    assert paper.begin_token == (1 if large else 2)
+    assert paper.decay == ("linear" if large else "cosine")
+    assert (paper.max_length, paper.loss) == (512, "microbatch_mean")
+    assert paper.microbatch == (4 if "7b" in size else 1)
+    assert (paper.epochs, paper.batch, paper.learning_rate, paper.warmup, paper.clip) == (3, 128, 2e-5, 0.03, 1.0)
+
+
+def test_unknown_presets():
+    with pytest.raises(UserError, match=r"no size 'llama2-7c' .did you mean 'llama2-7b'"):
+        sft.get_config("llama2-7c")
+    with pytest.raises(UserError, match="unknown preset 'papers'"):
+        sft.get_config("llama2-7b:papers")
+
+
+@pytest.mark.slow
+def test_it_learns(model_folder, tmp_path):
+    """A tiny model comes to know its problems by heart: the loss falls below 0.1, and greedy answers are right."""
+    problems = tiny_problems(40)
+    data = write(tmp_path / "problems.jsonl", *problems)
+    config = tiny_config(
+        model_folder, data, epochs=150, batch=40, row_length=256, learning_rate=1e-2, save_every=10**6, begin_token=1
+    )
+    train(config, tmp_path / "run")
+    assert lines(tmp_path / "run")[-1]["loss"] < 0.1
+    right = 0
+    with jax.set_mesh(make_mesh(1, 8, 1)):
+        answers = greedy(tmp_path / "run" / "model", [problem["query"] for problem in problems])
+    right = sum(answer == problem["response"] for answer, problem in zip(answers, problems, strict=True))
+    assert right >= 38
+
+
+def greedy(folder, questions, new_tokens=24):
+    """Returns the most likely responses, one token at a time and without a cache."""
+    from rft_jax.data import tokenizer
+
+    loaded = tokenizer.load(folder)
+    model = hf.load(folder, make_mesh(1, 8, 1), dtype=jnp.float32, stacked=True)
+    prompts = [
+        [1, *loaded(prompt.sampling_prompt(question), add_special_tokens=False)["input_ids"]] for question in questions
+    ]
+    tokens = np.zeros((len(prompts), max(map(len, prompts)) + new_tokens), np.int32)
+    lengths = np.array([len(row) for row in prompts])
+    for row, known in zip(tokens, prompts, strict=True):
+        row[: len(known)] = known
+
+    @jax.jit
+    def next_tokens(tokens, lengths):
+        positions = jnp.broadcast_to(jnp.arange(tokens.shape[1])[None], tokens.shape)
+        hidden = llama.forward(model, tokens, jnp.ones_like(tokens), positions, dtype=jnp.dtype(jnp.float32))
+        last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)
+        return model.logits(last)[:, 0].argmax(axis=-1)
+
+    for _ in range(new_tokens):
+        tokens[np.arange(len(tokens)), lengths] = next_tokens(tokens, lengths)
+        lengths += 1
+    written = [row[len(known) : len(known) + new_tokens].tolist() for row, known in zip(tokens, prompts, strict=True)]
+    return [loaded.decode(row[: row.index(2)] if 2 in row else row) for row in written]
