@@ -35,8 +35,8 @@ def run(*, gigabytes: float, rounds: int) -> list[str]:
         rounds: how often each phase is run; the median counts.
 
     Returns:
-        The lines of a table: seconds in a new process and when repeated there, the shares of the rate of `cat`, and peak
-        memory beyond JAX's own as a multiple of the size.
+        The lines of a table: seconds in a new process and when repeated there, the shares of the rate of `cat`, and
+        peak memory beyond JAX's own as a multiple of the size.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"

@@ -1,5 +1,6 @@
 """Loading a tokenizer: transformers' own, from the model's folder, never from the network."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ def load(folder: str | Path) -> Any:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"no model folder {folder}")
-    hf_sidecars.tokenizer_files(folder)
+    files = [file.name for file in hf_sidecars.tokenizer_files(folder)]
+    # Without it transformers takes the file for tiktoken's and says that tiktoken is missing.
+    if "tokenizer.json" not in files and "tokenizer.model" in files and not importlib.util.find_spec("sentencepiece"):
+        raise UserError(f"reading {folder / 'tokenizer.model'} needs sentencepiece: install it")
     import transformers  # seconds to import, and commands that fail earlier need not wait for it
 
     try:

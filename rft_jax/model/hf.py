@@ -172,7 +172,8 @@ def _tensors(model: Llama, dtype: np.dtype) -> Iterator[tuple[str, np.ndarray]]:
         parts, on_layers = names(path, model.config)
         leaves |= {name: (leaf, layer if on_layers else None) for layer, name in enumerate(parts)}
     for name, shape in shapes(model.config).items():
-        tensor = _bits(*leaves[name], dtype=dtype)
+        with jax.transfer_guard("allow"):  # the layer's number travels to the devices
+            tensor = _bits(*leaves[name], dtype=dtype)
         if not tensor.is_fully_addressable:
             tensor = _gather(tensor)
         tensor = tensor.addressable_data(0) if tensor.is_fully_replicated else tensor
@@ -206,7 +207,8 @@ def _raise_together(error: Exception | None) -> None:
         text = str(error).encode()[:_TOLD_BYTES] if isinstance(error, UserError) else b"process 0 failed to save"
         if error is not None:
             told[: len(text)] = np.frombuffer(text, np.uint8)
-        told = np.asarray(multihost_utils.broadcast_one_to_all(told))
+        with jax.transfer_guard("allow"):
+            told = np.asarray(multihost_utils.broadcast_one_to_all(told))
         if error is None and told.any():
             raise UserError(told.tobytes().rstrip(b"\0").decode(errors="replace"))
     if error is not None:

@@ -98,6 +98,27 @@ def test_loading_casts(make_folder):
     np.testing.assert_array_equal(np.asarray(model.embedding[...]), table.astype(np.float32))
 
 
+def test_loaded_parameters_may_be_donated(make_folder):
+    # On CPU an array may use the memory that was read into, and replicas may share it: no update may be seen there.
+    folder = make_folder(dataclasses.replace(TINY, mlp_width=2048, width=256))  # large enough for huge pages
+    for mesh in (None, runtime.make_mesh(8, 1, 1)):
+        model = hf.load(folder, mesh, dtype=None, stacked=True)
+        expected = jax.tree.map(lambda leaf: np.asarray(leaf) + 1, model)
+        add_one = jax.jit(lambda tree: jax.tree.map(lambda x: x + 1, tree), donate_argnums=0)
+        changed = add_one(model)
+        for leaf, value in zip(jax.tree.leaves(changed), jax.tree.leaves(expected), strict=True):
+            assert all(np.array_equal(np.asarray(shard.data), value) for shard in leaf.addressable_shards)
+
+
+def test_inside_a_mesh_and_without_implicit_transfers(make_folder, tmp_path):
+    folder = make_folder()
+    mesh = runtime.make_mesh(2, 2, 2)
+    with jax.set_mesh(mesh), jax.transfer_guard("disallow"):
+        model = hf.load(folder, mesh, dtype=jnp.float32, stacked=True)
+        hf.save(model, tmp_path / "again", tokenizer_from=None, dtype=jnp.float32)
+    assert stored(tmp_path / "again") == stored(folder)
+
+
 def test_shards_hold_what_one_file_holds(make_folder, tmp_path):
     folder = make_folder()
     sharded = tmp_path / "sharded"

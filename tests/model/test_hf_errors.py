@@ -256,6 +256,12 @@ def test_no_tokenizer(folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def test_a_sentencepiece_tokenizer_without_sentencepiece(folder, monkeypatch):
+    (folder / "tokenizer.model").write_bytes(b"")
+    monkeypatch.setattr(tokenizer.importlib.util, "find_spec", lambda _: None)
+    refuses(folder, "tokenizer.model needs sentencepiece", load=lambda: tokenizer.load(folder))
+
+
 def test_a_damaged_tokenizer(folder):
     pytest.importorskip("transformers")
     (folder / "tokenizer.json").write_text("{")
