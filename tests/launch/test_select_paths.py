@@ -1,0 +1,178 @@
+"""The command as a user meets it: what it writes, and one line and an exit code for every mistake."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.shared_data import shared
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, str(ROOT / "launch" / "select_paths.py")]
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def line(problem: int = 0, sample: int = 0, model: str = "m", response: str = "<<1+1=2>>\n#### 2") -> str:
+    return json.dumps({"problem": problem, "sample": sample, "model": model, "response": response}) + "\n"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs the command in a folder with two problems and one file of paths."""
+    (tmp_path / "problems.jsonl").write_text('{"question": "1+1?", "answer": "#### 2"}\n' * 2)
+    (tmp_path / "a.jsonl").write_text(line(0) + line(1))
+
+    def run(*flags: str, **settings) -> subprocess.CompletedProcess[str]:
+        defaults = {"--problems": "problems.jsonl", "--paths": "a.jsonl", "--output": "out.jsonl"}
+        given = dict(flag.split("=", 1) for flag in flags if "=" in flag)
+        arguments = [f"{name}={value}" for name, value in (defaults | given).items() if value]
+        return subprocess.run(
+            [*COMMAND, *arguments, *(flag for flag in flags if "=" not in flag)],
+            cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, **settings,
+        )  # fmt: skip
+
+    return run
+
+
+def test_writes_the_set_the_statistics_and_a_table(run: Run, tmp_path: Path) -> None:
+    result = run("--k=1")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "equations hold" in result.stdout
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "problems.jsonl", "a.jsonl", "out.jsonl", "out.k1.jsonl", "out.jsonl.stats.json",
+    }  # fmt: skip
+    rows = [json.loads(row) for row in (tmp_path / "out.jsonl").read_text().splitlines()]
+    gold = {"query": "1+1?", "response": "#### 2"}
+    chosen = {"query": "1+1?", "response": "<<1+1=2>>\n#### 2", "model": "m", "sample": 0}
+    assert rows == [gold, chosen | {"problem": 0}, gold, chosen | {"problem": 1}]
+    assert json.loads((tmp_path / "out.jsonl.stats.json").read_text())["united"]["correct"] == 2
+
+
+def test_the_golden_set_byte_for_byte(run: Run, tmp_path: Path) -> None:
+    golden = shared("golden/selector")
+    result = run(
+        f"--problems={golden}/problems.jsonl", f"--paths={golden}/paths.jsonl", "--rules=reference", "--workers=2"
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "out.jsonl").read_bytes() == (golden / "selected.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "flags", "message"),
+    [
+        (line() + "so\n" + line(1), [], "b.jsonl:2: not JSON: Expecting value: line 1 column 1 (char 0)"),
+        ('{"problem": 0}\n', [], "b.jsonl:1: the field \"sample\" is missing; the line has 'problem'"),
+        (line(2), [], "b.jsonl:1: there is no problem 2; the 2 problems are numbered from 0 to 1"),
+        (
+            line() * 2 + line(response="#### 3"),
+            [],
+            "b.jsonl:3: sample 0 of problem 0 by model 'm' has another text than",
+        ),
+        (
+            line(response="#### 9"),
+            ["--paths=a.jsonl,b.jsonl"],
+            "at a.jsonl:1; if these are two models, give each its own",
+        ),
+        (line(), ["--paths=none/*.jsonl"], "no file matches --paths=none/*.jsonl"),
+        (line(), ["--paths=b.jsonl,"], "no file matches --paths="),
+        (line(), ["--paths=."], "no file matches --paths=.; it is a folder, so add /*.jsonl"),
+        (line().replace("m", "\udcff"), [], "b.jsonl:1: not UTF-8 at byte"),
+        (line() + line(1)[:-20], [], "b.jsonl:2: the last line is cut in the middle; was its writer killed?"),
+        ("", [], "no path in the 1 files that match b.jsonl"),
+        (line(), ["--output=none/out.jsonl"], "cannot write none/out.jsonl: the folder none does not exist"),
+        (line(), ["--output=."], "it is a folder"),
+        (line(), ["--problems=none.jsonl"], "no such file: none.jsonl"),
+        (line(), ["--problems=b.jsonl"], 'b.jsonl:1: the field "question" is missing'),
+    ],
+)
+def test_a_mistake_in_the_input(run: Run, tmp_path: Path, content: str, flags: list[str], message: str) -> None:
+    (tmp_path / "b.jsonl").write_text(content, errors="surrogateescape")
+    (tmp_path / "out.jsonl").write_text("as it was")
+    result = run("--paths=b.jsonl", *flags)
+    assert result.returncode == 1, result
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert (tmp_path / "out.jsonl").read_text() == "as it was"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl", "out.jsonl", "problems.jsonl"]
+
+
+def test_the_line_is_told_right_in_a_later_piece_of_a_large_file(run: Run, tmp_path: Path) -> None:
+    long = "x" * 10_000
+    lines = [line(0, sample, response=long) for sample in range(2_000)]
+    lines[1_900] = "{}\n"
+    (tmp_path / "b.jsonl").write_text("".join(lines))
+    result = run("--paths=b.jsonl", "--workers=2")
+    assert result.returncode == 1
+    assert "error: b.jsonl:1901: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--ruels=paper"], "did you mean 'rules'?"),
+        (["--rules=papre"], "papre"),
+        (["--k=0"], "positive whole numbers"),
+        (["--k=three"], "positive whole numbers"),
+        (["--workers=0"], "workers"),
+        (["--problems="], "--problems"),
+        (["b.jsonl"], "unexpected argument 'b.jsonl'"),
+    ],
+)
+def test_a_mistake_in_the_flags(run: Run, flags: list[str], message: str) -> None:
+    result = run(*flags)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result
+    assert message in result.stderr
+
+
+def test_a_full_disk(run: Run, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="the size of files cannot be limited here")
+    (tmp_path / "a.jsonl").write_text(
+        "".join(line(0, number, response=f"{'x' * 900}\n#### 2") for number in range(300))
+    )
+    (tmp_path / "out.jsonl").write_text("as it was")
+
+    def limit() -> None:  # a write beyond 100 kB fails, as on a full disk
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    result = run(preexec_fn=limit)
+    assert result.returncode == 1, result
+    assert result.stderr.startswith("error: cannot write")
+    assert result.stderr.count("\n") == 1
+    assert (tmp_path / "out.jsonl").read_text() == "as it was"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_ctrl_c_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("".join(line(0, number, response="x" * 500) for number in range(60_000)))
+    before = {file.name for file in tmp_path.iterdir()}
+    flags = ["--problems=problems.jsonl", "--paths=a.jsonl", "--output=out.jsonl", "--workers=2"]
+    process = subprocess.Popen(
+        [*COMMAND, *flags], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not any(file.name.endswith(".partial") for file in tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "error: interrupted\n")
+    assert {file.name for file in tmp_path.iterdir()} == before
+
+
+def test_needs_no_jax(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "hide" / "jax").mkdir(parents=True)
+    (tmp_path / "hide" / "jax" / "__init__.py").write_text("raise ImportError('jax was imported')")
+    try:
+        result = run(env=os.environ | {"PYTHONPATH": str(tmp_path / "hide")})
+    finally:
+        shutil.rmtree(tmp_path / "hide")
+    assert result.returncode == 0, result.stderr
