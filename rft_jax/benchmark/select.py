@@ -214,19 +214,26 @@ def _side_by_side(title: str, shape: Shape, distance: Callable[[str, str], int],
 
 def _at_size(problems: int, workers: int, work: pathlib.Path) -> str:
     problem_file, paths = generate(FIVE_MODELS, problems, work / "at-size")
+    used = _processor_seconds()
     begin = time.perf_counter()
     result = _select(problem_file, paths, work / "united.jsonl", workers=workers, rules="paper")
     seconds = time.perf_counter() - begin
+    used = _processor_seconds() - used
     samples = result["united"]["samples"]
-    # The largest of this process and of each worker; all of them together are less than the sum.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + workers * resource.getrusage(
-        resource.RUSAGE_CHILDREN
-    ).ru_maxrss * (workers > 1)
+    own, worker = (
+        resource.getrusage(who).ru_maxrss / 2**20 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     return (
         f"five models, {problems:,} problems, {samples:,} samples, {workers} processes: {seconds:.0f} s "
-        f"({samples / seconds:,.0f} samples/s), at most {peak / 2**20:.2f} GiB resident, "
+        f"({samples / seconds:,.0f} samples/s), {used:.0f} s of processor time, load of the machine "
+        f"{os.getloadavg()[0]:.1f}; resident at most {own:.2f} GiB and {worker:.2f} GiB a process; "
         f"{result['rows']['united.jsonl']['selected'] / problems:.2f} paths a problem"
     )
+
+
+def _processor_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _select(
