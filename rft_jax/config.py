@@ -175,6 +175,7 @@ class TrainStage:
         k: of its sets, the one of the samples numbered below k; None: of all samples.
         settings: fields of the TrainConfig, `name=value`.
         steps_of: a TrainStage; this one sees its own data so often that it takes at least as many steps.
+        config: FILE[:ARGUMENT] of its TrainConfig; None: the pipeline's.
     """
 
     name: str
@@ -183,6 +184,7 @@ class TrainStage:
     k: int | None = None
     settings: tuple[str, ...] = ()
     steps_of: str | None = None
+    config: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,63 @@
+"""The whole loop on the embedded default: generated problems and a base model of 0.9 M parameters, on a laptop's CPU.
+
+    python launch/pipeline.py --config=configs/quickstart.py --workdir=OUT
+
+launch/quickstart.sh does the same after setting up. `configs/quickstart.py:SEED` makes other training problems, another
+order and other samples. Two models are fine-tuned from the base, `a` and `b`, which differ in their seed; both sample,
+and six ways to train are compared on 1,000 held-out problems. What to expect: see the README.
+"""
+
+import os
+from pathlib import Path
+
+from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, StageConfig, TrainStage, WorldStage
+from rft_jax.errors import UserError
+
+BASE = Path(__file__).parents[1] / "rft_jax" / "world" / "base_model"
+
+
+def get_config(argument: str = "0") -> PipelineConfig:
+    """Returns the quickstart with a seed."""
+    if not argument.isdecimal():
+        raise UserError(f"configs/quickstart.py takes a seed, a whole number, not '{argument}'")
+    seed = int(argument)
+    stages: list[StageConfig] = [
+        WorldStage(name="world", train=512, test=1000, seed=seed),
+        EvaluateStage(name="eval-base", model="base"),
+        # SFT, and what its models find.
+        TrainStage(name="sft-a", model="base", data="gold"),
+        TrainStage(name="sft-b", model="base", data="gold", settings=(f"seed={seed + 1000}",)),
+        SampleStage(name="paths-a", model="sft-a"),
+        SampleStage(name="paths-b", model="sft-b", settings=(f"seed={seed + 1000}",)),
+        SelectStage(name="select-a", paths=("paths-a",), ks=(4,)),
+        SelectStage(name="select-union", paths=("paths-a", "paths-b")),
+        SelectStage(name="select-all", paths=("paths-a",), rules="none"),
+        # RFT, always from the base; and SFT for as many steps, the honest control.
+        TrainStage(name="rft-k4", model="base", data="select-a", k=4),
+        TrainStage(name="rft", model="base", data="select-a"),
+        TrainStage(name="rft-union", model="base", data="select-union"),
+        TrainStage(name="rft-no-dedup", model="base", data="select-all"),
+        TrainStage(name="sft-long", model="base", data="gold", steps_of="rft"),
+        EvaluateStage(name="eval-sft", model="sft-a", against=("eval-base",)),
+        EvaluateStage(name="eval-sft-long", model="sft-long", against=("eval-sft",)),
+        EvaluateStage(name="eval-rft-k4", model="rft-k4", against=("eval-sft",)),
+        EvaluateStage(name="eval-rft", model="rft", against=("eval-sft", "eval-sft-long")),
+        EvaluateStage(name="eval-rft-no-dedup", model="rft-no-dedup", against=("eval-rft",)),
+        EvaluateStage(name="eval-rft-union", model="rft-union", against=("eval-rft",)),
+    ]
+    return PipelineConfig(
+        problems="world/train.jsonl",
+        test="world/test.jsonl",
+        models=(f"base={os.path.relpath(BASE)}",),
+        # Small batches and a high rate suit a small model; the other settings are the paper's.
+        train_settings=(
+            "epochs=3", "batch=32", "learning_rate=1e-3", "max_length=256", "row_length=256", "remat=none",
+            "save_every=10000", "keep=1",
+        ),
+        sample_settings=("max_new_tokens=120",),
+        evaluate_settings=("max_new_tokens=120",),
+        k=24,
+        temperature=0.9,
+        seed=seed,
+        stages=tuple(stages),
+    )  # fmt: skip

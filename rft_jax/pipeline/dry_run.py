@@ -1,0 +1,23 @@
+"""The plan of a pipeline, told and not run."""
+
+import shlex
+from pathlib import Path
+
+from rft_jax.config import PipelineConfig
+from rft_jax.pipeline import estimate, recipe
+from rft_jax.pipeline.run import command_of, states
+
+
+def plan(config: PipelineConfig, workdir: Path, *, hardware: str, chips: int | None) -> str:
+    """Returns each stage with its command, what there is to do for it, and what it will take.
+
+    Raises:
+        UserError: the config is wrong, or a model or the problems are not there.
+    """
+    stages = recipe.stages(config, workdir)
+    estimates = estimate.estimate(config, workdir, hardware, chips or estimate.default_chips(hardware))
+    told = {
+        name: f"{state.what}{f' ({state.why})' if state.why else ''}" for name, state in states(stages, workdir).items()
+    }
+    commands = {stage.name: shlex.join(command_of(stage, planned=True)) for stage in stages}
+    return estimate.table(estimates, told, commands)

@@ -1,0 +1,197 @@
+"""What a pipeline will take: samples, FLOPs, time and disk of each stage, before anything runs.
+
+FLOPs as the paper counts them (section 3.1): training 6·N·tokens, decoding (1.66·N + 2·layers·positions·width) a token.
+Lengths come from the characters of the problems, the rows after selection from the paper's distinct paths at k.
+"""
+
+import dataclasses
+import itertools
+import math
+import os
+from pathlib import Path
+
+from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
+from rft_jax.errors import UserError
+from rft_jax.model import hf_config
+from rft_jax.model.architecture import LlamaConfig
+from rft_jax.pipeline import recipe
+from rft_jax.reasoning.problem import Problem, read_problems
+from rft_jax.world import generate
+
+# Reachable FLOP/s of one device (of one core, for cpu), and the shares of it that training and decoding get.
+HARDWARE = {"cpu": 30e9, "a100-80g": 265e12, "h100-80g": 650e12, "h200": 790e12}
+_TRAINING, _DECODING = 0.5, 0.3
+_STARTING = 15.0  # seconds until a command computes
+# The paper's distinct paths a problem, table 2 (7B): k -> paths.
+_DISTINCT = {1: 1.17, 3: 1.44, 6: 1.74, 12: 2.20, 25: 2.93, 50: 3.94, 100: 5.25}
+_PROMPT_CHARACTERS, _RESPONSE_CHARACTERS, _TEMPLATE = 3.5, 2.2, 30  # a token, a token, tokens
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """Of one stage.
+
+    Attributes:
+        name: of the stage.
+        samples: paths that it samples.
+        flops: floating-point operations.
+        seconds: it takes.
+        disk: bytes that it leaves.
+    """
+
+    name: str
+    samples: float = 0
+    flops: float = 0
+    seconds: float = 0
+    disk: float = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Set:
+    problems: int
+    prompt: float
+    response: float
+
+
+def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -> list[Estimate]:
+    """Returns what each stage will take.
+
+    Args:
+        config: of the pipeline.
+        workdir: where it would run.
+        hardware: one of HARDWARE.
+        chips: devices; for cpu, cores.
+
+    Raises:
+        UserError: a model folder or a file of problems is not there.
+    """
+    recipe.stages(config, workdir)  # every name is known, or this raises
+    known = {stage.name: stage for stage in config.stages}
+    models = {name: hf_config.read(Path(folder)) for name, folder in (each.split("=", 1) for each in config.models)}
+    train, test = (_lengths(source, config, workdir) for source in (config.problems, config.test))
+    speed = HARDWARE[hardware] * chips
+
+    def model(name: str) -> LlamaConfig:
+        stage = known.get(name)
+        return model(stage.model) if isinstance(stage, TrainStage) else models[name]
+
+    def k(stage: SampleStage) -> int:
+        return int(_value((*config.sample_settings, *stage.settings), "k", config.k))
+
+    def samples_of(stage: SelectStage, most: int | None) -> int:
+        paths = (known[name] for name in stage.paths)
+        return sum(min(k(path), most or k(path)) for path in paths if isinstance(path, SampleStage))
+
+    def rows(stage: TrainStage) -> float:
+        selected = known.get(stage.data)
+        if not isinstance(selected, SelectStage):
+            return train.problems
+        samples = samples_of(selected, stage.k)
+        return train.problems * (1 + (distinct(samples) if selected.rules != "none" else samples / 2))
+
+    def epochs(stage: TrainStage) -> float:
+        other = known.get(stage.steps_of or "")
+        if isinstance(other, TrainStage):
+            return epochs(other) * rows(other) / rows(stage)
+        return recipe.train_config(config, stage).epochs
+
+    def sampled(name: str, of: _Set, samples: float, model: LlamaConfig) -> Estimate:
+        tokens = samples * of.response
+        position = of.prompt + of.response / 2
+        flops = tokens * (1.66 * model.parameters + 2 * model.layers * position * model.width)
+        seconds = _STARTING + flops / (speed * _DECODING)
+        return Estimate(name, samples, flops, seconds, samples * (of.response * _RESPONSE_CHARACTERS + 130))
+
+    found = []
+    for stage in config.stages:
+        match stage:
+            case WorldStage():
+                found.append(Estimate(stage.name, seconds=5, disk=300 * (stage.train + stage.test)))
+            case TrainStage():
+                size = model(stage.model)
+                flops = 6 * size.parameters * rows(stage) * epochs(stage) * (train.prompt + train.response)
+                # The model, and two checkpoints of fp32 weights and moments.
+                disk = size.parameters * (4 + 2 * 12)
+                seconds = _STARTING + flops / (speed * _TRAINING)
+                found.append(Estimate(stage.name, flops=flops, seconds=seconds, disk=disk))
+            case SampleStage():
+                found.append(sampled(stage.name, train, train.problems * k(stage), model(stage.model)))
+            case SelectStage():
+                samples = train.problems * samples_of(stage, None)
+                found.append(Estimate(stage.name, seconds=3 + samples / 10_000, disk=samples * 100))
+            case EvaluateStage():
+                votes = float(_value((*config.evaluate_settings, *stage.settings), "k", 0))
+                found.append(sampled(stage.name, test, test.problems * (1 + votes), model(stage.model)))
+    return found
+
+
+def distinct(k: int) -> float:
+    """Returns the paper's distinct paths a problem at k samples; between its k by straight lines in log k."""
+    points = sorted(_DISTINCT.items())
+    pairs = list(itertools.pairwise(points))
+    (low, at_low), (high, at_high) = next((pair for pair in pairs if k <= pair[1][0]), pairs[-1])
+    return at_low + (at_high - at_low) * math.log(max(k, 1) / low) / math.log(high / low)
+
+
+def _value(settings: tuple[str, ...], name: str, default: float) -> float:
+    found = [value for key, _, value in (setting.partition("=") for setting in settings) if key == name]
+    try:
+        return float(found[-1]) if found else default
+    except ValueError:
+        raise UserError(f"setting {name}={found[-1]} is no number") from None
+
+
+def _lengths(source: str, config: PipelineConfig, workdir: Path) -> _Set:
+    place = next(place for place in (workdir / source, Path(source)) if place.exists() or place == Path(source))
+    worlds = {stage.name: stage for stage in config.stages if isinstance(stage, WorldStage)}
+    name, _, file = source.partition("/")
+    problems: list[Problem]
+    if not place.exists() and name in worlds:
+        count = worlds[name].train if file.startswith("train") else worlds[name].test
+        problems = generate.problems("train", 48, 0)
+    else:
+        problems = read_problems(source if source.startswith("hf:") else place)
+        count = len(problems)
+    prompt = sum(len(problem.question) for problem in problems) / len(problems) / _PROMPT_CHARACTERS + _TEMPLATE
+    response = sum(len(problem.response) for problem in problems) / len(problems) / _RESPONSE_CHARACTERS
+    return _Set(count, prompt, response)
+
+
+def default_chips(hardware: str) -> int:
+    """Returns how many devices to count with when nobody says: all cores here, or the paper's 8 GPUs."""
+    return (os.cpu_count() or 1) if hardware == "cpu" else 8
+
+
+def table(estimates: list[Estimate], states: dict[str, str], commands: dict[str, str]) -> str:
+    """Returns the plan for the terminal: each stage with its command, what there is to do, and what it will take."""
+    lines = []
+    for each in estimates:
+        lines.append(f"{each.name}: {states[each.name]}\n    {commands[each.name]}")
+        told = [f"{each.samples:,.0f} samples"] if each.samples else []
+        told += [f"{each.flops:.1e} FLOPs"] if each.flops else []
+        lines.append(f"    about {', '.join([*told, duration(each.seconds), size(each.disk)])}")
+    left = [each for each in estimates if states[each.name] != "done"]
+    lines.append(
+        f"in all, of what is left: {sum(each.samples for each in left):,.0f} samples, "
+        f"{sum(each.flops for each in left):.1e} FLOPs, {duration(sum(each.seconds for each in left))}, "
+        f"{size(sum(each.disk for each in left))} on disk"
+    )
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """Returns `40 s`, `12 min` or `3.5 h`."""
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 100
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def size(count: float) -> str:
+    """Returns bytes as `40 kB`, `12 MB` or `27 GB`."""
+    return (
+        f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.0f} GB"
+    )

@@ -1,0 +1,263 @@
+"""From a config to the stages' commands."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+from rft_jax import config_flag
+from rft_jax.config import (
+    EvaluateStage,
+    PipelineConfig,
+    SampleStage,
+    SelectStage,
+    StageConfig,
+    TrainConfig,
+    TrainStage,
+    WorldStage,
+)
+from rft_jax.errors import UserError, did_you_mean
+from rft_jax.pipeline.stage import RECORD, Stage
+from rft_jax.reasoning.lines import with_infix
+from rft_jax.reasoning.problem import read_problems
+
+GOLD = "gold"
+SELECTED = "selected.jsonl"
+
+
+def stages(config: PipelineConfig, workdir: Path) -> list[Stage]:
+    """Returns the stages of a config, the report last.
+
+    Raises:
+        UserError: a name is unknown, given twice or not allowed.
+    """
+    return _Recipe(config, workdir).stages()
+
+
+def sources(config: PipelineConfig, workdir: Path) -> tuple[str, str]:
+    """Returns where the training and the test problems are, or will be."""
+    recipe = _Recipe(config, workdir)
+    return recipe.problems(config.problems)[0], recipe.problems(config.test)[0]
+
+
+class _Recipe:
+    """What the stages need to know of each other while they are made."""
+
+    def __init__(self, config: PipelineConfig, workdir: Path) -> None:
+        self._config, self._workdir = config, workdir
+        self._models = _named_folders(config.models)
+        self._known: dict[str, StageConfig] = {}
+        for stage in config.stages:
+            if not stage.name or not all(letter.isalnum() or letter in "-_." for letter in stage.name):
+                raise UserError(f"stage name '{stage.name}': use letters, digits, '-', '_' and '.'")
+            if stage.name in self._known or stage.name in self._models or stage.name in (GOLD, "report", "stale"):
+                raise UserError(f"two models or stages are named '{stage.name}'")
+            self._known[stage.name] = stage
+        if not config.stages:
+            raise UserError("the config has no stages")
+
+    def stages(self) -> list[Stage]:
+        made = []
+        for stage in self._config.stages:
+            match stage:
+                case WorldStage():
+                    made.append(self._world(stage))
+                case TrainStage():
+                    made.append(self._train(stage))
+                case SampleStage():
+                    made.append(self._sample(stage))
+                case SelectStage():
+                    made.append(self._select(stage))
+                case EvaluateStage():
+                    made.append(self._evaluate(stage))
+        return [*made, self._report(made)]
+
+    def _world(self, stage: WorldStage) -> Stage:
+        return Stage(
+            name=stage.name,
+            kind="world",
+            script="launch/make_problems.py",
+            flags=(f"--train={stage.train}", f"--test={stage.test}", f"--seed={stage.seed}"),
+            reads={},
+            after=(),
+            writes={"--output": str(self._workdir / stage.name)},
+            output=("train.jsonl", "test.jsonl"),
+        )
+
+    def _train(self, stage: TrainStage) -> Stage:
+        model, after = self._model(stage.model, stage)
+        data, data_after = self._data(stage)
+        settings = (f"seed={self._config.seed}", *self._config.train_settings, *stage.settings)
+        flags = [f"--config={stage.config or self._config.train}", *_flags(*settings)]
+        return Stage(
+            name=stage.name,
+            kind="train",
+            script="launch/train.py",
+            flags=tuple(flags),
+            reads={"--config.model": model, "--config.data": data},
+            after=after + data_after + ((stage.steps_of,) if stage.steps_of else ()),
+            writes={"--workdir": str(self._workdir / stage.name)},
+            output=("model/config.json",),
+            late=lambda: self._epochs(stage),
+        )
+
+    def _sample(self, stage: SampleStage) -> Stage:
+        model, after = self._model(stage.model, stage)
+        problems, problems_after = self.problems(self._config.problems)
+        common = (f"k={self._config.k}", f"temperature={self._config.temperature}", f"seed={self._config.seed}")
+        flags = [f"--config={self._config.sample}", f"--config.name={stage.model}"]
+        flags += _flags(*common, *self._config.sample_settings, *stage.settings)
+        return Stage(
+            name=stage.name,
+            kind="sample",
+            script="launch/sample.py",
+            flags=tuple(flags),
+            reads={"--config.model": model, "--config.problems": problems},
+            after=after + problems_after,
+            writes={"--workdir": str(self._workdir / stage.name)},
+            output=("paths",),
+            growing="--config.k",
+        )
+
+    def _select(self, stage: SelectStage) -> Stage:
+        if not stage.paths:
+            raise UserError(f"stage {stage.name} has no paths to select from")
+        for name in stage.paths:
+            self._earlier(name, stage, SampleStage)
+        problems, problems_after = self.problems(self._config.problems)
+        ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
+        return Stage(
+            name=stage.name,
+            kind="select",
+            script="launch/select_paths.py",
+            flags=(f"--rules={stage.rules}", *ks),
+            reads={
+                "--problems": problems,
+                "--paths": ",".join(str(self._workdir / name / "paths" / "*.jsonl") for name in stage.paths),
+            },
+            after=problems_after + stage.paths,
+            writes={"--output": str(self._workdir / stage.name / SELECTED)},
+            output=(SELECTED, f"{SELECTED}.stats.json"),
+        )
+
+    def _evaluate(self, stage: EvaluateStage) -> Stage:
+        model, after = self._model(stage.model, stage)
+        problems, problems_after = self.problems(self._config.test)
+        for name in stage.against:
+            self._earlier(name, stage, EvaluateStage)
+        flags = [f"--config={self._config.evaluate}", f"--config.name={stage.model}"]
+        flags += _flags(f"seed={self._config.seed}", *self._config.evaluate_settings, *stage.settings)
+        reads = {"--config.model": model, "--config.problems": problems}
+        if stage.against:
+            reads["--config.against"] = ",".join(str(self._workdir / name) for name in stage.against)
+        return Stage(
+            name=stage.name,
+            kind="evaluate",
+            script="launch/evaluate.py",
+            flags=tuple(flags),
+            reads=reads,
+            after=after + problems_after + stage.against,
+            writes={"--workdir": str(self._workdir / stage.name)},
+            output=("metrics.json", "results.jsonl"),
+        )
+
+    def _report(self, made: list[Stage]) -> Stage:
+        return Stage(
+            name="report",
+            kind="report",
+            script="launch/report.py",
+            flags=(),
+            reads={"stages": ",".join(str(self._workdir / stage.name / RECORD) for stage in made)},
+            after=tuple(stage.name for stage in made),
+            writes={"--workdir": str(self._workdir)},
+            output=("../report.html",),
+        )
+
+    def _model(self, name: str, stage: StageConfig) -> tuple[str, tuple[str, ...]]:
+        if name in self._models:
+            return self._models[name], ()
+        self._earlier(name, stage, TrainStage, *self._models)
+        return str(self._workdir / name / "model"), (name,)
+
+    def _data(self, stage: TrainStage) -> tuple[str, tuple[str, ...]]:
+        if stage.data == GOLD:
+            return self.problems(self._config.problems)
+        selected = self._earlier(stage.data, stage, SelectStage, GOLD)
+        assert isinstance(selected, SelectStage)
+        file = self._workdir / stage.data / SELECTED
+        if stage.k is not None:
+            if stage.k not in selected.ks:
+                raise UserError(f"stage {stage.name} wants k = {stage.k} of {stage.data}, which makes {selected.ks}")
+            file = with_infix(file, f"k{stage.k}")
+        return str(file), (stage.data,)
+
+    def problems(self, source: str) -> tuple[str, tuple[str, ...]]:
+        """Returns where problems are, and the stage that makes them: of `world/train.jsonl`, if there is one."""
+        name, _, file = source.partition("/")
+        if isinstance(self._known.get(name), WorldStage) and file:
+            return str(self._workdir / source), (name,)
+        return source, ()
+
+    def _earlier(self, name: str, stage: StageConfig, kind: type[StageConfig], *others: str) -> StageConfig:
+        order = list(self._known)
+        fit = [known for known in order[: order.index(stage.name)] if isinstance(self._known[known], kind)]
+        if name not in fit:
+            raise UserError(
+                f"stage {stage.name} needs '{name}', which is no earlier {kind.__name__}"
+                f"{did_you_mean(name, [*fit, *others])}; known: {', '.join([*others, *fit]) or 'none'}"
+            )
+        return self._known[name]
+
+    def _epochs(self, stage: TrainStage) -> tuple[str, ...]:
+        """Returns how often to see the data so that there are as many steps as in another stage."""
+        if stage.steps_of is None:
+            return ()
+        other = self._earlier(stage.steps_of, stage, TrainStage)
+        assert isinstance(other, TrainStage)
+        rows, other_rows = (len(read_problems(self._data(each)[0])) for each in (stage, other))
+        epochs = train_config(self._config, other).epochs
+        return (f"--config.epochs={math.ceil(epochs * other_rows / rows)}",)
+
+
+def train_config(config: PipelineConfig, stage: TrainStage) -> TrainConfig:
+    """Returns the settings that a training stage has in the end, but for those made late."""
+    reference = stage.config or config.train
+    made = config_flag.load(
+        reference if Path(reference.split(":")[0]).exists() else str(root() / reference), TrainConfig
+    )
+    for flag in _flags(*config.train_settings, *stage.settings):
+        field, _, value = flag.removeprefix("--config.").partition("=")
+        made = config_flag.override(made, field, value)
+    return made
+
+
+def _flags(*settings: str) -> list[str]:
+    """Returns the flags of `name=value` settings; of one name the last counts."""
+    values = dict(setting.partition("=")[::2] for setting in settings)
+    return [f"--config.{name}={value}" for name, value in values.items()]
+
+
+def _named_folders(models: tuple[str, ...]) -> dict[str, str]:
+    folders: dict[str, str] = {}
+    for entry in models:
+        name, equals, folder = entry.partition("=")
+        if not equals or not name or not folder:
+            raise UserError(f"model '{entry}': write NAME=FOLDER")
+        if name in folders:
+            raise UserError(f"two models are named '{name}': {folders[name]} and {folder}")
+        folders[name] = folder
+    return folders
+
+
+def root() -> Path:
+    """Returns the checkout: where launch/ and configs/ are."""
+    return Path(__file__).parents[2]
+
+
+def describe(config: PipelineConfig) -> dict[str, object]:
+    """Returns the config as JSON values, with the kind of each stage, for the report."""
+    fields = dataclasses.asdict(config)
+    fields["stages"] = [
+        {"kind": type(stage).__name__.removesuffix("Stage").lower()} | dataclasses.asdict(stage)
+        for stage in config.stages
+    ]
+    return fields

@@ -1,0 +1,216 @@
+"""Running the stages: what to do with each, and doing it."""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from rft_jax.config import PipelineConfig
+from rft_jax.errors import UserError
+from rft_jax.files import make_folder, whole_file
+from rft_jax.pipeline import process, recipe
+from rft_jax.pipeline.stage import LOG, Record, Stage, changes, fingerprint
+from rft_jax.reasoning.problem import read_problems
+
+PLAN = "pipeline.json"
+_ABSENT = "absent"
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What there is to do for a stage.
+
+    Attributes:
+        what: done; new; resume: begun before; stale: done or begun with other settings or inputs.
+        why: what makes it stale, or what it goes on with.
+    """
+
+    what: Literal["done", "new", "resume", "stale"]
+    why: str = ""
+
+
+def state_of(stage: Stage, workdir: Path, not_done: Sequence[str]) -> State:
+    """Looks at a stage's folder.
+
+    Args:
+        stage: to look at.
+        workdir: of the pipeline.
+        not_done: stages whose output may still change; what depends on it is not compared.
+    """
+    folder = workdir / stage.name
+    record = Record.read(folder)
+    if record is None:
+        return State("new")
+    waits = set(stage.after) & set(not_done)
+    if waits:  # its late flags are not known yet, nor all its inputs
+        late = {flag.partition("=")[0] for flag in record.flags} - {flag.partition("=")[0] for flag in stage.flags}
+        before: Sequence[str] = [flag for flag in record.flags if flag.partition("=")[0] not in late]
+        now: Sequence[str] = stage.flags
+    else:
+        before, now = record.flags, (*stage.flags, *stage.late())
+    different = changes(before, now)
+    if stage.growing and len(different) == 1 and _grows(stage.growing, before, now):
+        return State("resume", different[0])
+    if not waits:
+        for flag, reads in stage.reads.items():
+            print_now = fingerprint(reads)
+            if record.inputs.get(flag, _ABSENT) != print_now:
+                different.append(f"what {flag.removeprefix('--config.').removeprefix('--')} reads")
+    if stage.kind == "report" and different:
+        return State("resume")  # it is made from scratch each time, and nothing is lost
+    if different:
+        return State("stale", ", ".join(different))
+    if record.done and all((folder / name).exists() for name in stage.output):
+        return State("done")
+    return State("resume")
+
+
+def _grows(name: str, before: Sequence[str], now: Sequence[str]) -> bool:
+    old, new = (dict(flag.partition("=")[::2] for flag in flags).get(name, "") for flags in (before, now))
+    return old.isdecimal() and new.isdecimal() and int(old) < int(new)
+
+
+def states(stages: Sequence[Stage], workdir: Path) -> dict[str, State]:
+    """Returns what there is to do for each stage, before anything runs."""
+    found: dict[str, State] = {}
+    for stage in stages:
+        found[stage.name] = state_of(stage, workdir, [name for name, state in found.items() if state.what != "done"])
+    return found
+
+
+def followers(stages: Sequence[Stage], name: str) -> list[str]:
+    """Returns the stages that depend on one, directly or not, without the report."""
+    reached = {name}
+    for stage in stages:
+        if reached & set(stage.after):
+            reached.add(stage.name)
+    return [stage.name for stage in stages if stage.name in reached and stage.name != name and stage.kind != "report"]
+
+
+def run(config: PipelineConfig, workdir: Path, *, redo: bool, command: str) -> None:
+    """Runs every stage that is not done.
+
+    Args:
+        config: of the pipeline.
+        workdir: for the stages' folders.
+        redo: do stale stages anew; their folders go to workdir/stale.
+        command: the user's, to tell how to go on.
+
+    Raises:
+        UserError: the config is wrong, a stage is stale, or a stage failed.
+    """
+    stages = recipe.stages(config, workdir)
+    make_folder(workdir)
+    with process.lock(workdir) as lock:
+        before = states(stages, workdir)
+        _refuse_stale(stages, before, redo)
+        with whole_file(workdir / PLAN) as file:
+            file.write_text(json.dumps(recipe.describe(config) | versions(), indent=1) + "\n")
+        warned = False
+        for number, stage in enumerate(stages, start=1):
+            warned = warned or _warn_of_overlap(*recipe.sources(config, workdir))
+            state = state_of(stage, workdir, ())
+            _refuse_stale(stages, {stage.name: state}, redo)
+            title = f"[{number:2}/{len(stages)}] {stage.name}"
+            if state.what == "done":
+                print(f"{title}: done before, unchanged", flush=True)
+                continue
+            if state.what == "stale":
+                print(f"{title}: {state.why}; its folder is now {_put_aside(stage, workdir)}", flush=True)
+            _run_stage(stage, workdir, title, lock, command)
+
+
+def _refuse_stale(stages: Sequence[Stage], found: dict[str, State], redo: bool) -> None:
+    stale = [name for name, state in found.items() if state.what == "stale"]
+    if stale and not redo:
+        first = stale[0]
+        also = list(dict.fromkeys([*stale[1:], *(later for name in stale for later in followers(stages, name))]))
+        rest = f", and with it {', '.join(also)}" if also else ""
+        raise UserError(
+            f"{found[first].why}: this makes {first} stale{rest}. --redo does them anew and keeps the old folders in "
+            "stale/; another --workdir leaves them alone"
+        )
+
+
+def _put_aside(stage: Stage, workdir: Path) -> Path:
+    make_folder(workdir / "stale")
+    number = 1
+    while (aside := workdir / "stale" / f"{stage.name}-{number}").exists():
+        number += 1
+    return (workdir / stage.name).rename(aside)
+
+
+def _run_stage(stage: Stage, workdir: Path, title: str, lock: int, command: str) -> None:
+    folder = workdir / stage.name
+    make_folder(folder)
+    arguments = command_of(stage)
+    print(f"{title}: {shlex.join(arguments)}", flush=True)
+    record = Record(
+        done=False,
+        flags=(*stage.flags, *stage.late()),
+        inputs={flag: fingerprint(reads) for flag, reads in stage.reads.items()},
+        seconds=getattr(Record.read(folder), "seconds", 0.0),
+    )
+    more = {"name": stage.name, "kind": stage.kind, "command": shlex.join(arguments)}
+    record.write(folder, more)
+    (folder / LOG).write_text("")
+    start = time.monotonic()
+    code = process.run([sys.executable, *arguments[1:]], folder / LOG, lock)
+    seconds = time.monotonic() - start
+    done = code == 0 and all((folder / name).exists() for name in stage.output)
+    record = dataclasses.replace(record, done=done, seconds=record.seconds + seconds)
+    record.write(folder, more)
+    if not done:
+        why = process.last_line(folder / LOG) if code else "it ended well, but its output is not there"
+        raise UserError(
+            f"stage {stage.name} failed (exit code {code}): {why} | its log: {folder / LOG} | finished stages stay; to "
+            f"go on: {command}"
+        )
+    print(f"{' ' * len(title)}  {seconds:.0f} s", flush=True)
+
+
+def command_of(stage: Stage, *, planned: bool = False) -> list[str]:
+    """Returns the command as a person here would type it; a planned one lacks the flags that are not known yet."""
+    root = recipe.root()
+    arguments = []
+    for argument in (dataclasses.replace(stage, late=tuple) if planned else stage).arguments():
+        flag, _, value = argument.partition("=")
+        name, colon, rest = value.partition(":")
+        if flag == "--config" and not Path(name).exists():
+            argument = f"{flag}={os.path.relpath(root / name)}{colon}{rest}"
+        arguments.append(argument)
+    return ["python", os.path.relpath(root / stage.script), *arguments]
+
+
+def versions() -> dict[str, object]:
+    """Returns what the run was made with."""
+    names = ("jax", "flax", "optax", "transformers", "numpy")
+    return {
+        "versions": {name: importlib.metadata.version(name) for name in names},
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+    }
+
+
+def _warn_of_overlap(train: str, test: str) -> bool:
+    """Warns of test problems among the training problems, once both are there; returns whether they are."""
+    if not all(source.startswith("hf:") or Path(source).exists() for source in (train, test)):
+        return False
+    trained = {problem.question for problem in read_problems(train)}
+    tested = read_problems(test)
+    both = sum(problem.question in trained for problem in tested)
+    if both:
+        print(
+            f"warning: {both} of the {len(tested)} test problems are among the training problems: accuracy on them "
+            "says nothing",
+            file=sys.stderr,
+            flush=True,
+        )
+    return True
