@@ -86,6 +86,9 @@ def select(
     if target.is_dir():
         raise UserError(f"cannot write {output}: it is a folder")
     inputs = find_inputs(globs)
+    for file in (*inputs.files, problems):
+        if os.path.realpath(file) == os.path.realpath(output):
+            raise UserError(f"{output} is to be read and written; give --output another name, or --paths fewer files")
     questions = read_problems(problems)
     gold = []
     for number, problem in enumerate(questions, start=1):
@@ -156,7 +159,10 @@ def find_inputs(globs: Sequence[str]) -> Inputs:
             if os.path.realpath(file) not in known:  # the same file by another name would be read for nothing
                 known.add(os.path.realpath(file))
                 listed[file] = place
-    sizes = [pathlib.Path(file).stat().st_size * (5 if is_compressed(file) else 1) for file in listed]
+    try:
+        sizes = [pathlib.Path(file).stat().st_size * (5 if is_compressed(file) else 1) for file in listed]
+    except OSError as error:  # a link that leads nowhere, for one
+        raise UserError(f"cannot read {error.filename}: {error.strerror}") from error
     return Inputs(list(listed), list(listed.values()), sum(sizes))
 
 

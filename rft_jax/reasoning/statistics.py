@@ -42,7 +42,8 @@ def describe(tally: Tally, problems: int, models: Sequence[str], ks: Sequence[in
 
     Averages "a problem" are over the problems that have samples. `distinct` counts equation lists among the correct
     paths whose equations hold; `distinct_with_gold` counts the gold path's list, too; a training set has 1 + `distinct`
-    rows a problem. The paper's Table 2 does not say which of the three it shows.
+    rows a problem. The paper's Table 2 does not say which of the three it shows. For the united models, k counts the
+    samples of each model, except that pass@k draws k of all samples together.
     """
     total = sum(tally.found_by.values())
     both, only_reference, only_robust = ((True, True), (True, False), (False, True))

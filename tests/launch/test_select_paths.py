@@ -89,6 +89,9 @@ def test_the_golden_set_byte_for_byte(run: Run, tmp_path: Path) -> None:
         ("", [], "no path in the 1 files that match b.jsonl"),
         (line(), ["--output=none/out.jsonl"], "cannot write none/out.jsonl: the folder none does not exist"),
         (line(), ["--output=."], "it is a folder"),
+        (line(), ["--output=b.jsonl"], "b.jsonl is to be read and written"),
+        (line(), ["--output=problems.jsonl"], "problems.jsonl is to be read and written"),
+        (line(), ["--paths=*.jsonl"], "out.jsonl is to be read and written"),
         (line(), ["--problems=none.jsonl"], "no such file: none.jsonl"),
         (line(), ["--problems=b.jsonl"], 'b.jsonl:1: the field "question" is missing'),
     ],
@@ -103,6 +106,12 @@ def test_a_mistake_in_the_input(run: Run, tmp_path: Path, content: str, flags: l
     assert result.stderr.count("\n") == 1
     assert (tmp_path / "out.jsonl").read_text() == "as it was"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl", "out.jsonl", "problems.jsonl"]
+
+
+def test_a_link_that_leads_nowhere(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "b.jsonl").symlink_to("none.jsonl")
+    result = run("--paths=[ab].jsonl")
+    assert (result.returncode, result.stderr) == (1, "error: cannot read b.jsonl: No such file or directory\n")
 
 
 def test_the_line_is_told_right_in_a_later_piece_of_a_large_file(run: Run, tmp_path: Path) -> None:
