@@ -21,9 +21,7 @@ DTYPE = flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float16", "float32"
 def main() -> None:
     """Reads the flags, converts."""
     runtime.log_on_process_zero(0)
-    convert(
-        Path(CHECKPOINT.value), Path(OUTPUT.value), Path(TOKENIZER.value) if TOKENIZER.value else None, DTYPE.value
-    )
+    convert(Path(CHECKPOINT.value), Path(OUTPUT.value), Path(TOKENIZER.value) if TOKENIZER.value else None, DTYPE.value)
 
 
 if __name__ == "__main__":
