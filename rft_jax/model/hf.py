@@ -15,6 +15,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tqdm
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, Sharding
 from jax.sharding import PartitionSpec as P
@@ -61,8 +62,18 @@ def load(folder: str | Path, mesh: Mesh | None = None, *, dtype: jnp.dtype | Non
         return array if dtype is None else array.astype(dtype)
 
     leaves, form = jax.tree.flatten_with_path(abstract)
-    with concurrent.futures.ThreadPoolExecutor(_IN_FLIGHT) as pool:
-        return jax.tree.unflatten(form, list(pool.map(lambda leaf: load_parameter(*leaf), leaves)))
+    loaded = []
+    with concurrent.futures.ThreadPoolExecutor(_IN_FLIGHT) as pool, _bar("load", config) as bar:
+        for array in pool.map(lambda leaf: load_parameter(*leaf), leaves):
+            bar.update(array.size)
+            loaded.append(array)
+    return jax.tree.unflatten(form, loaded)
+
+
+def _bar(action: str, config: LlamaConfig) -> tqdm.tqdm:
+    """Returns a progress bar that counts parameters, on process 0 and for a terminal only."""
+    quiet = None if jax.process_index() == 0 else True
+    return tqdm.tqdm(desc=action, total=config.parameters, unit=" parameters", unit_scale=True, disable=quiet)
 
 
 def _fill(shape: tuple[int, ...], place: Sharding | None, read: Callable[[Index], np.ndarray]) -> jax.Array:
@@ -171,13 +182,15 @@ def _tensors(model: Llama, dtype: np.dtype) -> Iterator[tuple[str, np.ndarray]]:
     for path, leaf in jax.tree.leaves_with_path(model):
         parts, on_layers = names(path, model.config)
         leaves |= {name: (leaf, layer if on_layers else None) for layer, name in enumerate(parts)}
-    for name, shape in shapes(model.config).items():
-        with jax.transfer_guard("allow"):  # the layer's number travels to the devices
-            tensor = _bits(*leaves[name], dtype=dtype)
-        if not tensor.is_fully_addressable:
-            tensor = _gather(tensor)
-        tensor = tensor.addressable_data(0) if tensor.is_fully_replicated else tensor
-        yield name, jax.device_get(tensor).view(dtype).reshape(shape)
+    with _bar("save", model.config) as bar:
+        for name, shape in shapes(model.config).items():
+            with jax.transfer_guard("allow"):  # the layer's number travels to the devices
+                tensor = _bits(*leaves[name], dtype=dtype)
+            if not tensor.is_fully_addressable:
+                tensor = _gather(tensor)
+            tensor = tensor.addressable_data(0) if tensor.is_fully_replicated else tensor
+            yield name, jax.device_get(tensor).view(dtype).reshape(shape)
+            bar.update(tensor.size)
 
 
 @functools.partial(jax.jit, static_argnames="dtype")

@@ -12,6 +12,7 @@ from rft_jax import runtime
 from rft_jax.data import tokenizer
 from rft_jax.errors import UserError
 from rft_jax.model import architecture, hf, hf_sidecars, hf_table, hf_weights, partition
+from rft_jax.model.layers import Layer
 from rft_jax.model.llama import Llama, forward
 from tests.model.conftest import KINDS, random_batch
 
@@ -53,7 +54,7 @@ def test_load_then_save_is_the_identity(make_folder, tmp_path, dtype, stacked, t
 
 def test_a_single_layer_is_stacked_too(make_folder):
     model = hf.load(make_folder(dataclasses.replace(TINY, layers=1)), dtype=None, stacked=True)
-    assert model.stacked
+    assert isinstance(model.layers, Layer)
     assert model.layers.gate[...].shape == (1, TINY.mlp_width, TINY.width)
 
 

@@ -148,7 +148,7 @@ def with_header(folder, header, data=b"\0" * 64, length=None):
     (folder / "model.safetensors").write_bytes(prefix + text + data)
 
 
-def entry(dtype="F32", shape=(4,), offsets=(0, 16)):
+def entry(dtype: object = "F32", shape=(4,), offsets=(0, 16)):
     return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
 
 
