@@ -3,10 +3,10 @@
     python launch/pipeline.py --config=configs/gsm8k.py:llama2-7b=/models/Llama-2-7b-hf --workdir=OUT
 
 Several models, NAME=FOLDER joined by commas, sample side by side and share their paths. A name that is a size of
-configs/sft.py (llama2-7b, llama2-13b, ...) gets the paper's settings for it, on as many A100s as it says there; any other
-name trains with one setting on the devices at hand. A `+` behind the models adds a round, in which the trained models
-sample. The problems come from the hub, once; a local copy is `--config.problems=train.jsonl --config.test=test.jsonl`.
-`--config.k=4` and the like are flags. `--dry_run --hardware=a100-80g` says what it will take.
+configs/sft.py (llama2-7b, llama2-13b, ...) gets the paper's settings for it, on as many A100s as it says there; any
+other name trains with one setting on the devices at hand. A `+` behind the models adds a round, in which the trained
+models sample. The problems come from the hub, once; a local copy is `--config.problems=train.jsonl
+--config.test=test.jsonl`. `--config.k=4` and the like are flags. `--dry_run --hardware=a100-80g` tells what it takes.
 
 What to expect (paper, tables 1 and 2): llama2-7b 41.6 % after SFT, 47.5 % after RFT with k = 100, 50.3 % on the union
 of four models; about 5 distinct paths a problem at k = 100.

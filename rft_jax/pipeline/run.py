@@ -95,7 +95,7 @@ def followers(stages: Sequence[Stage], name: str) -> list[str]:
 
 
 def run(config: PipelineConfig, workdir: Path, *, redo: bool, command: str) -> None:
-    """Runs every stage that is not done.
+    """Runs every stage of a config that is not done.
 
     Args:
         config: of the pipeline.
@@ -107,15 +107,29 @@ def run(config: PipelineConfig, workdir: Path, *, redo: bool, command: str) -> N
         UserError: the config is wrong, a stage is stale, or a stage failed.
     """
     stages = recipe.stages(config, workdir)
+    sources = recipe.sources(config, workdir)
+    described = recipe.describe(config) | versions()
+    run_stages(stages, workdir, redo=redo, command=command, described=described, sources=sources)
+
+
+def run_stages(
+    stages: Sequence[Stage],
+    workdir: Path,
+    *,
+    redo: bool,
+    command: str,
+    described: dict[str, object],
+    sources: tuple[str, str] | None,
+) -> None:
+    """Runs stages as `run` does; `described` goes to pipeline.json, `sources` are training and test problems."""
     make_folder(workdir)
     with process.lock(workdir) as lock:
-        before = states(stages, workdir)
-        _refuse_stale(stages, before, redo)
+        _refuse_stale(stages, states(stages, workdir), redo)
         with whole_file(workdir / PLAN) as file:
-            file.write_text(json.dumps(recipe.describe(config) | versions(), indent=1) + "\n")
-        warned = False
+            file.write_text(json.dumps(described, indent=1) + "\n")
+        compared = False
         for number, stage in enumerate(stages, start=1):
-            warned = warned or _warn_of_overlap(*recipe.sources(config, workdir))
+            compared = compared or sources is None or _warn_of_overlap(*sources)
             state = state_of(stage, workdir, ())
             _refuse_stale(stages, {stage.name: state}, redo)
             title = f"[{number:2}/{len(stages)}] {stage.name}"
@@ -162,7 +176,10 @@ def _run_stage(stage: Stage, workdir: Path, title: str, lock: int, command: str)
     record.write(folder, more)
     (folder / LOG).write_text("")
     start = time.monotonic()
-    code = process.run([sys.executable, *arguments[1:]], folder / LOG, lock)
+    try:
+        code = process.run([sys.executable, *arguments[1:]], folder / LOG, lock)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped in stage {stage.name}; finished stages stay; to go on: {command}") from None
     seconds = time.monotonic() - start
     done = code == 0 and all((folder / name).exists() for name in stage.output)
     record = dataclasses.replace(record, done=done, seconds=record.seconds + seconds)

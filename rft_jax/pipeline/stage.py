@@ -113,7 +113,7 @@ def _files_of(part: str) -> list[tuple[str, Path]]:
     if path.is_dir():
         return [(str(file.relative_to(path)), file) for file in sorted(path.rglob("*")) if file.is_file()]
     if "*" in path.name:
-        return [(file.name, file) for file in sorted(path.parent.glob(path.name))]
+        return [(file.name, file) for file in sorted(path.parent.glob(path.name)) if file.is_file()]
     return [(path.name, path)] if path.is_file() else []
 
 

@@ -1,0 +1,22 @@
+"""Writes one self-contained page on a run: WORKDIR/report.html.
+
+python launch/report.py --workdir=OUT
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from rft_jax import command
+from rft_jax.report import report
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder whose folders the stages wrote.", required=True)
+
+
+def main() -> None:
+    """Writes it, and says where."""
+    print(report.write(Path(WORKDIR.value)))
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,1 @@
+"""One page on a run: what came out, beside the paper's figures, and where it comes from."""

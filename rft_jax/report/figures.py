@@ -1,0 +1,133 @@
+"""Plots as SVG inside the page: lines and words take the page's colours, so they are readable in light and dark."""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import cycler
+import matplotlib
+
+matplotlib.use("svg")
+
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+# Stands for the page's text colour until the SVG is made; and colours that are clear on white and on near-black.
+_INK = "#010203"
+COLOURS = ("#3b7dd8", "#d9722e", "#2f9e74", "#b35cc4", "#b08d14", "#4aa3c4", "#d1495b", "#808890")
+_STYLE: Any = {
+    "svg.fonttype": "none", "svg.hashsalt": "rft_jax", "font.family": "sans-serif", "font.size": 9,
+    "axes.edgecolor": _INK, "axes.labelcolor": _INK, "text.color": _INK, "xtick.color": _INK, "ytick.color": _INK,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": _INK, "grid.alpha": 0.13,
+    "grid.linewidth": 0.6, "legend.frameon": False, "figure.facecolor": "none", "axes.facecolor": "none",
+    "lines.linewidth": 1.6, "lines.markersize": 4, "axes.prop_cycle": cycler.cycler(color=COLOURS),
+}  # fmt: skip
+
+
+def draw(title: str, plot: Callable[[Axes], None], height: float = 3.0) -> str:
+    """Returns an SVG element of one plot.
+
+    Args:
+        title: what it shows, for those who cannot see it.
+        plot: draws on the axes.
+        height: in inches; the width is 6.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = pyplot.subplots(figsize=(6, height), layout="constrained")
+        plot(axes)
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend()
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        pyplot.close(figure)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    # Fixed sizes go, so that it fits any window; ids are made unique, since several drawings share a page.
+    svg = re.sub(r'<svg ([^>]*?)\bwidth="[^"]*"', r"<svg \1", svg, count=1)
+    svg = re.sub(r'<svg ([^>]*?)\bheight="[^"]*"', r"<svg \1", svg, count=1)
+    name = re.sub(r"\W+", "-", title)
+    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+
+
+def curves(
+    title: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    x: str,
+    y: str,
+    log: bool = False,
+    percent: bool = False,
+    dashed: Sequence[str] = (),
+    markers: bool = True,
+) -> str:
+    """Returns a plot of lines; `dashed` names those that are others' figures."""
+
+    def plot(axes: Axes) -> None:
+        for name, points in series.items():
+            style = "--" if name in dashed else "-"
+            axes.plot(*zip(*points, strict=True), style, marker="o" if markers else None, label=name)
+        if log:
+            ticks = sorted({point[0] for points in series.values() for point in points})
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.minorticks_off()
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if percent:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+
+    return draw(title, plot)
+
+
+def intervals(title: str, rows: Mapping[str, tuple[float, float, float]], *, x: str) -> str:
+    """Returns shares with their intervals, one a line, from top to bottom."""
+
+    def plot(axes: Axes) -> None:
+        for place, (mean, low, high) in enumerate(rows.values()):
+            axes.errorbar(mean, -place, xerr=[[mean - low], [high - mean]], fmt="o", capsize=3, color=COLOURS[0])
+            axes.annotate(f"{100 * mean:.1f}", (mean, -place), (0, 6), textcoords="offset points", ha="center")
+        axes.set_yticks([-place for place in range(len(rows))], list(rows))
+        axes.set_ylim(-len(rows) + 0.4, 0.7)
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set_xlabel(x)
+
+    return draw(title, plot, height=0.9 + 0.42 * len(rows))
+
+
+def bars(title: str, groups: Sequence[str], series: Mapping[str, Sequence[float]], *, x: str) -> str:
+    """Returns horizontal bars: one group a line, one bar a series."""
+
+    def plot(axes: Axes) -> None:
+        thick = 0.8 / len(series)
+        for number, (name, values) in enumerate(series.items()):
+            places = [-place - (number - (len(series) - 1) / 2) * thick for place in range(len(groups))]
+            drawn = axes.barh(places, values, thick * 0.92, label=name if len(series) > 1 else None)
+            axes.bar_label(drawn, [f"{value:,.0f}" for value in values], padding=3, fontsize=8)
+        axes.set_yticks([-place for place in range(len(groups))], list(groups))
+        axes.margins(x=0.12)
+        axes.set_xlabel(x)
+
+    return draw(title, plot, height=0.9 + len(groups) * (0.25 + 0.2 * len(series)))
+
+
+def histogram(title: str, series: Mapping[str, Mapping[int, int]], *, x: str, y: str) -> str:
+    """Returns shares over whole numbers, each series in 40 bins: number -> how often."""
+
+    def plot(axes: Axes) -> None:
+        top = max(number for counts in series.values() for number in counts) + 1
+        edges = [top * place / 40 for place in range(41)]
+        for name, counts in series.items():
+            total = sum(counts.values())
+            weights = [count / total for count in counts.values()]
+            axes.hist(list(counts), bins=edges, weights=weights, histtype="step", linewidth=1.5, label=name)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+
+    return draw(title, plot)

@@ -1,0 +1,328 @@
+"""The sections of the report: each takes the workdir and returns HTML, or nothing where there is nothing to show."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from rft_jax.reasoning.answer import reference_answer, reference_equal
+from rft_jax.reasoning.lines import read_objects
+from rft_jax.reasoning.problem import Problem
+from rft_jax.report import figures, paper
+from rft_jax.report.collect import Selection, Workdir
+from rft_jax.report.page import escape, fold, paragraph, table
+from rft_jax.report.page import figures as side_by_side
+from rft_jax.report.verdicts import judge
+
+_PROBLEMS, _REJECTED = 20, 8
+_MAIN = "maj1@1"
+
+
+def kind_of(run: Workdir, model: str) -> str:
+    """Returns what a model is like: a key of paper.ACCURACY, `sft, longer`, or nothing where the plan does not tell."""
+    stage = run.stage(model)
+    if not stage:
+        return "base" if run.plan else ""
+    data = run.stage(stage["data"])
+    if not data:
+        return "sft, longer" if stage["steps_of"] else "sft"
+    if data["rules"] == "none":
+        return "no dedup"
+    models = {run.stage(path)["model"] for path in data["paths"]}
+    return "union" if len(models) > 1 else "rft"
+
+
+def results(run: Workdir) -> str:
+    """Returns the table of accuracies beside the paper's, the comparisons, and a plot of the intervals."""
+    if not run.evaluations:
+        return ""
+    measures = list(dict.fromkeys(name for each in run.evaluations for name in each.metrics["graders"]["reference"]))
+    rows, compared, marks = [], [], {}
+    for each in run.evaluations:
+        metrics = each.metrics
+        kind = kind_of(run, metrics["name"])
+        rows_of, steps = _training_of(run, metrics["name"])
+        named, figure = paper.ACCURACY.get(kind, ("", None))
+        if figure is not None and run.stage(metrics["name"]).get("k"):
+            named, figure = "", None  # the paper's figure is for all samples
+        rows.append(
+            [
+                metrics["name"], rows_of, steps,
+                *(_interval(metrics["graders"]["reference"].get(measure)) for measure in measures),
+                _interval(metrics["graders"]["robust"][_MAIN]), f"{figure} ({named})" if figure else "–",
+            ]
+        )  # fmt: skip
+        estimate = metrics["graders"]["reference"][_MAIN]
+        marks[metrics["name"]] = (estimate["mean"], estimate["low"], estimate["high"])
+        for other in metrics["against"]:
+            compared.append(
+                [
+                    f"{metrics['name']} against {other['name']}", _interval(other["difference"], signed=True),
+                    other["only_second"], other["only_first"], f"{other['p']:.2g}",
+                ]
+            )  # fmt: skip
+    count = run.evaluations[0].metrics["count"]
+    told = paragraph(
+        f"Percent of {count:,} held-out problems, with 95 % intervals. The measures are by the reference's grader; the "
+        "robust one reads more ways to write a number. The paper's column is Llama 2 7B on GSM8K: another model and "
+        "other problems, there for the order and the size of the differences."
+    )
+    head = ["model", "training rows", "steps", *measures, f"{_MAIN}, robust", "the paper's"]
+    plot = side_by_side(
+        [(figures.intervals("Accuracy with its interval", marks, x=_MAIN), "maj1@1 with its 95 % interval.")]
+    )
+    pairs = table(
+        ["on the same problems", "points of maj1@1", "only the first", "only the second", "McNemar p"], compared
+    )
+    return told + table(head, rows) + plot + pairs
+
+
+def funnel(run: Workdir) -> str:
+    """Returns how many samples are left after each condition, for each selection."""
+    names = ("samples", "parsed", "correct", "equations_hold", "distinct")
+    rows = []
+    for each in run.selections:
+        for model, counts in _funnels(each):
+            rows.append([each.name, model, *(f"{counts[name]:,}" for name in names), f"{_rows_of(each):,}"])
+    shown = _widest(run.selections)
+    if shown is None:
+        return ""
+    counts = shown.statistics["united"]
+    words = [name.replace("_", " ") for name in names]
+    drawn = figures.bars("From samples to selected", words, {"paths": [counts[name] for name in names]}, x="paths")
+    head = ["selection", "model", *words, "training rows"]
+    told = paragraph(
+        "A path counts as parsed when there is a number after ####, as correct when that is the gold answer; equal "
+        "lists of equations count once. The training rows include one gold row a problem."
+    )
+    return told + table(head, rows) + side_by_side([(drawn, f"{shown.name}, all models together.")])
+
+
+def against_k(run: Workdir) -> str:
+    """Returns accuracy and distinct paths against k, as far as there are several k."""
+    drawn = []
+    points: dict[str, list[tuple[float, float]]] = {}
+    for each in run.evaluations:
+        stage = run.stage(each.metrics["name"])
+        data = run.stage(stage.get("data", ""))
+        if data and data["rules"] != "none" and len(data["paths"]) == 1:
+            k = stage["k"] or _samples(run, data["paths"][0])
+            points.setdefault(data["name"], []).append((k, each.metrics["graders"]["reference"][_MAIN]["mean"]))
+    points = {name: sorted(values) for name, values in points.items() if len(values) > 1}
+    if points:
+        svg = figures.curves("Accuracy against k", points, x="k, samples a problem", y=_MAIN, log=True, percent=True)
+        drawn.append((svg, "Accuracy of RFT on the paths among the first k samples."))
+    distinct: dict[str, list[tuple[float, float]]] = {}
+    for selection in run.selections:
+        if selection.statistics["rules"] == "none":
+            continue
+        for model, counts in _funnels(selection):
+            distinct[model] = [(int(k), values["distinct"]) for k, values in counts["at_k"].items()]
+    if distinct:
+        most = max(k for values in distinct.values() for k, _ in values)
+        shown = distinct | {
+            "paper, 7B-2": [(k, paths) for k, paths in paper.DISTINCT_AT_K.items() if k <= max(most, 6)]
+        }
+        svg = figures.curves(
+            "Distinct paths against k", shown, x="k, samples a problem and model", y="distinct paths a problem",
+            log=True, dashed=["paper, 7B-2"],
+        )  # fmt: skip
+        drawn.append((svg, "Distinct right paths a problem. The paper's figure seems to count the gold path."))
+    return side_by_side(drawn)
+
+
+def against_fraction(run: Workdir) -> str:
+    """Returns accuracy against the part of the data that was trained on, where there are such runs."""
+    points = []
+    for each in run.evaluations:
+        stage = run.stage(each.metrics["name"])
+        if stage and stage["data"] == "gold" and not stage["steps_of"]:
+            settings = dict(setting.split("=", 1) for setting in stage["settings"])
+            above, _, below = settings.get("fraction", "1").partition("/")
+            points.append((float(above) / float(below or 1), each.metrics["graders"]["reference"][_MAIN]["mean"]))
+    if len({fraction for fraction, _ in points}) < 2:
+        return ""
+    series = {"here": sorted(points), "paper, 7B-2": [(x, y / 100) for x, y in paper.ACCURACY_AT_FRACTION.items()]}
+    svg = figures.curves(
+        "Accuracy against the fraction of the data", series, x="fraction of the training problems", y=_MAIN, log=True,
+        percent=True, dashed=["paper, 7B-2"],
+    )  # fmt: skip
+    return side_by_side([(svg, "SFT on a part of the training problems.")])
+
+
+def provenance(run: Workdir) -> str:
+    """Returns which models found the paths of the largest union."""
+    union = _widest(run.selections)
+    if union is None or len(union.statistics["models"]) < 2:
+        return ""
+    found = union.statistics["found_by"][:10]
+    names = [" + ".join(entry["models"]) for entry in found]
+    svg = figures.bars(
+        "Who found the paths", names, {"paths": [entry["distinct"] for entry in found]}, x="distinct paths"
+    )
+    rows = [[name, f"{entry['distinct']:,}", f"{entry['share']:.1%}"] for name, entry in zip(names, found, strict=True)]
+    return table(["found by", "distinct paths", "share"], rows) + side_by_side([(svg, f"Of {union.name}.")])
+
+
+def training(run: Workdir) -> str:
+    """Returns the loss curves."""
+    curves = {each.name: each.losses for each in run.trainings if each.losses}
+    if not curves:
+        return ""
+    svg = figures.curves(
+        "Training loss", {name: _smooth(losses) for name, losses in curves.items()}, x="step", y="loss, nats a token",
+        markers=False,
+    )  # fmt: skip
+    return side_by_side([(svg, "Mean loss of a response token; each point is the mean of up to 1/50 of the steps.")])
+
+
+def lengths(run: Workdir) -> str:
+    """Returns how long the sampled responses are, right and wrong ones apart, and how they end."""
+    drawn = []
+    gold = [reference_answer(problem.response) for problem in run.problems or ()]
+    for each in run.samplings:
+        counts: dict[str, Counter[int]] = {"right": Counter(), "wrong": Counter()}
+        cut = total = 0
+        for path in each.paths():
+            if path.tokens is None or path.problem >= len(gold):
+                continue
+            right = reference_equal(reference_answer(path.response), gold[path.problem], tolerance=0.0)
+            counts["right" if right else "wrong"][path.tokens] += 1
+            cut, total = cut + (path.finish == "length"), total + 1
+        shown = {name: found for name, found in counts.items() if found}
+        if shown:
+            svg = figures.histogram(f"Lengths of {each.name}", shown, x="tokens", y="share of each kind")
+            drawn.append((svg, f"{each.name}: {total:,} responses, {cut / total:.1%} cut at the limit."))
+    return side_by_side(drawn)
+
+
+def browse(run: Workdir) -> str:
+    """Returns twenty problems with their kept and rejected paths, and why."""
+    selection = _widest(run.selections)
+    if selection is None or run.problems is None or not selection.file.is_file():
+        return ""
+    stage = run.stage(selection.name)
+    used = [each for each in run.samplings if not stage or each.name in stage["paths"]]
+    count = min(_PROBLEMS, len(run.problems))
+    chosen = [place * len(run.problems) // count for place in range(count)]
+    paths: dict[int, list[Any]] = {number: [] for number in chosen}
+    for sampling in used:
+        for path in sampling.paths():
+            if path.problem in paths:
+                paths[path.problem].append(path)
+    selected: dict[int, list[str]] = {number: [] for number in chosen}
+    for _, row in read_objects(selection.file):
+        if row.get("problem") in selected and "sample" in row:
+            selected[row["problem"]].append(row["response"])
+    return "".join(_one_problem(n, run.problems[n], paths[n], selected[n]) for n in chosen)
+
+
+def _one_problem(number: int, problem: Problem, paths: list[Any], selected: list[str]) -> str:
+    verdicts = judge(problem, paths, selected)
+    kept = [verdict for verdict in verdicts if verdict.kept]
+    rejected = [verdict for verdict in verdicts if not verdict.kept]
+    body = f'<p>{escape(problem.question)}</p><div class="soft">gold</div><pre>{escape(problem.response)}</pre>'
+    for verdict in [*kept, *rejected[:_REJECTED]]:
+        word = "kept" if verdict.kept else "rejected"
+        times = f", {verdict.count} times" if verdict.count > 1 else ""
+        body += (
+            f'<div class="{word}">{word}: {escape(verdict.why)} <small>({escape(verdict.model)}{times})</small></div>'
+        )
+        body += f'<pre class="{word}">{escape(verdict.response)}</pre>'
+    if len(rejected) > _REJECTED:
+        body += paragraph(f"… and {len(rejected) - _REJECTED} more rejected texts.")
+    question = problem.question if len(problem.question) < 90 else f"{problem.question[:88]}…"
+    return fold(f"{number}. {question}", f"{len(paths)} samples, {len(kept)} kept", body)
+
+
+def suspects(run: Workdir) -> str:
+    """Returns problems whose gold answer most samples disagree with, and those that are never solved."""
+    selection = _widest(run.selections)
+    if selection is None:
+        return ""
+    found = selection.statistics["suspect_gold_answers"]
+    never = selection.statistics["never_solved"]
+    told = paragraph(
+        f"For {len(found):,} problems most samples agree on another answer than the gold one: either the label is "
+        f"wrong, or the models share a mistake. {len(never):,} problems are never solved."
+    )
+    rows = []
+    for entry in found[:50]:
+        problem = run.problems[entry["problem"]] if run.problems else None
+        question, gold = (problem.question, reference_answer(problem.response)) if problem else ("", "")
+        shown = question if len(question) < 80 else f"{question[:78]}…"
+        rows.append([f"{entry['problem']}. {shown}", gold, entry["answer"], f"{entry['votes']} of {entry['samples']}"])
+    return told + table(["problem", "gold", "samples say", "votes"], rows)
+
+
+def settings(run: Workdir) -> str:
+    """Returns the stages' commands with their time, all settings, and versions."""
+    rows = [
+        [
+            name,
+            record["kind"],
+            "done" if record["done"] else "not finished",
+            f"{record['seconds']:.0f} s",
+            record["command"],
+        ]
+        for name, record in run.records.items()
+    ]
+    plan = {name: value for name, value in run.plan.items() if name != "stages"}
+    shown = "".join(fold(f"{row[0]}", f"{row[1]}, {row[2]}, {row[3]}", f"<pre>{escape(row[4])}</pre>") for row in rows)
+    return shown + (
+        fold("pipeline", "settings and versions", f"<pre>{escape(json.dumps(plan, indent=1))}</pre>") if plan else ""
+    )
+
+
+def _funnels(selection: Selection) -> list[tuple[str, dict[str, Any]]]:
+    models = list(selection.statistics["models"].items())
+    return (
+        models
+        if len(models) == 1
+        else [*models, (f"{' + '.join(name for name, _ in models)}", selection.statistics["united"])]
+    )
+
+
+def _widest(selections: list[Selection]) -> Selection | None:
+    """Returns the selection of distinct paths from the most samples."""
+    fit = [each for each in selections if each.statistics["rules"] != "none"] or selections
+    return max(fit, key=lambda each: int(each.statistics["united"]["samples"]), default=None)
+
+
+def _rows_of(selection: Selection) -> int:
+    counts = selection.statistics["rows"][selection.file.name]
+    return int(counts["gold"] + counts["selected"])
+
+
+def _training_of(run: Workdir, model: str) -> tuple[str, str]:
+    stage = run.stage(model)
+    losses = next((each.losses for each in run.trainings if each.name == model), None)
+    rows = "–"
+    for selection in run.selections:
+        if stage and selection.name == stage["data"]:
+            name = (
+                selection.file.name if stage["k"] is None else selection.file.name.replace(".", f".k{stage['k']}.", 1)
+            )
+            counts = selection.statistics["rows"][name]
+            rows = f"{counts['gold'] + counts['selected']:,}"
+    if stage and stage["data"] == "gold" and run.problems:
+        rows = f"{len(run.problems):,}"
+    return rows, f"{losses[-1][0]:,}" if losses else "–"
+
+
+def _samples(run: Workdir, sampling: str) -> int:
+    selection = next(each for each in run.selections if run.stage(each.name).get("paths") == [sampling])
+    return max(int(k) for k in selection.statistics["united"]["at_k"])
+
+
+def _smooth(losses: list[tuple[int, float]]) -> list[tuple[float, float]]:
+    size = max(1, len(losses) // 50)
+    parts = [losses[first : first + size] for first in range(0, len(losses), size)]
+    return [(part[-1][0], sum(loss for _, loss in part) / len(part)) for part in parts]
+
+
+def _interval(estimate: dict[str, float] | None, signed: bool = False) -> str:
+    if estimate is None:
+        return "–"
+    sign = "+" if signed else ""
+    mean, low, high = (f"{100 * estimate[name]:{sign}.1f}" for name in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})"

@@ -1,0 +1,120 @@
+"""From a config to commands: names, settings and mistakes."""
+
+import dataclasses
+import json
+
+import pytest
+
+from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
+from rft_jax.config_flag import load
+from rft_jax.errors import UserError
+from rft_jax.pipeline import recipe
+
+STAGES = (
+    WorldStage(name="world", train=4, test=3, seed=5),
+    TrainStage(name="sft", model="base", data="gold", settings=("epochs=2",)),
+    SampleStage(name="paths", model="sft", settings=("k=7",)),
+    SelectStage(name="set", paths=("paths",), ks=(3,)),
+    TrainStage(name="rft", model="base", data="set", k=3),
+    TrainStage(name="long", model="base", data="gold", steps_of="rft"),
+    EvaluateStage(name="eval-sft", model="sft"),
+    EvaluateStage(name="eval", model="rft", against=("eval-sft",)),
+)
+CONFIG = PipelineConfig(
+    problems="world/train.jsonl",
+    test="world/test.jsonl",
+    models=("base=models/base",),
+    train_settings=("batch=32", "epochs=3"),
+    k=24,
+    temperature=0.9,
+    seed=11,
+    stages=STAGES,
+)
+
+
+def made(tmp_path, config=CONFIG):
+    return {stage.name: stage for stage in recipe.stages(config, tmp_path)}
+
+
+def test_commands_and_what_they_wait_for(tmp_path):
+    stages = made(tmp_path)
+    assert list(stages) == [*(stage.name for stage in STAGES), "report"]
+    assert stages["sft"].arguments() == [
+        "--config=configs/sft.py", "--config.seed=11", "--config.batch=32", "--config.epochs=2",
+        "--config.model=models/base", f"--config.data={tmp_path}/world/train.jsonl", f"--workdir={tmp_path}/sft",
+    ]  # fmt: skip
+    assert "--config.k=7" in stages["paths"].flags
+    assert "--config.k=24" not in stages["paths"].flags
+    assert stages["paths"].reads["--config.model"] == f"{tmp_path}/sft/model"
+    assert stages["set"].after == ("world", "paths")
+    assert stages["rft"].reads["--config.data"] == f"{tmp_path}/set/selected.k3.jsonl"
+    assert stages["eval"].after == ("rft", "world", "eval-sft")
+    assert stages["eval"].reads["--config.against"] == f"{tmp_path}/eval-sft"
+    assert recipe.sources(CONFIG, tmp_path) == (f"{tmp_path}/world/train.jsonl", f"{tmp_path}/world/test.jsonl")
+
+
+def test_the_control_takes_at_least_as_many_steps(tmp_path):
+    row = json.dumps({"query": "q", "response": "r"}) + "\n"
+    for place, rows in (("world/train.jsonl", 4), ("set/selected.k3.jsonl", 9)):
+        (tmp_path / place).parent.mkdir()
+        (tmp_path / place).write_text(row * rows)
+    # 9 rows 3 times are 27 examples: 4 rows must come 7 times.
+    assert made(tmp_path)["long"].late() == ("--config.epochs=7",)
+    assert made(tmp_path)["sft"].late() == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            TrainStage(name="x", model="bas", data="gold"),
+            r"'bas', which is no earlier TrainStage \(did you mean 'base'",
+        ),
+        (
+            TrainStage(name="x", model="base", data="st"),
+            r"no earlier SelectStage \(did you mean 'set'\?\); known: gold, set",
+        ),
+        (TrainStage(name="x", model="base", data="set", k=4), r"wants k = 4 of set, which makes \(3,\)"),
+        (TrainStage(name="x", model="y", data="gold"), "stage x needs 'y'"),
+        (SelectStage(name="x", paths=()), "no paths to select from"),
+        (SelectStage(name="x", paths=("sft",)), "no earlier SampleStage"),
+        (EvaluateStage(name="x", model="rft", against=("x",)), "no earlier EvaluateStage"),
+        (SampleStage(name="sft", model="base"), "two models or stages are named 'sft'"),
+        (SampleStage(name="base", model="base"), "two models or stages are named 'base'"),
+        (SampleStage(name="../x", model="base"), "use letters"),
+    ],
+)
+def test_mistakes_in_stages(tmp_path, change, told):
+    with pytest.raises(UserError, match=told):
+        recipe.stages(dataclasses.replace(CONFIG, stages=(*STAGES, change)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("models", "told"),
+    [
+        (("a=x", "a=y"), "two models are named 'a': x and y"),
+        (("folder",), "write NAME=FOLDER"),
+        (("=x",), "NAME=FOLDER"),
+    ],
+)
+def test_mistakes_in_models(tmp_path, models, told):
+    with pytest.raises(UserError, match=told):
+        recipe.stages(dataclasses.replace(CONFIG, models=models), tmp_path)
+
+
+def test_the_shipped_configs_make_stages(tmp_path):
+    root = recipe.root()
+    quick = load(f"{root}/configs/quickstart.py:2", PipelineConfig)
+    assert recipe.stages(quick, tmp_path)[0].flags[-1] == "--seed=2"
+    two = load(f"{root}/configs/gsm8k.py:llama2-7b=/x,llama2-13b=/y+", PipelineConfig)
+    stages = {stage.name: stage for stage in recipe.stages(two, tmp_path)}
+    assert "--config=configs/sft.py:llama2-13b" in stages["llama2-13b-sft"].flags
+    # The second round samples from what the first one made of all paths, and keeps those of the first.
+    assert stages["llama2-7b-paths2"].reads["--config.model"] == f"{tmp_path}/llama2-7b-union1/model"
+    assert stages["llama2-7b-union2-set"].reads["--paths"].count("paths2") == 2
+    assert stages["llama2-7b-union2-set"].reads["--paths"].count("paths1") == 2
+    for argument, told in {"": "name the models", "7b": "name the models"}.items():
+        with pytest.raises(UserError, match=told):
+            load(f"{root}/configs/gsm8k.py:{argument}", PipelineConfig)
+    with pytest.raises(UserError, match="a seed"):
+        load(f"{root}/configs/quickstart.py:x", PipelineConfig)

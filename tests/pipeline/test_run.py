@@ -1,0 +1,319 @@
+"""The pipeline with small commands in place of the real ones: what runs, what is skipped, what is told."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rft_jax.errors import UserError
+from rft_jax.pipeline import process
+from rft_jax.pipeline.recipe import root
+from rft_jax.pipeline.run import followers, run_stages, states
+from rft_jax.pipeline.stage import LOG, RECORD, Record, Stage, changes, fingerprint
+
+# Adds the numbers in its inputs and itself; counts how often it ran; dies, or waits, when told to.
+SCRIPT = """
+import pathlib, sys, time
+flags = dict(flag.removeprefix("--").split("=", 1) for flag in sys.argv[1:])
+out = pathlib.Path(flags["workdir"])
+with (out / "runs").open("a") as runs:
+    runs.write("x")
+if (out.parent / f"break-{out.name}").exists():
+    print("some words")
+    sys.exit("error: the disk of station 4 is full")
+while (out.parent / f"wait-{out.name}").exists():
+    time.sleep(0.02)
+total = int(flags["add"])
+for place in flags.get("data", "").split(","):
+    total += int(pathlib.Path(place).read_text()) if place else 0
+(out / "sum").write_text(str(total))
+"""
+
+
+class Bench:
+    """A chain of three stages, a → b → c, and one beside it, d."""
+
+    def __init__(self, folder):
+        self.workdir = folder / "out"
+        self.script = folder / "add.py"
+        self.script.write_text(SCRIPT)
+        self.source = folder / "source"
+        self.source.write_text("100")
+        self.add = {"a": 1, "b": 2, "c": 3, "d": 4}
+
+    def stages(self):
+        def stage(name, reads, after):
+            return Stage(
+                name=name, kind="add", script=str(self.script), flags=(f"--add={self.add[name]}",),
+                reads={"--data": reads}, after=after, writes={"--workdir": str(self.workdir / name)}, output=("sum",),
+            )  # fmt: skip
+
+        def made(name):
+            return str(self.workdir / name / "sum")
+
+        return [
+            stage("a", str(self.source), ()),
+            stage("b", made("a"), ("a",)),
+            stage("c", made("b"), ("b",)),
+            stage("d", str(self.source), ()),
+        ]
+
+    def run(self, *, redo=False, stages=None):
+        run_stages(
+            stages or self.stages(), self.workdir, redo=redo, command="the command", described={"k": 1}, sources=None
+        )
+
+    def runs(self):
+        return {name: len(text) for name in "abcd" if (text := self._read(name, "runs")) is not None}
+
+    def sums(self):
+        return {name: int(text) for name in "abcd" if (text := self._read(name, "sum")) is not None}
+
+    def _read(self, name, file):
+        path = self.workdir / name / file
+        return path.read_text() if path.exists() else None
+
+    def what(self):
+        return {name: state.what for name, state in states(self.stages(), self.workdir).items()}
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """Returns a fresh Bench."""
+    return Bench(tmp_path)
+
+
+def test_everything_runs_once_and_then_nothing(bench, capfd):
+    assert set(bench.what().values()) == {"new"}
+    bench.run()
+    assert bench.sums() == {"a": 101, "b": 103, "c": 106, "d": 104}
+    assert f"[ 1/4] a: python {os.path.relpath(bench.script)} --add=1" in capfd.readouterr().out
+    bench.run()
+    assert bench.runs() == dict.fromkeys("abcd", 1)
+    assert "[ 4/4] d: done before, unchanged" in capfd.readouterr().out
+    assert json.loads((bench.workdir / "pipeline.json").read_text()) == {"k": 1}
+
+
+def test_a_changed_setting_names_what_it_makes_stale_and_runs_nothing(bench):
+    bench.run()
+    bench.add["b"] = 7
+    with pytest.raises(UserError, match=r"add 2 → 7: this makes b stale, and with it c\. --redo"):
+        bench.run()
+    assert bench.runs() == dict.fromkeys("abcd", 1)
+    assert bench.sums()["b"] == 103
+
+
+def test_redo_does_stale_stages_anew_and_keeps_the_old(bench):
+    bench.run()
+    bench.add["b"] = 7
+    bench.run(redo=True)
+    assert bench.sums() == {"a": 101, "b": 108, "c": 111, "d": 104}
+    assert (bench.workdir / "stale" / "b-1" / "sum").read_text() == "103"
+    assert (bench.workdir / "stale" / "c-1" / "sum").read_text() == "106"
+    bench.add["b"] = 8
+    bench.run(redo=True)
+    assert (bench.workdir / "stale" / "b-2" / "sum").read_text() == "108"
+
+
+def test_a_stage_whose_input_came_out_the_same_is_not_done_again(bench):
+    bench.run()
+    (bench.workdir / "a" / "sum").unlink()
+    assert bench.what() == {"a": "resume", "b": "done", "c": "done", "d": "done"}
+    bench.run()
+    assert bench.runs() == {"a": 2, "b": 1, "c": 1, "d": 1}
+
+
+def test_a_changed_input_file_makes_its_readers_stale(bench):
+    bench.run()
+    bench.source.write_text("200")
+    with pytest.raises(UserError, match=r"what data reads: this makes a stale, and with it d, b, c"):
+        bench.run()
+    bench.run(redo=True)
+    assert bench.sums() == {"a": 201, "b": 203, "c": 206, "d": 204}
+
+
+def test_a_failing_stage_stops_the_pipeline_and_says_how_to_go_on(bench):
+    (bench.workdir).mkdir()
+    (bench.workdir / "break-b").touch()
+    with pytest.raises(UserError) as failure:
+        bench.run()
+    told = str(failure.value)
+    assert told.startswith("stage b failed (exit code 1): the disk of station 4 is full |")
+    assert told.endswith("to go on: the command")
+    assert "some words" in (bench.workdir / "b" / LOG).read_text()
+    assert bench.runs() == {"a": 1, "b": 1}
+    (bench.workdir / "break-b").unlink()
+    bench.run()
+    assert bench.runs() == {"a": 1, "b": 2, "c": 1, "d": 1}
+
+
+def test_a_stage_without_its_output_has_failed(bench):
+    first = dataclasses.replace(bench.stages()[0], output=("model",))
+    with pytest.raises(UserError, match="ended well, but its output is not there"):
+        bench.run(stages=[first])
+
+
+def test_a_growing_flag_goes_on_in_the_same_folder(bench):
+    def stages():
+        return [dataclasses.replace(bench.stages()[0], growing="--add")]
+
+    bench.run(stages=stages())
+    bench.add["a"] = 5
+    bench.run(stages=stages())
+    assert bench.sums() == {"a": 105}
+    assert not (bench.workdir / "stale").exists()
+    bench.add["a"] = 2  # smaller: not what is there
+    with pytest.raises(UserError, match="add 5 → 2: this makes a stale"):
+        bench.run(stages=stages())
+
+
+def test_late_flags_are_made_when_the_stages_before_are_done(bench):
+    def stages():
+        first, second, *_ = bench.stages()
+        late = dataclasses.replace(
+            second, flags=(), late=lambda: (f"--add={(bench.workdir / 'a' / 'sum').read_text()}",)
+        )
+        return [first, late]
+
+    bench.run(stages=stages())
+    assert bench.sums() == {"a": 101, "b": 202}
+    bench.run(stages=stages())
+    assert bench.runs() == {"a": 1, "b": 1}
+
+
+def test_followers(bench):
+    stages = bench.stages()
+    assert followers(stages, "a") == ["b", "c"]
+    assert followers(stages, "d") == []
+
+
+PIPELINE = """
+import pathlib, sys
+sys.path.insert(0, {tests!r})
+from tests.pipeline.test_run import Bench
+Bench(pathlib.Path(sys.argv[1])).run()
+"""
+
+
+def start(folder):
+    return subprocess.Popen([sys.executable, "-c", PIPELINE.format(tests=str(root())), str(folder)], cwd=root())
+
+
+def until(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_pipeline_goes_on_where_it_was(bench, tmp_path, number):
+    bench.workdir.mkdir()
+    gate = bench.workdir / "wait-b"
+    gate.touch()
+    pipeline = start(tmp_path)
+    until(lambda: bench.runs().get("b") == 1)
+    os.kill(pipeline.pid, number)
+    assert pipeline.wait() != 0
+    if number == signal.SIGKILL:
+        # The command that it left running still holds the folder.
+        with pytest.raises(UserError, match="a killed one left running"):
+            bench.run()
+    gate.unlink()
+    until(lambda: not held(bench.workdir))
+    assert bench.what() == {"a": "done", "b": "resume", "c": "new", "d": "new"}
+    bench.run()
+    assert bench.sums() == {"a": 101, "b": 103, "c": 106, "d": 104}
+    assert bench.runs()["a"] == 1
+
+
+def held(folder):
+    try:
+        with process.lock(folder):
+            return False
+    except UserError:
+        return True
+
+
+BAR = """
+import sys, time
+for n in range(5):
+    sys.stderr.write(f"\\rbar {n}")
+    sys.stderr.flush()
+    time.sleep(0.05)
+print()
+print("a line", sys.stderr.isatty())
+"""
+ON_A_TERMINAL = """
+import os, pty, sys
+sys.exit(os.waitstatus_to_exitcode(pty.spawn([sys.executable, "-c", sys.argv[1], *sys.argv[2:]])))
+"""
+OUTER = """
+import pathlib, sys
+from rft_jax.pipeline import process
+with process.lock(pathlib.Path(sys.argv[1])) as lock:
+    sys.exit(process.run([sys.executable, "-c", sys.argv[2]], pathlib.Path(sys.argv[1]) / "log.txt", lock))
+"""
+
+
+def test_progress_bars_are_shown_on_a_terminal_and_kept_out_of_the_log(tmp_path):
+    """In a terminal of its own: the command thinks it writes to one, and so does the pipeline."""
+    arguments = [sys.executable, "-c", ON_A_TERMINAL, OUTER, str(tmp_path), BAR]
+    shown = subprocess.run(arguments, stdout=subprocess.PIPE, check=True, cwd=root(), stdin=subprocess.DEVNULL).stdout
+    assert b"bar 3" in shown
+    assert (tmp_path / LOG).read_text().splitlines() == ["bar 4", "a line True"]
+
+
+def test_without_a_terminal_all_goes_to_the_log(tmp_path, capfd):
+    program = (
+        "import sys; print('out', sys.stderr.isatty(), flush=True); print('\\u00e9rr', file=sys.stderr); sys.exit(3)"
+    )
+    with process.lock(tmp_path) as lock:
+        assert process.run([sys.executable, "-c", program], tmp_path / LOG, lock) == 3
+    assert (tmp_path / LOG).read_text().splitlines() == ["out False", "érr"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_last_line(tmp_path):
+    log = tmp_path / LOG
+    for text, told in {
+        "": "it printed nothing", "a\nb\n\n": "b", "x\nerror: it broke\nmore\n": "it broke",
+        "Traceback\nValueError: 3": "ValueError: 3",
+    }.items():  # fmt: skip
+        log.write_text(text)
+        assert process.last_line(log) == told
+
+
+def test_changes_are_told_in_words():
+    assert changes(["--config.k=4", "--a=1"], ["--config.k=8", "--b=2"]) == [
+        "a 1 → unset", "b unset → 2", "config.k 4 → 8",
+    ]  # fmt: skip
+
+
+def test_fingerprints_tell_contents_apart(tmp_path):
+    file, folder = tmp_path / "x", tmp_path / "folder"
+    assert fingerprint(str(file)) == "absent"
+    file.write_text("1")
+    folder.mkdir()
+    (folder / "x").write_text("1")
+    seen = [fingerprint(str(file)), fingerprint(str(folder)), fingerprint(f"{tmp_path}/*"), fingerprint("hf:a/b:c:d")]
+    file.write_text("2")
+    seen += [fingerprint(str(file)), fingerprint(f"{file},{folder}"), fingerprint("hf:a/b:c:e")]
+    file.write_text("1")
+    assert fingerprint(str(file)) == seen[0]
+    (folder / "y").write_text("")
+    seen.append(fingerprint(str(folder)))
+    # The file, the folder that holds one like it, and the glob that matches it are the same one file by other names.
+    assert seen[0] == seen[1] == seen[2]
+    assert len(set(seen)) == len(seen) - 2
+
+
+def test_a_record_that_cannot_be_read_is_none(tmp_path):
+    (tmp_path / RECORD).write_text("{")
+    assert Record.read(tmp_path) is None
+    assert Record.read(tmp_path / "nowhere") is None
