@@ -16,7 +16,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rft_jax.errors import UserError
 from rft_jax.reasoning.answer import reference_answer
@@ -135,7 +135,7 @@ def generate(shape: Shape, problems: int, folder: pathlib.Path) -> tuple[pathlib
     return problem_file, files
 
 
-_WORDS: list[str] = """
+_WORDS: Sequence[str] = """
     apples boxes there are in total left she has he buys each then so the number of a day week cost dollars more than
     which means after that gives half them altogether friends price will need before sold they together remaining hours
 """.split()  # noqa: SIM905  # a list of so many quotes cannot be read
