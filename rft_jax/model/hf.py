@@ -1,7 +1,7 @@
 """Llama to and from a Hugging Face folder.
 
 Loading maps the files and hands each device its slice; saving gathers and writes one tensor at a time. Neither ever
-holds the whole model on the host. The names and shapes are in hf_table.py.
+holds the whole model on the host beside the devices' own. The names and shapes are in hf_table.py.
 """
 
 import collections
@@ -58,8 +58,9 @@ def load(folder: str | Path, mesh: Mesh | None = None, *, dtype: jnp.dtype | Non
             raise UserError(f"{folder} stores {parts[0]} and the same of other layers in different dtypes")
         sources = [found[name] for name in parts]
         place = partition.sharding(partition.role_of(path), leaf.shape, mesh) if mesh else None
-        array = _fill(leaf.shape, place, lambda index: _read(sources, leaf.shape, index, on_layers))
-        return array if dtype is None else array.astype(dtype)
+        cast = dtype is not None and dtype != sources[0].array.dtype
+        array = _fill(leaf.shape, place, lambda index: _read(sources, leaf.shape, index, on_layers, mapped=not cast))
+        return array.astype(dtype) if cast else array
 
     leaves, form = jax.tree.flatten_with_path(abstract)
     loaded = []
@@ -91,11 +92,20 @@ def _fill(shape: tuple[int, ...], place: Sharding | None, read: Callable[[Index]
     return jax.make_array_from_single_device_arrays(shape, place, [on_device[device] for device in indices])
 
 
-def _read(sources: list[hf_weights.Stored], shape: tuple[int, ...], index: Index, on_layers: bool) -> np.ndarray:
-    """Reads a slice of a parameter: of one tensor, or of one tensor a layer, which become the leading axis."""
+def _read(
+    sources: list[hf_weights.Stored], shape: tuple[int, ...], index: Index, on_layers: bool, *, mapped: bool
+) -> np.ndarray:
+    """Reads a slice of a parameter: of one tensor, or of one tensor a layer, which become the leading axis.
+
+    With `mapped` the result may be the file's mapping itself, which a device copies from and the CPU uses as it is.
+    Files are replaced and never changed in place, so it stays what it is (files.py).
+    """
     layers, inner = (index[0], index[1:]) if on_layers else (slice(None), index)
     inner_shape = shape[1:] if on_layers else shape
     views = [stored.array.reshape(inner_shape)[inner] for stored in sources[layers]]
+    if mapped and not on_layers and host_memory.usable_in_place(views[0]):
+        sources[0].file.read_ahead(views[0])
+        return views[0]
     buffer = host_memory.empty((len(views), *views[0].shape), views[0].dtype)
     releases = [stored.file.release for stored in sources[layers]]
     host_memory.copy(zip(buffer, views, releases, strict=True))

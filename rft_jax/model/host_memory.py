@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+_ALIGNMENT = 64  # bytes, of XLA's buffers on CPU
 _HUGE_PAGE = 2 << 20  # bytes, of x86-64 and of most ARM systems
 _CHUNK = 4 << 20  # bytes copied at a time by one thread; bounds the pages of the file that are resident
 _THREADS = min(8, os.cpu_count() or 1)
@@ -39,6 +40,11 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     whole = np.frombuffer(memory, np.uint8)
     start = -whole.ctypes.data % _HUGE_PAGE
     return whole[start : start + size].view(dtype).reshape(shape)
+
+
+def usable_in_place(array: np.ndarray) -> bool:
+    """Tells whether JAX on CPU takes this memory as it is: in one piece, and aligned."""
+    return array.flags.c_contiguous and array.ctypes.data % _ALIGNMENT == 0
 
 
 def copy(jobs: Iterable[tuple[np.ndarray, np.ndarray, Release]]) -> None:

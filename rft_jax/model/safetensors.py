@@ -5,6 +5,7 @@ into what follows), then the tensors' bytes. Source: https://github.com/huggingf
 The header is data from the internet: its length, its offsets and its shapes are all checked before they are used.
 """
 
+import contextlib
 import json
 import math
 import mmap
@@ -24,6 +25,7 @@ DTYPES: dict[str, np.dtype] = {
     "F32": np.dtype(np.float32),
 }
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_MADV_POPULATE_READ = 22  # of Linux; Python has no name for it
 _HEADER_LIMIT = 100_000_000  # bytes; the format's own
 _ALIGNMENT = 64  # of the first tensor's byte; the format asks for 8, and with 64 JAX can use the mapping as it is
 
@@ -58,9 +60,18 @@ class MappedFile:
     def release(self, part: np.ndarray) -> None:
         """Gives the resident pages of a part of a tensor back; another touch would read them again."""
         if hasattr(mmap, "MADV_DONTNEED"):
-            low, high = np.lib.array_utils.byte_bounds(part)
-            first = (low - self._address) // mmap.PAGESIZE * mmap.PAGESIZE
-            self._map.madvise(mmap.MADV_DONTNEED, first, high - self._address - first)
+            self._map.madvise(mmap.MADV_DONTNEED, *self._pages(part))
+
+    def read_ahead(self, part: np.ndarray) -> None:
+        """Makes a part of a tensor resident, so that its use does not wait for the disk page by page."""
+        with contextlib.suppress(OSError, AttributeError):  # Linux before 5.14, or no Linux: it is read when used
+            self._map.madvise(_MADV_POPULATE_READ, *self._pages(part))
+
+    def _pages(self, part: np.ndarray) -> tuple[int, int]:
+        """Returns start, at a page's boundary, and length of a part's bytes in the mapping."""
+        low, high = np.lib.array_utils.byte_bounds(part)
+        first = (low - self._address) // mmap.PAGESIZE * mmap.PAGESIZE
+        return first, high - self._address - first
 
 
 def _read_header(path: Path, prefix: bytes, file: Any, size: int) -> tuple[dict[str, Any], int]:

@@ -42,6 +42,9 @@ class MappedFile:
             raise UserError(f"{path} does not hold a dictionary of tensors")
         self.tensors = {name: _as_numpy(torch, path, name, tensor) for name, tensor in contents.items()}
 
+    def read_ahead(self, part: np.ndarray) -> None:
+        """Does nothing: the pages are read when they are used."""
+
     def release(self, part: np.ndarray) -> None:
         """Does nothing: the mapping is torch's, and its pages are given back when the system wants them."""
 
