@@ -1,17 +1,21 @@
 """Measures one stage of this project beside its peers and the limit, in the same run.
 
-python launch/benchmark.py --what=select|load
+python launch/benchmark.py --what=select|load|train
 """
 
 from absl import flags
 
 from rft_jax import command
 
-_WHAT = flags.DEFINE_enum("what", None, ["select", "load"], "The stage to measure.", required=True)
+_WHAT = flags.DEFINE_enum("what", None, ["select", "load", "train"], "The stage to measure.", required=True)
 _PROBLEMS = flags.DEFINE_integer("problems", 7_473, "select: problems of the run at size.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer("workers", None, "select: processes of the run at size.", lower_bound=1)
 _GIGABYTES = flags.DEFINE_float("gigabytes", 2.0, "load: about the size of the checkpoint.", lower_bound=0.2)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "load: how often each phase is run.", lower_bound=1)
+_DATA = flags.DEFINE_string("data", "../shared/data/gsm8k/train.jsonl", "train: GSM8K's training problems.")
+_BATCH = flags.DEFINE_integer("batch", 128, "train: examples a step.", lower_bound=8)
+_STEPS = flags.DEFINE_integer("steps", 3, "train: steps to measure.", lower_bound=1)
+_MICROBATCH = flags.DEFINE_integer("microbatch", 8, "train: examples that the Trainer takes at once.", lower_bound=1)
 
 
 def main() -> None:
@@ -25,6 +29,12 @@ def main() -> None:
         from rft_jax.benchmark import load
 
         report = load.run(gigabytes=_GIGABYTES.value, rounds=_ROUNDS.value)
+    elif _WHAT.value == "train":
+        from rft_jax import runtime
+        from rft_jax.benchmark import train
+
+        runtime.start()
+        report = train.run(train.settings(_DATA.value, _BATCH.value), steps=_STEPS.value, microbatch=_MICROBATCH.value)
     else:
         raise AssertionError(f"no benchmark of {_WHAT.value}")
     print("\n".join(report))

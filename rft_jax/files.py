@@ -77,7 +77,7 @@ def make_folder(path: str | os.PathLike[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in (*folder.glob(f".*{PARTIAL}"), *folder.glob(f".*{PARTIAL}.replaced")):
             if leftover.is_dir():
-                shutil.rmtree(leftover)
+                shutil.rmtree(leftover, ignore_errors=True)  # another process may be at it too
             else:
                 leftover.unlink(missing_ok=True)
 

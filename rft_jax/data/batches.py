@@ -23,14 +23,14 @@ _UNPACKED_GRANULE = 64  # likewise the length of unpacked rows, in tokens
 
 @dataclasses.dataclass(frozen=True)
 class Batch(Generic[Array]):
-    """The examples of one step as A parts of R rows of T tokens.
+    """The examples of one step as A parts of B rows of T tokens.
 
     Attributes:
-        tokens: int32 [A, R, T], what the model reads.
-        targets: int32 [A, R, T], the token that follows in the same example.
-        segments: int32 [A, R, T], the example's place in its row from 1; 0 is padding.
-        positions: int32 [A, R, T], counted from 0 in each example.
-        weights: float32 [A, R, T]; the loss is the sum of weight × negative log-likelihood of the target. Both
+        tokens: int32 [A, B, T], what the model reads.
+        targets: int32 [A, B, T], the token that follows in the same example.
+        segments: int32 [A, B, T], the example's place in its row from 1; 0 is padding.
+        positions: int32 [A, B, T], counted from 0 in each example.
+        weights: float32 [A, B, T]; the loss is the sum of weight × negative log-likelihood of the target. Both
             normalisations of the loss are in here, so packing and accumulation cannot change it.
     """
 

@@ -11,6 +11,7 @@ import optax
 from rft_jax.config import TrainConfig
 from rft_jax.data import examples, tokenizer
 from rft_jax.data.batches import Batches
+from rft_jax.data.examples import Examples
 from rft_jax.errors import UserError
 from rft_jax.model import flash, hf_sidecars
 from rft_jax.model.architecture import LlamaConfig
@@ -63,6 +64,11 @@ def make_batches(config: TrainConfig, folder: Path, architecture: LlamaConfig, r
                 f"{config.data} with the tokenizer of {folder}: {what} {is_there}, the model ends at {limit}"
             )
     log.info("%s: %s", config.data, examples.describe(known, loaded.decode))
+    return batches_of(config, known, replicas)
+
+
+def batches_of(config: TrainConfig, known: Examples, replicas: int) -> Batches:
+    """Returns the batches of a run over these examples; `replicas` is as for `make_batches`."""
     return Batches(
         examples=known,
         fraction=config.fraction,

@@ -109,7 +109,7 @@ class Checkpoints:
         chunks = {
             name: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES, shard_axes=(0,) * (x.ndim > 0)) for name, x in flat.items()
         }
-        with self._one_line_for_disk_errors():
+        with self._one_line_for_disk_errors(), jax.transfer_guard("allow"):
             self._manager.save(
                 step,
                 args=ocp.args.Composite(

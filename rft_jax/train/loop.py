@@ -44,7 +44,7 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
 
         origin = make_origin(config, source, batches, tokenizer)
         checkpoints = Checkpoints(workdir / "checkpoints", origin, config.keep)
-        state = start.first_state(checkpoints, source, optimizer, mesh)
+        state = start.first_state(checkpoints, source, optimizer, mesh, batches.steps)
         first = checkpoints.latest or 0
 
         parameters = source.architecture.parameters

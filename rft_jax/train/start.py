@@ -84,10 +84,19 @@ def source(given: str | None, pretrained: str | None, size: str | None, seed: in
 
 
 def first_state(
-    checkpoints: Checkpoints, new: Source, optimizer: optax.GradientTransformation, mesh: Mesh
+    checkpoints: Checkpoints, new: Source, optimizer: optax.GradientTransformation, mesh: Mesh, steps: int
 ) -> TrainState:
-    """Returns the state of the last checkpoint of this run, or a new one from the source."""
+    """Returns the state of the last checkpoint of this run, or a new one from the source.
+
+    Raises:
+        UserError: the checkpoint has more steps behind it than the whole run is to have.
+    """
     if (step := checkpoints.latest) is not None:
+        if step > steps:
+            raise UserError(
+                f"the checkpoint has {step} steps behind it, and this run is of {steps}: give the same epochs as "
+                "before, or another --workdir"
+            )
         log.info("resuming after step %d", step)
         return checkpoints.restore(step, abstract_state(new.architecture, optimizer, mesh))
     log.info("starting from %s", new.name)

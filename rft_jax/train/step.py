@@ -39,7 +39,7 @@ class TrainState:
     optimizer: optax.OptState
 
 
-Step = Callable[[TrainState, Batch[jax.Array], jax.Array], tuple[TrainState, dict[str, jax.Array]]]
+Step = jax.stages.Wrapped  # see `make_step`; it can also be lowered without being run
 
 
 def make_step(
@@ -65,7 +65,6 @@ def make_step(
         (state, batch, wishes to stop int32 [devices]) → (state, metrics: fp32 scalars loss, gradient_norm and
         learning_rate, and `stop`, whether any process wishes to).
     """
-
     of_batch = functools.partial(
         loss_and_gradients, dtype=dtype, remat=remat, attention=attention, loss_chunk=loss_chunk
     )

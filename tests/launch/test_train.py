@@ -150,6 +150,7 @@ def test_two_processes_are_as_one(unkilled, model_folder, data, tmp_path):  # no
     assert_near(weights(tmp_path), weights(unkilled))
 
 
+@pytest.mark.slow
 def test_convert_and_bad_input_as_commands(unkilled, tmp_path):
     steps = unkilled / "checkpoints"
     convert = [sys.executable, "launch/convert.py", f"--output={tmp_path / 'model'}", "--dtype=float32"]

@@ -23,8 +23,8 @@ from tests.train.conftest import tiny_problems
 
 def tiny_config(model_folder, data_file, /, **changes):
     base = dataclasses.replace(
-        sft.get_config(), model=str(model_folder), data=str(data_file), batch=16, row_length=128, max_length=128, epochs=4,
-        learning_rate=1e-3, save_every=4, loss_chunk=64, remat="none",
+        sft.get_config(), model=str(model_folder), data=str(data_file), batch=16, row_length=128, max_length=128,
+        epochs=4, learning_rate=1e-3, save_every=4, loss_chunk=64, remat="none",
     )  # fmt: skip
     return dataclasses.replace(base, **changes)
 
@@ -180,6 +180,8 @@ def test_bad_input_is_refused_in_one_line(model_folder, data, finished, tmp_path
     other = write(tmp_path / "other.jsonl", *tiny_problems(30))
     with pytest.raises(UserError, match=rf"a run with data {data}, this one has data {other}"):
         train(tiny_config(model_folder, other), finished)
+    with pytest.raises(UserError, match="the checkpoint has 10 steps behind it, and this run is of 5"):
+        train(tiny_config(model_folder, data, epochs=2), finished)
 
 
 def test_a_tokenizer_that_disagrees_about_the_end_is_refused(model_folder, data, tmp_path):
