@@ -1,6 +1,7 @@
 """Hugging Face folders both ways: identical tensors, torch reads ours, we read torch's, each device gets its slice."""
 
 import dataclasses
+import itertools
 import json
 
 import jax
@@ -78,15 +79,15 @@ def test_only_the_slice_is_read(make_folder, monkeypatch):
     mesh = runtime.make_mesh(2, 2, 2)
     folder = make_folder()
     read, whole = 0, sum(array.nbytes for _, array in hf_weights.find(folder).values())
-    copy = hf.host_memory.copy
+    read_slice = hf._read
 
-    def counting(jobs):
+    def counting(*arguments, **settings):
         nonlocal read
-        jobs = list(jobs)
-        read += sum(source.nbytes for _, source, _ in jobs)
-        copy(jobs)
+        result = read_slice(*arguments, **settings)
+        read += result.nbytes
+        return result
 
-    monkeypatch.setattr(hf.host_memory, "copy", counting)
+    monkeypatch.setattr(hf, "_read", counting)
     hf.load(folder, mesh, dtype=None, stacked=True)
     assert read == whole  # once in all: replicas share one reading, and no device reads another's part
 
@@ -102,13 +103,22 @@ def test_loading_casts(make_folder):
 def test_loaded_parameters_may_be_donated(make_folder):
     # On CPU an array may use the memory that was read into, and replicas may share it: no update may be seen there.
     folder = make_folder(dataclasses.replace(TINY, mlp_width=2048, width=256))  # large enough for huge pages
-    for mesh in (None, runtime.make_mesh(8, 1, 1)):
-        model = hf.load(folder, mesh, dtype=None, stacked=True)
+    for mesh, stacked in itertools.product((None, runtime.make_mesh(8, 1, 1)), (True, False)):
+        model = hf.load(folder, mesh, dtype=None, stacked=stacked)
         expected = jax.tree.map(lambda leaf: np.asarray(leaf) + 1, model)
         add_one = jax.jit(lambda tree: jax.tree.map(lambda x: x + 1, tree), donate_argnums=0)
         changed = add_one(model)
         for leaf, value in zip(jax.tree.leaves(changed), jax.tree.leaves(expected), strict=True):
             assert all(np.array_equal(np.asarray(shard.data), value) for shard in leaf.addressable_shards)
+
+
+def test_loaded_parameters_outlive_their_folder(make_folder, tmp_path):
+    # With layers apart they are the file's mapping itself, and training may replace the folder that it started from.
+    folder = make_folder()
+    model = hf.load(folder, dtype=None, stacked=False)
+    expected = jax.tree.map(np.array, model)
+    hf.save(jax.tree.map(jnp.zeros_like, model), folder, tokenizer_from=None, dtype=jnp.float32)
+    jax.tree.map(np.testing.assert_array_equal, model, expected)
 
 
 def test_inside_a_mesh_and_without_implicit_transfers(make_folder, tmp_path):
