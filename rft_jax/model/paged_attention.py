@@ -60,12 +60,20 @@ def paged(
         table: int32 [X, B], the blocks of each row; M or more where there are fewer than B.
     """
     blocks = dense(query.at[owner].get(mode="clip"), keys, values, valid)
-    top = blocks.top.at[table].get(mode="fill", fill_value=EMPTY)  # [X, B, K, Q]
-    best = jnp.max(top, axis=1)
-    share = jnp.exp(top - best[:, None])
-    weight = blocks.weight.at[table].get(mode="fill", fill_value=0.0)
-    context = blocks.context.at[table].get(mode="fill", fill_value=0.0)
-    return Partial(best, jnp.sum(share * weight, axis=1), jnp.sum(share[..., None] * context, axis=1))
+    columns = [table[:, column] for column in range(table.shape[1])]
+    best = functools.reduce(jnp.maximum, (_rows(blocks.top, column, EMPTY) for column in columns))
+    # Scaled where the blocks lie: each exponential is then computed once, not for every number of the context.
+    share = jnp.exp(blocks.top - best.at[owner].get(mode="clip"))
+    weight, context = jax.lax.optimization_barrier((share * blocks.weight, share[..., None] * blocks.context))
+    return Partial(
+        best,
+        functools.reduce(jnp.add, (_rows(weight, column, 0.0) for column in columns)),
+        functools.reduce(jnp.add, (_rows(context, column, 0.0) for column in columns)),
+    )
+
+
+def _rows(x: jax.Array, index: jax.Array, missing: float) -> jax.Array:
+    return x.at[index].get(mode="fill", fill_value=missing)
 
 
 def shared(query: jax.Array, keys: jax.Array, values: jax.Array) -> Partial:

@@ -1,0 +1,213 @@
+"""Greedy decoding equals transformers' generate; samples of a problem are independent; programs copy no cache."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from rft_jax.model import architecture, cache, hf
+from rft_jax.model.llama import Llama, forward
+from rft_jax.reasoning.prompt import sampling_prompt
+from rft_jax.runtime import make_mesh
+from rft_jax.sample import capacity, decode, prompts
+from rft_jax.sample.choose import Rule
+from rft_jax.sample.engine import DeviceEngine, responses
+from rft_jax.sample.schedule import Job, Schedule
+from tests.sample.conftest import END, save_tokenizer
+from tests.shared_data import shared
+
+F32 = jnp.float32
+MAX_NEW = 24
+
+
+def run(model, prompt_tokens, *, k=1, rule, rows, max_new=MAX_NEW, end_tokens=(END,), split=True, mesh_sizes=(1, 8, 1)):
+    """Returns for each problem the responses, as token lists by sample."""
+    encoded = prompts.split(prompt_tokens) if split else prompts.Prompts(np.zeros(0, np.int32), prompt_tokens)
+    mesh = make_mesh(*mesh_sizes)
+    lengths = capacity.Lengths(
+        np.array([len(own) for own in encoded.own]), np.full(len(prompt_tokens), max_new), max_new
+    )
+    sizes = capacity.sizes(rows, lengths, k)
+    engine = DeviceEngine(
+        model, mesh, sizes, prefix=encoded.prefix, rule=rule, stop=decode.stop_at(end_tokens), max_new=max_new, seed=7,
+        dtype=F32,
+    )  # fmt: skip
+    schedule = Schedule(sizes, devices=capacity.devices(mesh), skipped=len(encoded.prefix))
+    work = iter([Job(number, own, tuple(range(k))) for number, own in enumerate(encoded.own)])
+    found = [[None] * k for _ in prompt_tokens]
+    with jax.transfer_guard("disallow"):
+        for response in responses(engine, schedule, work):
+            assert found[response.problem][response.sample] is None
+            found[response.problem][response.sample] = response.tokens.tolist()
+    return found
+
+
+@pytest.fixture(scope="module")
+def gsm8k_prompts(tmp_path_factory):
+    """Tokens of 200 GSM8K prompts of mixed lengths, under a small tokenizer trained on GSM8K."""
+    lines = (shared("data/gsm8k") / "test.jsonl").read_text().splitlines()
+    problems = [json.loads(line) for line in lines]
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(folder, [problem["question"] + problem["answer"] for problem in problems], 1000)
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    texts = [sampling_prompt(problem["question"]) for problem in problems[:200]]
+    tokens = [np.array(ids, np.int32) for ids in tokenizer(texts)["input_ids"]]
+    assert max(map(len, tokens)) > 2 * min(map(len, tokens))
+    return tokens
+
+
+def trained(model, tokens):
+    """Returns the model after some steps towards the given sequences: confident, as a trained one is."""
+    width = 64
+    rows = np.stack([ids[:width] for ids in tokens[:32]])
+    segments = jnp.ones(rows.shape, jnp.int32)
+    positions = jnp.broadcast_to(jnp.arange(width, dtype=jnp.int32)[None], rows.shape)
+
+    @jax.jit
+    def update(model):
+        def loss(model):
+            logits = model.logits(forward(model, rows, segments, positions, dtype=F32))[:, :-1]
+            return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), rows[:, 1:, None], axis=-1))
+
+        return jax.tree.map(lambda p, g: p - 0.5 * g, model, jax.grad(loss)(model))
+
+    for _ in range(100):
+        model = update(model)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["random", "trained"])
+def test_greedy_equals_transformers(kind, gsm8k_prompts, tmp_path):
+    torch = pytest.importorskip("torch", reason="the oracle is transformers' generate: install the extra `torch`")
+    import transformers
+
+    config = dataclasses.replace(architecture.size("tiny-gqa"), vocabulary=1000)
+    model = Llama(config, jax.random.key(1), dtype=F32, stacked=False)
+    if kind == "random":
+        model = jax.tree.map(lambda x: 4 * x if x.ndim > 1 else x, model)
+    else:
+        model = trained(model, gsm8k_prompts)
+    hf.save(model, tmp_path / "m", tokenizer_from=None, dtype=jnp.dtype(F32))
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "m", attn_implementation="eager")
+    ends = [END, 17, 400]  # several, so that some responses end
+    expected = []
+    for start in range(0, 200, 50):
+        batch = gsm8k_prompts[start : start + 50]
+        longest = max(map(len, batch))
+        ids = torch.tensor(np.stack([np.pad(p, (longest - len(p), 0)) for p in batch]), dtype=torch.long)
+        mask = torch.tensor(np.stack([np.pad(np.ones(len(p), int), (longest - len(p), 0)) for p in batch]))
+        settings = {"do_sample": False, "max_new_tokens": MAX_NEW, "eos_token_id": ends, "pad_token_id": 0}
+        out = theirs.generate(ids, attention_mask=mask, **settings)[:, longest:].tolist()
+        for row in out:
+            end = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
+            expected.append(row[:end])
+    if kind == "trained":
+        assert any(len(set(row)) > 5 for row in expected)  # not one token over and over
+    arguments = {"rule": Rule(0.0), "end_tokens": tuple(ends)}
+    got = run(model, gsm8k_prompts, rows=8, **arguments)
+    assert [row for (row,) in got] == expected
+    # A batch of one row, without the shared prefix, gives what a batch of 64 gave.
+    alone = run(model, gsm8k_prompts[:6], rows=1, split=False, mesh_sizes=(1, 1, 8), **arguments)
+    assert alone == got[:6]
+
+
+@pytest.fixture(scope="module")
+def sharp_model():
+    model = Llama(architecture.size("tiny-gqa"), jax.random.key(0), dtype=F32, stacked=False)
+    return jax.tree.map(lambda x: 4 * x if x.ndim > 1 else x, model)
+
+
+def test_the_whole_machine_draws_the_exact_distribution(sharp_model):
+    """First two tokens of 50,000 samples of three prompts: chi-square against the forward pass, and independence."""
+    samples, vocabulary = 50_000, 256
+    rule = Rule(0.7, top_k=8)
+    tokens = [np.array(ids, np.int32) for ids in ([1, 5, 9, 200], [1, 77], [1])]
+    got = run(sharp_model, tokens, k=samples, rule=rule, rows=512, max_new=2, end_tokens=(vocabulary,))
+    ones = jnp.ones((1, 5), jnp.int32)
+    positions = jnp.arange(5, dtype=jnp.int32)[None]
+    for ids, drawn in zip(tokens, got, strict=True):
+        drawn = np.array(drawn)
+        padded = jnp.asarray(np.pad(ids, (0, 5 - len(ids))))[None]
+        logits = sharp_model.logits(forward_unstacked(sharp_model, padded, ones, positions))[0, len(ids) - 1]
+        scaled = np.asarray(logits, np.float64) / 0.7
+        scaled[scaled < np.sort(scaled)[-8]] = -np.inf
+        expected = samples * scipy.special.softmax(scaled)
+        counts = np.bincount(drawn[:, 0], minlength=vocabulary)
+        assert counts[expected == 0].sum() == 0
+        kept = expected >= 5
+        rare = expected[~kept].sum()
+        assert rare < 0.01 * samples
+        observed = counts[kept] * (expected[kept].sum() / counts[kept].sum())
+        assert scipy.stats.chisquare(observed, expected[kept]).pvalue > 1e-3
+        # Neighbouring samples do not know of each other.
+        top = np.argsort(-counts)[:4]
+        pairs = np.array([[np.sum((drawn[:-1, 0] == a) & (drawn[1:, 0] == b)) for b in top] for a in top])
+        pairs = pairs[:, pairs.sum(axis=0) > 0][pairs.sum(axis=1) > 0]
+        assert scipy.stats.chi2_contingency(pairs).pvalue > 1e-3
+        # Nor does the second token's random number know of the first's: within one first token, halves agree.
+        second = drawn[drawn[:, 0] == top[0], 1]
+        table = np.stack([np.bincount(half, minlength=vocabulary) for half in (second[0::2], second[1::2])])
+        table = table[:, table.sum(axis=0) >= 20]
+        assert scipy.stats.chi2_contingency(table).pvalue > 1e-3
+
+
+def forward_unstacked(model, tokens, segments, positions):
+    from rft_jax.model.llama import stack_layers
+
+    return forward(stack_layers(model), tokens, segments, positions, dtype=F32)
+
+
+@pytest.mark.parametrize("rule", [Rule(0.7), Rule(1.0, top_k=50, top_p=0.95)], ids=str)
+def test_the_same_paths_whatever_the_batch(sharp_model, rule):
+    random = np.random.default_rng(0)
+    tokens = [random.integers(3, 256, random.integers(1, 40)).astype(np.int32) for _ in range(12)]
+    layouts = [
+        {"rows": 4, "mesh_sizes": (1, 8, 1)},
+        {"rows": 32, "mesh_sizes": (1, 1, 8)},
+        {"rows": 2, "mesh_sizes": (2, 2, 2)},
+        {"rows": 9, "mesh_sizes": (4, 1, 2)},
+    ]
+    first, *others = (run(sharp_model, tokens, k=6, rule=rule, end_tokens=(3, 5, 99), **layout) for layout in layouts)
+    assert all(other == first for other in others)
+    lengths = [len(path) for paths in first for path in paths]
+    assert min(lengths) < MAX_NEW <= max(lengths)  # some ended, some were cut
+    fewer = run(sharp_model, tokens[:5], k=2, rule=rule, end_tokens=(3, 5, 99), rows=4)
+    assert fewer == [paths[:2] for paths in first[:5]]
+
+
+def test_other_seeds_problems_and_samples_differ(sharp_model):
+    same_prompt = [np.array([1, 5, 9], np.int32)] * 4
+    got = run(sharp_model, same_prompt, k=8, rule=Rule(1.0), rows=4, end_tokens=(999,))
+    assert len({tuple(path) for paths in got for path in paths}) == 32
+
+
+def test_programs_copy_no_cache():
+    """Temporaries of the compiled decode program stay below 15 % of the cache, at the benchmark's head width."""
+    config = dataclasses.replace(
+        architecture.size("tiny"), vocabulary=256, width=128, heads=2, kv_heads=2, head_width=64, layers=4
+    )
+    model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=F32, stacked=False))
+    sizes = capacity.sizes(64, capacity.Lengths(np.full(100, 100), np.full(100, 131.0), 256), 100)
+    state = jax.eval_shape(lambda: decode.idle(model, sizes, F32, None))
+    rows = jax.ShapeDtypeStruct((64,), jnp.int32)
+    members = jax.ShapeDtypeStruct((sizes.slots, sizes.together), jnp.int32)
+    orders = decode.Orders(rows, rows, rows, rows, rows, members)
+    options = {"rule": Rule(0.7, top_k=50), "stop": decode.stop_at((2,)), "max_new": 256, "dtype": F32}
+    program = jax.jit(lambda *operands: decode.decode(*operands, **options), donate_argnums=1)
+    memory = program.lower(model, state, orders, jax.ShapeDtypeStruct((2,), jnp.uint32)).compile().memory_analysis()
+    cache_bytes = sum(leaf.size * 4 for leaf in jax.tree.leaves(state.cache.layers))
+    assert memory.alias_size_in_bytes >= cache_bytes
+    assert memory.temp_size_in_bytes < 0.15 * cache_bytes
+
+
+def test_sizes_refuse_pools_that_no_row_fits():
+    with pytest.raises(ValueError, match="pools too small"):
+        cache.Sizes(
+            rows=1, slots=1, together=1, prompt_blocks=1, history_blocks=1, prompt_width=8, suffix_width=64, block=8
+        )
