@@ -86,5 +86,5 @@ def test_a_bad_file_is_one_clear_line(tmp_path, text, argument, message):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match="no config file .*nowhere.py"):
+    with pytest.raises(UserError, match=r"no config file .*nowhere\.py"):
         load(f"{tmp_path}/nowhere.py:7b", MeshConfig)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,14 +57,13 @@ def test_an_exception_leaves_the_old_folder(tmp_path):
 
 @pytest.mark.parametrize("writer", [whole_file, whole_folder])
 def test_a_missing_parent_is_one_line(tmp_path, writer):
-    with pytest.raises(UserError, match="cannot write .*nowhere"), writer(tmp_path / "nowhere" / "out") as temporary:
+    with pytest.raises(UserError, match=r"cannot write .*nowhere"), writer(tmp_path / "nowhere" / "out") as temporary:
         temporary.write_text("x")
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match="No space left on device"), whole_file(tmp_path / "out"):
-        with open("/dev/full", "w") as full:  # noqa: PTH123
-            full.write("x")
+        Path("/dev/full").write_text("x")
     assert listing(tmp_path) == []
 
 

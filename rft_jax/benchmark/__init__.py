@@ -1,1 +1,1 @@
-"""This project, its peers and the limit, side by side in one run."""
+"""Side by side in one run: this project, its peers, and the machine's limit."""

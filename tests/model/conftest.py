@@ -35,7 +35,9 @@ KINDS: dict[str, dict[str, Any]] = {
         "rope_parameters": LLAMA3, "num_key_value_heads": 2, "vocab_size": 128256, "hidden_size": 16, "head_dim": 8,
         "max_position_embeddings": 131072,
     },
-    "llama3.2-tied": {"rope_parameters": LLAMA3 | {"factor": 32.0}, "num_key_value_heads": 2, "tie_word_embeddings": True},
+    "llama3.2-tied": {
+        "rope_parameters": LLAMA3 | {"factor": 32.0}, "num_key_value_heads": 2, "tie_word_embeddings": True,
+    },
 }  # fmt: skip
 
 

@@ -29,9 +29,7 @@ def test_published_sizes(name):
 
 
 def test_an_unknown_size_names_the_nearest():
-    with pytest.raises(
-        UserError, match=r"unknown model size 'llama2-7B' \(did you mean 'llama2-7b'\?\); known: llama-7b"
-    ):
+    with pytest.raises(UserError, match=r"unknown model size 'llama2-7B' \(did you mean 'llama2-7b'\?\); known"):
         architecture.size("llama2-7B")
 
 

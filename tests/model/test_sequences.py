@@ -83,7 +83,7 @@ def test_remat_changes_nothing(model, remat):
 
 def test_unknown_remat_names_the_nearest(model):
     ones = jnp.ones((1, 2), jnp.int32)
-    with pytest.raises(UserError, match="'ful'.*did you mean 'full'"):
+    with pytest.raises(UserError, match=r"'ful'.*did you mean 'full'"):
         forward(model, ones, ones, ones, dtype=jnp.float32, remat="ful")
 
 
