@@ -8,14 +8,15 @@ from pathlib import Path
 from absl import flags
 
 from rft_jax import command
-from rft_jax.report import report
+from rft_jax.report import report, summary
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder whose folders the stages wrote.", required=True)
 
 
 def main() -> None:
-    """Writes it, and says where."""
-    print(report.write(Path(WORKDIR.value)))
+    """Writes it, and tells the most important and where it is."""
+    target = report.write(Path(WORKDIR.value))
+    print(f"{summary.table(Path(WORKDIR.value))}\n\nreport: {target}")
 
 
 if __name__ == "__main__":

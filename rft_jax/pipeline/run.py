@@ -139,6 +139,8 @@ def run_stages(
             if state.what == "stale":
                 print(f"{title}: {state.why}; its folder is now {_put_aside(stage, workdir)}", flush=True)
             _run_stage(stage, workdir, title, lock, command)
+    if stages[-1].kind == "report":
+        print(f"\n{(workdir / stages[-1].name / LOG).read_text(encoding='utf-8').strip()}", flush=True)
 
 
 def _refuse_stale(stages: Sequence[Stage], found: dict[str, State], redo: bool) -> None:

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import cycler
@@ -73,7 +74,7 @@ def curves(
         if log:
             ticks = sorted({point[0] for points in series.values() for point in points})
             axes.set_xscale("log", base=2)
-            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.set_xticks(ticks, [str(Fraction(tick).limit_denominator(99)) for tick in ticks])
             axes.minorticks_off()
         else:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -9,7 +9,7 @@ from rft_jax.report.page import page
 
 
 def write(folder: Path) -> Path:
-    """Writes report.html into a workdir and returns its path.
+    """Writes report.html into a workdir and returns its path; `summary.table` says the most important in text.
 
     Raises:
         UserError: there is nothing to report, or a file cannot be read or written.

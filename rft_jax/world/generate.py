@@ -70,12 +70,12 @@ def _noisy_problem(rng: random.Random) -> Problem:
         if story.bucket(16) not in _BUCKETS["corpus"]:
             continue
         try:
-            return Problem(tell(story, rng), solve(story, rng, _sometimes_wrong))
+            return Problem(tell(story, rng), solve(story, rng, sometimes_wrong))
         except ArithmeticError:
             continue
 
 
-def _sometimes_wrong(expression: Expression, value: int, rng: random.Random) -> tuple[Expression, int]:
+def sometimes_wrong(expression: Expression, value: int, rng: random.Random) -> tuple[Expression, int]:
     """Makes a slip of the pen, takes the wrong operation, or leaves all as it is."""
     if rng.random() >= WRONG_STEPS:
         return expression, value

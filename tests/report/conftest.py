@@ -1,0 +1,126 @@
+"""A small run without a model: the paths are solutions by the world's own pen, some with slips."""
+
+import dataclasses
+import json
+import random
+
+import pytest
+
+from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
+from rft_jax.evaluate.grade import describe, grade
+from rft_jax.evaluate.statistics import compare
+from rft_jax.pipeline import recipe, run
+from rft_jax.reasoning.lines import dump
+from rft_jax.reasoning.problem import Path, write_paths
+from rft_jax.reasoning.select import select
+from rft_jax.world import files, generate
+from rft_jax.world.story import solve, tell
+
+K = 8
+HOSTILE = "<script>document.title='broken'</script> & \"quotes\" \ud800 #### 7"
+STAGES = (
+    WorldStage(name="world", train=40, test=60, seed=0),
+    TrainStage(name="sft-a", model="base", data="gold"),
+    TrainStage(name="half", model="base", data="gold", settings=("fraction=1/2",)),
+    SampleStage(name="paths-a", model="sft-a"),
+    SampleStage(name="paths-b", model="half"),
+    SelectStage(name="select-a", paths=("paths-a",), ks=(3,)),
+    SelectStage(name="select-union", paths=("paths-a", "paths-b")),
+    TrainStage(name="rft-k3", model="base", data="select-a", k=3),
+    TrainStage(name="rft", model="base", data="select-a"),
+    TrainStage(name="rft-union", model="base", data="select-union"),
+    EvaluateStage(name="eval-sft", model="sft-a"),
+    EvaluateStage(name="eval-half", model="half"),
+    EvaluateStage(name="eval-rft-k3", model="rft-k3"),
+    EvaluateStage(name="eval-rft", model="rft", against=("eval-sft",)),
+    EvaluateStage(name="eval-rft-union", model="rft-union", against=("eval-rft",)),
+)
+
+
+@pytest.fixture(scope="session")
+def workdir(tmp_path_factory):
+    """Returns the workdir of that run, without its report."""
+    folder = tmp_path_factory.mktemp("run")
+    config = PipelineConfig(
+        problems="world/train.jsonl", test="world/test.jsonl", models=("base=somewhere",), k=K, temperature=0.9, seed=0,
+        stages=STAGES,
+    )  # fmt: skip
+    (folder / "pipeline.json").write_text(json.dumps(recipe.describe(config) | run.versions()))
+    files.write_problem_sets(folder / "world", train=40, test=60, seed=0)
+    _write_paths(folder)
+    _write_selections(folder)
+    _write_trainings(folder)
+    _write_evaluations(folder)
+    return folder
+
+
+def _write_paths(folder):
+    rng = random.Random("train 0")
+    stories = generate.stories("train", 40, rng)
+    for story in stories:  # the questions as they were told
+        tell(story, rng)
+        solve(story, rng)
+    for name, model, seed in (("paths-a", "sft-a", 1), ("paths-b", "half", 2)):
+        pen = random.Random(seed)
+        paths = []
+        for number, story in enumerate(stories):
+            for sample in range(K):
+                response = HOSTILE if (number, sample) == (0, 0) else _written(story, pen)
+                if number == 3:
+                    response = "Everybody says so.\n#### 424242"  # a suspect label
+                paths.append(Path(number, sample, model, response, len(response) // 2, "eos"))
+        (folder / name / "paths").mkdir(parents=True)
+        write_paths(folder / name / "paths" / "00000-00031.000-007.jsonl", paths)
+        (folder / name / "paths" / "manifest.json").write_text(json.dumps({"temperature": 0.9}))
+
+
+def _written(story, pen):
+    while True:
+        try:
+            return solve(story, pen, generate.sometimes_wrong)
+        except ArithmeticError:
+            continue
+
+
+def _write_selections(folder):
+    for name, paths, ks in (("select-a", ["paths-a"], [3]), ("select-union", ["paths-a", "paths-b"], [])):
+        (folder / name).mkdir()
+        select(
+            str(folder / "world" / "train.jsonl"), [f"{folder}/{each}/paths/*.jsonl" for each in paths],
+            str(folder / name / "selected.jsonl"), rules="paper", grader="reference", ks=ks, workers=1,
+        )  # fmt: skip
+
+
+def _write_trainings(folder):
+    for name, steps in (("sft-a", 12), ("half", 6), ("rft-k3", 30), ("rft", 60), ("rft-union", 90)):
+        (folder / name).mkdir()
+        lines = [json.dumps({"step": step, "loss": 2 / step**0.5}) for step in range(1, steps + 1)]
+        (folder / name / "metrics.jsonl").write_text("\n".join([*lines, '{"step": 99, "lo']))
+        record = {"kind": "train", "done": True, "seconds": 31.4, "command": f"python launch/train.py --workdir={name}"}
+        (folder / name / "stage.json").write_text(json.dumps(record))
+
+
+def _write_evaluations(folder):
+    problems = generate.problems("test", 60, 0)
+    before = {}
+    for stage in STAGES:
+        if not isinstance(stage, EvaluateStage):
+            continue
+        rng = random.Random(stage.name)
+        skill = {"eval-sft": 0.4, "eval-half": 0.3, "eval-rft-k3": 0.5}.get(stage.name, 0.6)
+        greedy = [each.response if rng.random() < skill else "#### -1" for each in problems]
+        graded = {
+            grader: [grade(grader, each, text, []) for each, text in zip(problems, greedy, strict=True)]
+            for grader in ("reference", "robust")
+        }
+        right = before[stage.name] = [bool(result.greedy) for result in graded["reference"]]
+        metrics = {
+            "name": stage.model, "problems": "test", "count": len(problems), "shots": 0,
+            "graders": {grader: describe(results) for grader, results in graded.items()},
+            "against": [
+                {"name": other} | dataclasses.asdict(compare(before[other], right)) for other in stage.against
+            ],
+        }  # fmt: skip
+        (folder / stage.name).mkdir()
+        (folder / stage.name / "metrics.json").write_text(json.dumps(metrics))
+        (folder / stage.name / "results.jsonl").write_bytes(dump({"problem": 0}))

@@ -1,0 +1,178 @@
+"""The report: what is in it, and that a real browser shows it."""
+
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from rft_jax.errors import UserError
+from rft_jax.pipeline.recipe import root
+from rft_jax.reasoning.problem import Path, Problem
+from rft_jax.report import report
+from rft_jax.report.collect import collect
+from rft_jax.report.sections import kind_of
+from rft_jax.report.verdicts import judge
+
+SECTIONS = (
+    "Results", "From samples to selected", "Against k", "Against the fraction of the data", "Provenance", "Training",
+    "Lengths", "Problems", "Suspect labels", "Settings",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def page(workdir):
+    """Returns the report's HTML."""
+    return report.write(workdir).read_text(encoding="utf-8")
+
+
+class Parsed(html.parser.HTMLParser):
+    """What a page holds: elements, texts, and all that would be fetched."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts, self.fetched, self.ids, self.links = [], [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href") and value and not value.startswith(("#", "data:,")):
+                self.fetched.append(value)
+            if name == "id":
+                self.ids.append(value)
+            if name in ("href", "xlink:href") and value.startswith("#"):
+                self.links.append(value[1:])
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_every_section_is_there_with_its_figures(page, workdir):
+    parsed = Parsed(page)
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert headings == list(SECTIONS)
+    text = " ".join(parsed.texts)
+    assert parsed.tags.count("svg") >= 9
+    assert parsed.tags.count("details") >= 20 + 5
+    union = json.loads((workdir / "select-union" / "selected.jsonl.stats.json").read_text())["united"]
+    for number in (union["samples"], union["correct"], union["distinct"]):
+        assert f"{number:,}" in text
+    accuracy = json.loads((workdir / "eval-rft" / "metrics.json").read_text())["graders"]["reference"]["maj1@1"]
+    assert f"{100 * accuracy['mean']:.1f} ({100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f})" in text
+    assert "41.6 (SFT)" in text
+    assert "50.3 (RFT-U13B)" in text
+    assert "424242" in text
+    assert "a kept path has the same list of equations" in text
+    assert "does not hold" in text
+
+
+def test_the_page_fetches_nothing_and_runs_nothing(page):
+    parsed = Parsed(page)
+    assert parsed.fetched == []
+    assert "script" not in parsed.tags
+    assert "&lt;script&gt;document.title" in page
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page):
+    parsed = Parsed(page)
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert set(parsed.links) <= set(parsed.ids)
+
+
+def test_plots_take_the_pages_colours(page):
+    svgs = re.findall(r"<svg .*?</svg>", page, flags=re.DOTALL)
+    assert all("currentColor" in svg for svg in svgs)
+    assert not any("#010203" in svg or "#000000" in svg or "#ffffff" in svg for svg in svgs)
+
+
+def test_the_same_run_gives_the_same_page(page, workdir):
+    assert report.write(workdir).read_text(encoding="utf-8") == page
+
+
+def test_kinds_of_models(workdir):
+    run = collect(workdir)
+    kinds = {name: kind_of(run, name) for name in ("base", "sft-a", "half", "rft", "rft-union")}
+    assert kinds == {"base": "base", "sft-a": "sft", "half": "sft, part", "rft": "rft", "rft-union": "union"}
+
+
+def test_stages_run_by_hand_are_reported_too(workdir, tmp_path):
+    for name in ("select-a", "paths-a", "sft-a", "eval-sft"):
+        shutil.copytree(workdir / name, tmp_path / name)
+    text = " ".join(Parsed(report.write(tmp_path).read_text()).texts)
+    assert "stages run by hand" in text
+    assert "From samples to selected" in text
+
+
+def test_an_empty_or_missing_folder_is_one_clear_line(tmp_path):
+    with pytest.raises(UserError, match="nothing to report in"):
+        report.write(tmp_path)
+    with pytest.raises(UserError, match="no folder"):
+        report.write(tmp_path / "nowhere")
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval" / "metrics.json").write_text("{")
+    with pytest.raises(UserError, match=r"metrics\.json is not JSON"):
+        report.write(tmp_path)
+
+
+def test_every_verdict_says_why():
+    problem = Problem("q", "<<1+2=3>>3\n#### 3")
+    texts = {
+        "<<2+1=3>>\n#### 3": "a new list of equations",
+        "three <<2+1=3>>\n#### 3": "a kept path has the same list",
+        "<<2+2=3>>\n#### 3": "but 2+2=3 does not hold",
+        "<<2+2=4>>\n#### 4": "answer 4, the gold one is 3",
+        "no idea": "no answer after ####",
+    }
+    paths = [Path(0, sample, "m", text) for sample, text in enumerate([*texts, "no idea"])]
+    verdicts = judge(problem, paths, ["<<2+1=3>>\n#### 3"])
+    assert [verdict.kept for verdict in verdicts] == [True, False, False, False, False]
+    assert all(texts[verdict.response] in verdict.why for verdict in verdicts)
+    assert [verdict.count for verdict in verdicts if verdict.response == "no idea"] == [2]
+
+
+def chromium():
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    if found is None:
+        pytest.skip("needs Chromium, for instance: apt-get install chromium")
+    return [
+        found, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+        "--enable-logging=stderr", "--v=0",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_chromium_opens_it_without_a_complaint(page, workdir, tmp_path):
+    command = [*chromium(), f"--user-data-dir={tmp_path}", "--dump-dom", (workdir / "report.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, cwd=root())
+    assert ":CONSOLE" not in done.stderr
+    assert "<title>Rejection-sampling fine-tuning</title>" in done.stdout
+    assert done.stdout.count("<svg") == page.count("<svg ")
+    assert len(re.findall(r"<h2", done.stdout)) == len(SECTIONS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_chromium_paints_words_and_lines_in_both_schemes(page, workdir, tmp_path, scheme):
+    """The corner of the page is paper, and much of it is not: in each scheme, of the other's brightness."""
+    from PIL import Image
+
+    shot = tmp_path / "shot.png"
+    dark = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
+    command = [
+        *chromium(), *dark, f"--user-data-dir={tmp_path}", f"--screenshot={shot}", "--window-size=1100,2400",
+        (workdir / "report.html").as_uri(),
+    ]  # fmt: skip
+    subprocess.run(command, capture_output=True, check=True, timeout=120)
+    grey = Image.open(shot).convert("L")
+    paper = grey.getpixel((3, 3))
+    assert paper > 240 if scheme == "light" else paper < 40
+    histogram = grey.histogram()
+    inked = sum(histogram[:110]) if scheme == "light" else sum(histogram[150:])
+    assert inked > 0.01 * grey.width * grey.height
