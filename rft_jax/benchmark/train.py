@@ -168,6 +168,7 @@ def take_turns(
         def _get_train_sampler(self, *_: Any) -> Any:
             return torch.utils.data.SequentialSampler(self.train_dataset)
 
+    transformers.utils.logging.disable_progress_bar()
     numbers = np.concatenate([batches.numbers(number) for number in range(steps)])
     trainer = InOrder(
         model=transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32),
@@ -185,11 +186,13 @@ def take_turns(
             save_strategy="no",
             report_to=[],
             disable_tqdm=True,
+            dataloader_pin_memory=False,
         ),
         train_dataset=[_torch_example(torch, batches.examples, int(number)) for number in numbers],
         data_collator=lambda rows: _padded(torch, rows),
         callbacks=[TakeTurns()],
     )
+    trainer.remove_callback(transformers.PrinterCallback)
     trainer.train()
     return ours, theirs
 

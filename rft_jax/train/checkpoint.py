@@ -142,9 +142,30 @@ class Checkpoints:
         with contextlib.suppress(Exception) if kind else self._one_line_for_disk_errors():
             self._manager.close()
 
-    def _one_line_for_disk_errors(self) -> "_OneLine":
-        return _OneLine(self._folder)
+    @contextlib.contextmanager
+    def _one_line_for_disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # Orbax and tensorstore tell of a full or forbidden disk in many ways
+            text = str(error)
+            sign = next((sign for sign in _DISK_ERRORS if sign in text), None)
+            if sign is None and not isinstance(error, OSError):
+                raise
+            steps = saved_steps(self._folder)
+            kept = f"the checkpoint of step {steps[-1]} is whole" if steps else "there is no earlier checkpoint"
+            reason = _DISK_ERRORS[sign] if sign else text.splitlines()[0]
+            raise UserError(
+                f"cannot save a checkpoint in {self._folder}: {reason}; {kept}; mend that and repeat the command"
+            ) from error
 
+
+_DISK_ERRORS = {
+    "No space left": "no room left",
+    "RESOURCE_EXHAUSTED": "no room left",
+    "Disk quota": "the disk quota is used up",
+    "Permission denied": "permission denied",
+    "Read-only file system": "the file system is read-only",
+}
 
 # A failed save is raised where we wait for it, and told in one line. What Orbax's threads tell about it beside that is
 # dropped: what they log, pages of tracebacks, and what tensorstore still reports to those of them that have ended.
@@ -162,30 +183,6 @@ def _not_of_ended_threads(unraisable: Any, otherwise: Any = sys.unraisablehook) 
 
 logging.getLogger("absl").addFilter(_NoTracebacks())
 sys.unraisablehook = _not_of_ended_threads
-
-
-class _OneLine:
-    """Turns a full or forbidden disk, which Orbax and tensorstore tell in many ways, into a UserError."""
-
-    _SIGNS = ("No space left", "RESOURCE_EXHAUSTED", "Disk quota", "Permission denied", "Read-only file system")
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        text = str(error)
-        sign = next((sign for sign in self._SIGNS if sign in text), None)
-        if isinstance(error, Exception) and (sign or isinstance(error, OSError)):
-            whole = saved_steps(self._folder)
-            kept = f"the checkpoint of step {whole[-1]} is whole" if whole else "there is no earlier checkpoint"
-            reason = "no room left" if sign in self._SIGNS[:3] else sign or text.splitlines()[0]
-            raise UserError(
-                f"cannot save a checkpoint in {self._folder}: {reason}; {kept}; "
-                "make room and give the same command again"
-            ) from error
 
 
 def saved_steps(folder: Path) -> list[int]:

@@ -1,5 +1,6 @@
 """What a run tells about itself: metrics.jsonl, TensorBoard events and a progress bar."""
 
+import contextlib
 import json
 import resource
 import sys
@@ -12,6 +13,7 @@ import tensorboardX
 import tqdm
 
 from rft_jax import files
+from rft_jax.errors import UserError
 
 # Dense bf16 FLOP/s of one device by JAX's `device_kind`, from the vendors' data sheets.
 PEAK_FLOPS = {
@@ -95,8 +97,11 @@ class Reporter:
         self._bar.update()
         if self._is_first:
             self._bar.set_postfix(loss=f"{values['loss']:.4f}", tokens_per_second=f"{tokens / seconds:.0f}")
-            self._lines.write(json.dumps(line) + "\n")
-            self._lines.flush()
+            try:
+                self._lines.write(json.dumps(line) + "\n")
+                self._lines.flush()
+            except OSError as error:
+                raise UserError(f"cannot write {self._lines.name}: {error.strerror}; mend that and repeat") from error
             for name, value in line.items():
                 if name != "step":
                     self._board.add_scalar(name, value, step)
@@ -108,7 +113,8 @@ class Reporter:
         """Closes the files and the bar."""
         self._bar.close()
         if self._is_first:
-            self._lines.close()
+            with contextlib.suppress(OSError):  # already told, when a line could not be written
+                self._lines.close()
             self._board.close()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import subprocess
 from pathlib import Path
 
 import jax
@@ -64,3 +65,15 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = llama.Llama(architecture.SIZES["tiny"], jax.random.key(0), dtype=jnp.float32, stacked=True)
     hf.save(model, folder, tokenizer_from=tokenizer, dtype=jnp.dtype(jnp.float32))
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of its own, of 2 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("cannot mount a small disk: needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
 from pathlib import Path
 
 import jax
@@ -143,18 +142,6 @@ def test_what_is_no_checkpoint_is_refused(saved, tmp_path, of, message):
 def test_a_tokenizer_that_is_gone_is_asked_for(saved, tmp_path):
     with pytest.raises(UserError, match=r"the run's tokenizer was in models/a.*--tokenizer=DIR"):
         convert.convert(saved / "3", tmp_path / "model", tokenizer=None, dtype="bfloat16")
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder on a disk of its own, of 2 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("cannot mount a small disk: needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_stops_with_one_line_and_keeps_the_last_checkpoint(state, small_disk: Path):

@@ -145,6 +145,16 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_examples(model_folder, da
     assert not (tmp_path / "model").exists()
 
 
+def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(model_folder, data, small_disk):
+    config = tiny_config(model_folder, data, save_every=1, keep=100)
+    with pytest.raises(UserError, match=r"cannot (save|write)") as caught:
+        train(config, small_disk)
+    assert "\n" not in str(caught.value)
+    last = checkpoint.saved_steps(small_disk / "checkpoints")[-1]
+    assert last < 10
+    assert all(np.isfinite(tensor).all() for _, tensor in _tensors(small_disk / "checkpoints" / str(last)))
+
+
 def write(path: Path, *problems: dict) -> Path:
     path.write_text("".join(json.dumps(problem) + "\n" for problem in problems))
     return path
