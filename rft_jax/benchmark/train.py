@@ -7,6 +7,7 @@ tokenizer here, so one is trained on GSM8K itself, with as many rows as give Lla
 """
 
 import dataclasses
+import math
 import os
 import statistics
 import tempfile
@@ -178,7 +179,7 @@ def take_turns(
             per_device_train_batch_size=microbatch,
             gradient_accumulation_steps=config.batch // microbatch,
             learning_rate=config.learning_rate,
-            warmup_steps=config.warmup,
+            warmup_steps=math.ceil(config.warmup * batches.steps),  # of a whole run, so that the rates are ours
             lr_scheduler_type=config.decay,
             max_grad_norm=config.clip,
             logging_steps=1,
