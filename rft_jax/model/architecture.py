@@ -106,6 +106,11 @@ def _llama2(size: LlamaConfig) -> LlamaConfig:
 _7B = _llama1(layers=32, width=4096, heads=32, mlp_width=11008)
 _13B = _llama1(layers=40, width=5120, heads=40, mlp_width=13824)
 _65B = _llama1(layers=80, width=8192, heads=64, mlp_width=22016, rms_epsilon=1e-5)
+# The base model of the embedded world.
+_WORLD = LlamaConfig(
+    vocabulary=768, layers=4, width=128, heads=4, kv_heads=4, head_width=32, mlp_width=352, max_positions=512,
+    rms_epsilon=1e-5, rope_theta=10_000.0, rope_scaling=None, tied_embeddings=True,
+)  # fmt: skip
 
 SIZES: dict[str, LlamaConfig] = {
     "llama-7b": _7B,
@@ -123,6 +128,7 @@ SIZES: dict[str, LlamaConfig] = {
     "bench-58m": _llama1(layers=8, width=512, heads=8, mlp_width=1376),
     "tiny": dataclasses.replace(_llama1(layers=2, width=32, heads=4, mlp_width=64), vocabulary=256),
     "tiny-gqa": dataclasses.replace(_llama1(layers=2, width=32, heads=4, mlp_width=64), vocabulary=256, kv_heads=2),
+    "world": _WORLD,
 }
 
 

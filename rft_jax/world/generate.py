@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from rft_jax.reasoning.problem import Problem
-from rft_jax.world.expression import Expression, Number, Operation, compute
+from rft_jax.world.expression import Expression, Number, Operation, compute, write
 from rft_jax.world.families import FAMILIES
 from rft_jax.world.story import Story, draw, solve, tell
 
@@ -17,8 +17,9 @@ Split = Literal["test", "train", "corpus"]
 
 _BUCKETS: dict[str, range] = {"test": range(0, 4), "train": range(4, 8), "corpus": range(8, 16)}
 
-# Of the corpus: rows that are single equations, and steps of the others that are wrong.
-_DRILLS = 0.3
+# Of the corpus: rows that are drills, exercises in each, and steps of the other rows that are wrong.
+_DRILLS = 0.5
+_EXERCISES = 4
 WRONG_STEPS = 0.25
 
 
@@ -80,25 +81,27 @@ def sometimes_wrong(expression: Expression, value: int, rng: random.Random) -> t
     if rng.random() >= WRONG_STEPS:
         return expression, value
     if rng.random() < 0.5:
-        slip = rng.choice((-10, -2, -1, 1, 2, 10))
-        return expression, max(0, value + slip)
+        return expression, max(0, value + rng.choice((-10, -2, -1, 1, 2, 10)))
     assert isinstance(expression, Operation)
-    symbol = rng.choice([symbol for symbol in "+-*" if symbol != expression.symbol])
+    symbol = "-" if expression.symbol == "+" else "+"
     other = Operation(symbol, expression.left, expression.right)
     return other, compute(other)
 
 
 def _drill(rng: random.Random) -> Problem:
+    expressions = [_exercise(rng) for _ in range(_EXERCISES)]
+    lines = [f"<<{write(each)}={compute(each)}>>{compute(each)}" for each in expressions]
+    question = " ".join(map(write, expressions))
+    return Problem(question, "\n".join([*lines, f"#### {compute(expressions[-1])}"]))
+
+
+def _exercise(rng: random.Random) -> Expression:
     symbol = rng.choice("+-*/")
-    a, b = rng.randint(2, 120), rng.randint(2, 60)
     if symbol in "*/":
-        a, b = rng.randint(2, 40), rng.randint(2, 9)
-    if symbol == "*" and rng.random() < 0.5:
-        a, b = b, a
-    if symbol == "-":
-        a += b
-    if symbol == "/":
-        a *= b
-    expression = Operation(symbol, Number(a), Number(b))
-    value = compute(expression)
-    return Problem(f"{a}{symbol}{b}", f"<<{a}{symbol}{b}={value}>>{value}\n#### {value}")
+        b = rng.randint(2, 9)
+        a = rng.randint(2, 110 // b)
+        a, b = (a * b, b) if symbol == "/" else rng.choice(((a, b), (b, a)))
+    else:
+        a = rng.randint(2, 100)
+        b = rng.randint(2, 120 - a) if symbol == "+" else rng.randint(1, a)
+    return Operation(symbol, Number(a), Number(b))

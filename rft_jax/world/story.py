@@ -21,7 +21,7 @@ _THINGS = (
 )  # fmt: skip
 
 # How often a step disappears into the one that uses its result.
-_MERGE = 0.2
+_MERGE = 0.1
 _CHOICE = re.compile(r"\[([^][]*)\]")
 
 # Takes the expression of a step, its value and the rng; returns what to write and to go on with instead.
