@@ -1,0 +1,121 @@
+"""An evaluation from settings to metrics, with a sampler that answers from a list."""
+
+import dataclasses
+import json
+
+import pytest
+
+from rft_jax.config import EvaluateConfig
+from rft_jax.config_flag import load
+from rft_jax.errors import UserError
+from rft_jax.evaluate import loop
+from rft_jax.pipeline.recipe import root
+from rft_jax.reasoning.problem import Path, Problem, read_problems, write_paths, write_problems
+from rft_jax.world.generate import problems
+
+COUNT, K = 30, 4
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Returns settings of an evaluation whose model solves the first `skill` problems, one sample in two."""
+    write_problems(tmp_path / "test.jsonl", problems("test", COUNT, 0))
+    asked = []
+
+    def sample(config, workdir):
+        asked.append((config.k, config.temperature, workdir))
+        skill = int(config.model)
+        (workdir / "paths").mkdir(parents=True, exist_ok=True)
+        paths = [
+            Path(number, sample, "m", each.response if number < skill and sample % 2 == 0 else "#### -1")
+            for number, each in enumerate(read_problems(config.problems))
+            for sample in range(config.k)
+        ]
+        write_paths(workdir / "paths" / "0.jsonl", paths[:50])
+        write_paths(workdir / "paths" / "1.jsonl", paths[50:])
+
+    monkeypatch.setattr(loop, "sample", sample)
+    made = load(f"{root()}/configs/evaluate.py", EvaluateConfig)
+    return dataclasses.replace(made, model="12", problems=str(tmp_path / "test.jsonl"), name="m"), asked
+
+
+def test_greedy_paths_and_votes(config, tmp_path):
+    config, asked = config
+    table = loop.evaluate(dataclasses.replace(config, k=K), tmp_path / "out")
+    assert asked == [(1, 0.0, tmp_path / "out"), (K, 0.7, tmp_path / "out" / "votes")]
+    metrics, right = loop.read_evaluation(tmp_path / "out")
+    assert right == [True] * 12 + [False] * 18
+    for grader in ("reference", "robust"):
+        measures = metrics["graders"][grader]
+        assert measures["maj1@1"]["mean"] == pytest.approx(0.4)
+        assert measures["maj1@4"]["mean"] == pytest.approx(0.4)  # two votes against two; the first seen wins
+        assert measures["pass@1"]["mean"] == pytest.approx(0.2)
+        assert measures["pass@4"]["mean"] == pytest.approx(0.4)
+    assert "maj1@4" in table
+    assert "40.0 (24.6 to 57.7)" in table  # Wilson, 12 of 30
+
+
+def test_without_votes_only_the_greedy_path_is_sampled(config, tmp_path):
+    config, asked = config
+    loop.evaluate(config, tmp_path / "out")
+    assert [k for k, _, _ in asked] == [1]
+    assert list(loop.read_evaluation(tmp_path / "out")[0]["graders"]["robust"]) == ["maj1@1"]
+
+
+def test_two_models_are_compared_in_pairs(config, tmp_path):
+    config, _ = config
+    loop.evaluate(config, tmp_path / "first")
+    better = dataclasses.replace(config, model="20", against=(str(tmp_path / "first"),))
+    table = loop.evaluate(better, tmp_path / "second")
+    (compared,) = json.loads((tmp_path / "second" / "metrics.json").read_text())["against"]
+    assert (compared["only_first"], compared["only_second"]) == (0, 8)
+    assert compared["difference"]["mean"] == pytest.approx(8 / 30)
+    assert compared["p"] == pytest.approx(2 / 2**8)
+    assert "against m: +26.7 (+" in table
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"problems": None}, "--config.problems"),
+        ({"k": -1}, "k = -1"),
+        ({"k": 4, "temperature": 0.0}, "would all be the greedy path"),
+        ({"against": ("nowhere",)}, "nowhere holds no finished evaluation"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_sampled(config, tmp_path, change, told):
+    config, asked = config
+    with pytest.raises(UserError, match=told):
+        loop.evaluate(dataclasses.replace(config, **change), tmp_path / "out")
+    assert asked == []
+
+
+def test_other_problems_are_no_pairs(config, tmp_path):
+    config, asked = config
+    loop.evaluate(config, tmp_path / "first")
+    write_problems(tmp_path / "other.jsonl", [Problem("Other?", "#### 1")])
+    other = dataclasses.replace(config, problems=str(tmp_path / "other.jsonl"), against=(str(tmp_path / "first"),))
+    with pytest.raises(UserError, match="no pairs to compare"):
+        loop.evaluate(other, tmp_path / "out")
+    assert len(asked) == 1
+
+
+def test_missing_paths_are_told(config, tmp_path, monkeypatch):
+    config, _ = config
+    whole = loop.sample
+
+    def half(config, workdir):
+        whole(config, workdir)
+        (workdir / "paths" / "0.jsonl").unlink()
+
+    monkeypatch.setattr(loop, "sample", half)
+    with pytest.raises(UserError, match="problem 0 has 0 of 1 paths; run the command again"):
+        loop.evaluate(config, tmp_path / "out")
+
+
+def test_the_config_has_the_papers_settings_and_names_its_presets():
+    paper = load(f"{root()}/configs/evaluate.py:paper", EvaluateConfig)
+    assert (paper.k, paper.temperature, paper.top_k) == (100, 0.7, 50)
+    assert load(f"{root()}/configs/evaluate.py:shots", EvaluateConfig).shots == 8
+    with pytest.raises(UserError, match="did you mean 'paper'"):
+        load(f"{root()}/configs/evaluate.py:papr", EvaluateConfig)
