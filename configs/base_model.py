@@ -1,26 +1,22 @@
 """Pre-training of the embedded world's base model, from random weights on the noisy corpus.
 
-    launch/make_base_model.sh
+    launch/make_base_model.sh WORKDIR
 
 runs it with what comes before and after, 20 minutes on two cores. The model that is shipped was made so; what to expect
 from it stands on its model card, rft_jax/world/base_model/README.md.
 """
 
 import dataclasses
-import importlib.util
 from pathlib import Path
 
 from rft_jax.config import TrainConfig
+from rft_jax.config_flag import load
 
 
 def get_config() -> TrainConfig:
-    """Returns SFT's settings with a small model's rate and batch."""
-    spec = importlib.util.spec_from_file_location("sft", Path(__file__).with_name("sft.py"))
-    assert spec is not None and spec.loader is not None
-    sft = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sft)
+    """Returns SFT's settings, but for one pass, a small model's rate and batch, and rows of several examples."""
     return dataclasses.replace(
-        sft.get_config(),
+        load(str(Path(__file__).with_name("sft.py")), TrainConfig),
         size="world",
         epochs=1,
         batch=16,
