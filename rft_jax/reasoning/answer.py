@@ -9,12 +9,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 GRADERS = ("reference", "robust")
 
 # The largest difference that the reference's evaluation forgives. Its selection compares exactly.
 EVALUATION_TOLERANCE = 1e-4
+
+# Characters from the first `####` to the end: `#### 1,234 dollars a week.`
+_MAX_REMEMBERED = 100
 
 _REFERENCE = re.compile(r"#### (-?[0-9.,]+)")
 
@@ -100,6 +103,34 @@ def _rational(sign: str, sign2: str, whole: str | None, number: str, divisor: st
     if whole is not None:
         value += int(whole)
     return -value if (sign in {"-", "−"}) != (sign2 != "") else value
+
+
+class Answers(NamedTuple):
+    """What both graders read in a response.
+
+    Attributes:
+        reference: the reference's answer as a number, or None.
+        robust: the robust answer as text, or None; equal numbers are equal texts.
+    """
+
+    reference: float | None
+    robust: str | None
+
+
+def answers(response: str) -> Answers:
+    """Returns the answer by each grader."""
+    start = response.find("####")  # no answer begins before
+    if start == -1:
+        return Answers(None, None)
+    ending = response[start:] if response.find("\0", 0, start) == -1 else "\0" + response[start:]
+    # Texts of hostile length must not stay in the cache.
+    return _answers(ending) if len(ending) <= _MAX_REMEMBERED else _answers.__wrapped__(ending)
+
+
+@functools.lru_cache(maxsize=1 << 14)  # the samples of a problem repeat their answers
+def _answers(ending: str) -> Answers:
+    reference, robust = reference_answer(ending), robust_answer(ending)
+    return Answers(None if reference is None else float(reference), None if robust is None else str(robust))
 
 
 def _plain(number: str) -> str:

@@ -63,15 +63,14 @@ def select_block(task: BlockTask) -> BlockResult:
     for path in read_segments(task.segments):
         of_problem[path.problem - task.first].append(path)
     chunks: list[list[bytes]] = [[] for _ in task.prefixes]
-    rank = {model: index for index, model in enumerate(task.models)}
     for offset, (problem, paths) in enumerate(zip(task.problems, of_problem, strict=True)):
-        paths = _without_repeats(paths, task, tally)
-        by_sample = sorted(paths, key=lambda path: (rank[path.model], path.sample))
+        known = _without_repeats(paths, task, tally)
+        by_sample = [known[key] for key in sorted(known)]
         gold_equations = equation_list(find_equations(problem.response))
         tally.count(task.first + offset, by_sample, task.models, gold_equations, task.ks)
         gold = dump({"query": problem.question, "response": problem.response})
         # `reference` takes the paths as they were read, as its original does.
-        in_order = paths if task.rules == "reference" else by_sample
+        in_order = list(known.values()) if task.rules == "reference" else by_sample
         farthest = Farthest()
         for chunk, prefix in zip(chunks, task.prefixes, strict=True):
             chosen = choose([path for path in in_order if prefix is None or path.sample < prefix], task.rules, farthest)
@@ -94,24 +93,26 @@ def choose(paths: Sequence[Graded], rules: str, farthest: Farthest) -> list[Grad
     if rules == "none":
         return [path for path in paths if path.correct]
     candidates = [path for path in paths if path.correct and path.equations is not None]
-    places = farthest.choose((path.equations or "", path.response or "") for path in candidates)
+    places = farthest.choose([(path.equations or "", path.response or "") for path in candidates])
     return [candidates[place] for place in (sorted(places) if rules == "paper" else places)]
 
 
-def _without_repeats(paths: list[Graded], task: BlockTask, tally: Tally) -> list[Graded]:
-    """Returns the paths in the order of reading, without those that were read twice."""
-    known: dict[tuple[str, int], Graded] = {}
-    for path in sorted(paths, key=lambda path: (path.piece, path.line)):
-        first = known.setdefault((path.model, path.sample), path)
+def _without_repeats(paths: list[Graded], task: BlockTask, tally: Tally) -> dict[tuple[int, int], Graded]:
+    """Returns the paths in the order of reading, by place of the model and sample, without what was read twice."""
+    rank = {model: index for index, model in enumerate(task.models)}
+    known: dict[tuple[int, int], Graded] = {}
+    for path in paths:
+        first = known.setdefault((rank[path.model], path.sample), path)
         if first is path:
             continue
-        if first.digest != path.digest:
+        # Equal texts have equal grades, so both have their text or both have its digest.
+        if (first.response, first.digest) != (path.response, path.digest):
             raise UserError(
                 f"{_place(path, task)}: sample {path.sample} of problem {path.problem} by model {path.model!r} has "
                 f"another text than at {_place(first, task)}; if these are two models, give each its own name"
             )
         tally.repeated += 1
-    return list(known.values())
+    return known
 
 
 def _place(path: Graded, task: BlockTask) -> str:

@@ -4,31 +4,26 @@ Two paths of a problem count as the same reasoning when their equation lists are
 """
 
 import functools
+import re
+from collections.abc import Iterable
 
 from rft_jax.reasoning import arithmetic
 
 # How far the two sides of an equation may differ; the reference's constant (0.333 * 3 = 1 is meant to pass).
 TOLERANCE = 1e-3
+# Characters of an equation list.
+_MAX_REMEMBERED = 1_000
+
+
+# The reference's pattern is `<<([^>]*)>>`, which starts anew at each of a million `<<` and runs to the end of the text.
+# Where that one fails, at a single `>` or at the end, every opening before fails for the same reason; so this one takes
+# what it has read, and never reads a character twice. The second group is empty then.
+_EQUATION = re.compile(r"<<([^>]*)(?:>(>?)|\Z)")
 
 
 def find_equations(response: str) -> list[str]:
-    """Returns the text of each `<<…>>` in order, spaces included.
-
-    The same as `re.findall("<<([^>]*)>>", response)`, the reference's pattern, but in linear time: the pattern starts
-    anew at each of a million `<<` and runs to the end of the text.
-    """
-    found = []
-    start = response.find("<<")
-    while start != -1:
-        end = response.find(">", start + 2)
-        if end == -1:
-            break
-        # At a single `>` every opening before it fails for the same reason, so the search goes on behind it.
-        if response.startswith(">>", end):
-            found.append(response[start + 2 : end])
-            end += 1
-        start = response.find("<<", end + 1)
-    return found
+    """Returns the text of each `<<…>>` in order, spaces included, in linear time."""
+    return [equation for equation, closed in _EQUATION.findall(response) if closed]
 
 
 def equation_list(equations: list[str]) -> str:
@@ -39,9 +34,23 @@ def equation_list(equations: list[str]) -> str:
     return "|".join(equations).replace(" ", "")
 
 
-def all_hold(equations: list[str]) -> bool:
+def all_hold(equations: Iterable[str]) -> bool:
     """Tells whether every equation holds; a path without equations passes, as in the reference."""
     return all(map(holds, equations))
+
+
+def list_if_all_hold(response: str) -> str | None:
+    """Returns the name of a path's equation list, or None when an equation does not hold."""
+    equations = find_equations(response)
+    name = equation_list(equations)
+    # The samples of a problem repeat their lists. Texts of hostile length must not stay in the cache.
+    hold = _all_hold(tuple(equations)) if len(name) <= _MAX_REMEMBERED else all_hold(equations)
+    return name if hold else None
+
+
+@functools.lru_cache(maxsize=1 << 13)
+def _all_hold(equations: tuple[str, ...]) -> bool:
+    return all_hold(equations)
 
 
 def holds(equation: str) -> bool:

@@ -22,10 +22,11 @@ from tqdm import tqdm
 from rft_jax.errors import UserError
 from rft_jax.files import PARTIAL, whole_file
 from rft_jax.reasoning import statistics
+from rft_jax.reasoning.answer import Answers, answers
 from rft_jax.reasoning.block import BlockResult, BlockTask, select_block
-from rft_jax.reasoning.lines import at_line, created, is_compressed, with_infix
-from rft_jax.reasoning.problem import read_problems
-from rft_jax.reasoning.spill import Gold, Piece, Segment, Spilled, SpillTask, cut_into_pieces, spill_piece
+from rft_jax.reasoning.lines import LineError, at_line, created, is_compressed, with_infix
+from rft_jax.reasoning.problem import Problem, read_problems
+from rft_jax.reasoning.spill import Piece, Segment, Spilled, SpillTask, cut_into_pieces, spill_piece
 from rft_jax.reasoning.tally import EVERY_SAMPLE, PAPER_KS, Tally
 from rft_jax.reasoning.workers import Map, ordered_map
 
@@ -93,7 +94,7 @@ def select(
     gold = []
     for number, problem in enumerate(questions, start=1):
         with at_line(problems, number):
-            gold.append(Gold.of(problem))
+            gold.append(_gold_answers(problem))
     workers = max(1, min(workers, inputs.size // _WORTH_A_PROCESS))
     blocks = min(len(questions), max(1, inputs.size // _BLOCK_BYTES, 4 * workers if workers > 1 else 1))
     per_block = -(-len(questions) // blocks)
@@ -136,6 +137,13 @@ def select(
             }
             statistics_file.write_text(json.dumps(result, indent=1) + "\n")
     return result
+
+
+def _gold_answers(problem: Problem) -> Answers:
+    gold = answers(problem.response)
+    if gold.reference is None:
+        raise LineError("the gold answer has no final '#### number'")
+    return gold
 
 
 def find_inputs(globs: Sequence[str]) -> Inputs:

@@ -8,37 +8,24 @@ but not its text. Order is kept as (piece, line), so that nothing depends on whi
 
 import dataclasses
 import hashlib
-import json
+import marshal
 import pathlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rft_jax.errors import UserError
-from rft_jax.reasoning import equations, farthest
-from rft_jax.reasoning.answer import reference_answer, reference_equal, robust_answer
+from rft_jax.reasoning.answer import Answers, answers
+from rft_jax.reasoning.equations import list_if_all_hold
+from rft_jax.reasoning.farthest import MAX_CHARACTERS
 from rft_jax.reasoning.lines import LineError, is_compressed, opened, parse_object
-from rft_jax.reasoning.problem import Path, Problem
+from rft_jax.reasoning.problem import Path
 
 PIECE_BYTES = 8 << 20
-_BUFFER_BYTES = 16 << 20  # graded paths held back by one process
+_BUFFER_BYTES = 16 << 20  # lines whose graded paths one process holds back
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Gold:
-    """The gold answer of a problem, as each grader reads it."""
-
-    reference: str
-    robust: Fraction | None
-
-    @classmethod
-    def of(cls, problem: Problem) -> "Gold":
-        """Raises LineError when the gold path ends in no `#### number`."""
-        answer = reference_answer(problem.response)
-        if answer is None:
-            raise LineError("the gold answer has no final '#### number'")
-        return cls(answer, robust_answer(problem.response))
+# A `Graded` as the spill files hold it: marshal takes plain tuples only.
+_Fields = tuple[int | str | bool | bytes | None, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +43,7 @@ class Graded(NamedTuple):
 
     Attributes:
         line: its line in the piece, from 0; with `piece` the order of reading.
-        digest: tells texts apart, also where `response` is None.
+        digest: tells texts apart where `response` is None, else None.
         parsed, correct: by the grader in use.
         reference, robust: correct by each grader.
         vote: the robust answer as text, or None.
@@ -69,7 +56,7 @@ class Graded(NamedTuple):
     line: int
     model: str
     sample: int
-    digest: str
+    digest: bytes | None
     parsed: bool
     correct: bool
     reference: bool
@@ -109,7 +96,7 @@ class SpillTask:
     """A piece with all that `spill_piece` needs to work on it in another process.
 
     Attributes:
-        gold: the gold answers of all problems.
+        gold: the gold answers of all problems, as each grader reads them.
         grader: which grader decides what is correct, `reference` or `robust`.
         keep_wrong_equations: keep the text of correct paths whose equations fail.
         problems_per_block: how many problems a block has.
@@ -117,7 +104,7 @@ class SpillTask:
     """
 
     piece: Piece
-    gold: Sequence[Gold]
+    gold: Sequence[Answers]
     grader: str
     keep_wrong_equations: bool
     problems_per_block: int
@@ -149,7 +136,7 @@ def spill_piece(task: SpillTask) -> Spilled:
         UserError: the file cannot be read, or the disk is full.
     """
     spilled = Spilled()
-    buffers: dict[int, bytearray] = defaultdict(bytearray)
+    blocks: dict[int, list[_Fields]] = defaultdict(list)
     buffered = 0
     for line in _lines_of(task.piece):
         number = spilled.lines
@@ -157,28 +144,26 @@ def spill_piece(task: SpillTask) -> Spilled:
         if line.isspace():
             continue
         try:
-            path = Path.from_fields(parse_object(line), len(task.gold))
+            graded = _grade(Path.from_fields(parse_object(line), len(task.gold)), number, task)
         except LineError as error:
             spilled.error = (number, str(error))
             return spilled
-        record = _encode(_grade(path, number, task))
-        spilled.models.add(path.model)
-        buffers[path.problem // task.problems_per_block] += record
-        buffered += len(record)
+        blocks[graded.problem // task.problems_per_block].append(tuple(graded))
+        spilled.models.add(graded.model)
+        buffered += len(line)
         if buffered > _BUFFER_BYTES:
-            _flush(buffers, task, spilled)
+            _flush(blocks, task, spilled)
             buffered = 0
-    _flush(buffers, task, spilled)
+    _flush(blocks, task, spilled)
     return spilled
 
 
 def read_segments(segments: Sequence[Segment]) -> Iterator[Graded]:
-    """Yields the paths of a block."""
+    """Yields the paths of a block in the order of the segments, which is that of reading."""
     for file, start, length in segments:
         with file.open("rb") as stream:
             stream.seek(start)
-            for line in stream.read(length).splitlines():
-                yield Graded(*json.loads(line))
+            yield from map(Graded._make, marshal.loads(stream.read(length)))
 
 
 def _lines_of(piece: Piece) -> Iterator[bytes]:
@@ -197,50 +182,47 @@ def _lines_of(piece: Piece) -> Iterator[bytes]:
 
 
 def _grade(path: Path, line: int, task: SpillTask) -> Graded:
-    gold = task.gold[path.problem]
-    answer, value = reference_answer(path.response), robust_answer(path.response)
-    reference = reference_equal(answer, gold.reference, tolerance=0.0)
-    robust = value is not None and value == gold.robust
-    by_reference = task.grader == "reference"
-    correct = reference if by_reference else robust
-    found = equations.find_equations(path.response)
-    name = None
-    if len(path.response) <= farthest.MAX_CHARACTERS and equations.all_hold(found):
-        name = equations.equation_list(found)
+    response, gold = path.response, task.gold[path.problem]
+    reference, robust = answers(response)
+    by_reference = reference is not None and reference == gold.reference
+    by_robust = robust is not None and robust == gold.robust
+    is_reference = task.grader == "reference"
+    correct = by_reference if is_reference else by_robust
+    name = list_if_all_hold(response) if len(response) <= MAX_CHARACTERS else None
     selectable = correct and (name is not None or task.keep_wrong_equations)
     return Graded(
-        problem=path.problem,
-        piece=task.piece.number,
-        line=line,
-        model=path.model,
-        sample=path.sample,
-        digest=hashlib.blake2b(path.response.encode(errors="surrogatepass"), digest_size=8).hexdigest(),
-        parsed=(answer if by_reference else value) is not None,
-        correct=correct,
-        reference=reference,
-        robust=robust,
-        vote=None if value is None else str(value),
-        equations=name,
-        response=path.response if selectable else None,
+        path.problem,
+        task.piece.number,
+        line,
+        path.model,
+        path.sample,
+        None if selectable else _digest(response),
+        (reference if is_reference else robust) is not None,
+        correct,
+        by_reference,
+        by_robust,
+        robust,
+        name,
+        response if selectable else None,
     )
 
 
-def _encode(graded: Graded) -> bytes:
-    fields: Sequence[Any] = graded
-    return json.dumps(fields).encode() + b"\n"
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
 
 
-def _flush(buffers: dict[int, bytearray], task: SpillTask, spilled: Spilled) -> None:
-    if not buffers:
+def _flush(blocks: dict[int, list[_Fields]], task: SpillTask, spilled: Spilled) -> None:
+    if not blocks:
         return
     # The first and the n-th flush of a piece go to different files, so that a segment is one stretch of bytes.
     flush = sum(len(segments) for segments in spilled.segments.values())
     file = task.folder / f"paths-{task.piece.number}-{flush}"
     try:
         with file.open("wb") as stream:
-            for block, buffer in sorted(buffers.items()):
-                spilled.segments[block].append(Segment(file, stream.tell(), len(buffer)))
-                stream.write(buffer)
+            for block, paths in sorted(blocks.items()):
+                data = marshal.dumps(paths)  # read back by this run, so by the same Python
+                spilled.segments[block].append(Segment(file, stream.tell(), len(data)))
+                stream.write(data)
     except OSError as error:
         raise UserError(f"cannot write to {task.folder}: {error.strerror}") from error
-    buffers.clear()
+    blocks.clear()

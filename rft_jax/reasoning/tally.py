@@ -1,5 +1,6 @@
 """Counts over the graded paths, added up block by block; all are whole numbers, so the blocks do not matter."""
 
+import bisect
 import dataclasses
 import sys
 from collections import Counter
@@ -44,22 +45,21 @@ class Funnel:
         """Adds the paths of one problem."""
         if not paths:
             return
-        correct = [path for path in paths if path.correct]
-        first_sample: dict[str, int] = {}
-        for path in correct:
-            if path.equations is not None:
-                self.valid += 1
-                known = first_sample.get(path.equations, path.sample)
-                first_sample[path.equations] = min(known, path.sample)
+        correct = sorted([path.sample for path in paths if path.correct])
+        valid = [(path.sample, path.equations) for path in paths if path.correct and path.equations is not None]
+        # Of the samples with the same equations the first one stays, as it is written last.
+        first_sample = {equations: sample for sample, equations in sorted(valid, reverse=True)}
+        found_at = sorted(first_sample.values())
         self.samples += len(paths)
-        self.parsed += sum(path.parsed for path in paths)
+        self.parsed += sum([path.parsed for path in paths])
         self.correct += len(correct)
+        self.valid += len(valid)
         self.distinct += len(first_sample)
         self.solved[len(paths), len(correct)] += 1
-        self.most_samples = max(self.most_samples, 1 + max(path.sample for path in paths))
+        self.most_samples = max(self.most_samples, 1 + max([path.sample for path in paths]))
         for k in ks:
-            self.correct_at[k] += sum(path.sample < k for path in correct)
-            distinct = sum(sample < k for sample in first_sample.values())
+            self.correct_at[k] += bisect.bisect_left(correct, k)
+            distinct = bisect.bisect_left(found_at, k)
             self.distinct_at[k] += distinct
             self.with_gold_at[k] += distinct + (first_sample.get(gold_equations, k) >= k)
 
@@ -104,27 +104,27 @@ class Tally:
         """Adds the paths of problem `number`, which come in the order of models and samples."""
         ks = list(ks)
         self.united.count(paths, gold_equations, ks)
-        for model in models:
-            of_model = [path for path in paths if path.model == model]
-            self.models.setdefault(model, Funnel()).count(of_model, gold_equations, ks)
-        finders: dict[str, dict[str, None]] = {}
+        of_model: dict[str, list[Graded]] = {model: [] for model in models}
+        finders: dict[str, dict[str, None]] = {}  # the models in their order
         for path in paths:
-            self.graders[path.reference, path.robust] += 1
+            of_model[path.model].append(path)
+            if path.correct and path.equations is not None:
+                finders.setdefault(path.equations, {})[path.model] = None
             if path.reference != path.robust and len(self.disagreements) < _EXAMPLES:
                 right = "reference" if path.reference else "robust"
                 self.disagreements.append(
                     {"problem": number, "model": path.model, "sample": path.sample, "correct_by": right}
                 )
-            if path.correct and path.equations is not None:
-                finders.setdefault(path.equations, {})[path.model] = None
-        order = {model: index for index, model in enumerate(models)}
-        self.found_by.update(tuple(sorted(found, key=order.__getitem__)) for found in finders.values())
+        for model in models:
+            self.models.setdefault(model, Funnel()).count(of_model[model], gold_equations, ks)
+        self.graders.update([(path.reference, path.robust) for path in paths])
+        self.found_by.update(tuple(found) for found in finders.values())
         if paths and not any(path.correct for path in paths):
             self.unsolved.append(number)
         self._suspect(number, paths)
 
     def _suspect(self, number: int, paths: Sequence[Graded]) -> None:
-        votes = Counter(path.vote for path in paths if path.vote is not None)
+        votes = Counter([path.vote for path in paths if path.vote is not None])
         for answer, count in votes.most_common(1):
             # A vote for the gold answer is correct by the robust grader.
             is_gold = any(path.robust for path in paths if path.vote == answer)
