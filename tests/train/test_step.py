@@ -156,7 +156,7 @@ def test_twenty_steps_beside_torch(tmp_path, normalisation, accumulation):
         loss = (of_group * shares).sum()
         torch_adamw.zero_grad()
         loss.backward()
-        losses.append(float(loss))
+        losses.append(loss.item())
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
         torch_adamw.step()
         schedule.step()
