@@ -79,7 +79,7 @@ class _Recipe:
             flags=(f"--train={stage.train}", f"--test={stage.test}", f"--seed={stage.seed}"),
             reads={},
             after=(),
-            writes={"--output": str(self._workdir / stage.name)},
+            places={"--output": str(self._workdir / stage.name)},
             output=("train.jsonl", "test.jsonl"),
         )
 
@@ -95,7 +95,7 @@ class _Recipe:
             flags=tuple(flags),
             reads={"--config.model": model, "--config.data": data},
             after=after + data_after + ((stage.steps_of,) if stage.steps_of else ()),
-            writes={"--workdir": str(self._workdir / stage.name)},
+            places={"--workdir": str(self._workdir / stage.name)},
             output=("model/config.json",),
             late=lambda: self._epochs(stage),
         )
@@ -113,7 +113,7 @@ class _Recipe:
             flags=tuple(flags),
             reads={"--config.model": model, "--config.problems": problems},
             after=after + problems_after,
-            writes={"--workdir": str(self._workdir / stage.name)},
+            places={"--workdir": str(self._workdir / stage.name)},
             output=("paths",),
             growing="--config.k",
         )
@@ -135,7 +135,7 @@ class _Recipe:
                 "--paths": ",".join(str(self._workdir / name / "paths" / "*.jsonl") for name in stage.paths),
             },
             after=problems_after + stage.paths,
-            writes={"--output": str(self._workdir / stage.name / SELECTED)},
+            places={"--output": str(self._workdir / stage.name / SELECTED)},
             output=(SELECTED, f"{SELECTED}.stats.json"),
         )
 
@@ -147,8 +147,10 @@ class _Recipe:
         flags = [f"--config={self._config.evaluate}", f"--config.name={stage.model}"]
         flags += _flags(f"seed={self._config.seed}", *self._config.evaluate_settings, *stage.settings)
         reads = {"--config.model": model, "--config.problems": problems}
+        places = {"--workdir": str(self._workdir / stage.name)}
         if stage.against:
-            reads["--config.against"] = ",".join(str(self._workdir / name) for name in stage.against)
+            places["--config.against"] = ",".join(str(self._workdir / name) for name in stage.against)
+            reads["other results"] = ",".join(str(self._workdir / name / "results.jsonl") for name in stage.against)
         return Stage(
             name=stage.name,
             kind="evaluate",
@@ -156,7 +158,7 @@ class _Recipe:
             flags=tuple(flags),
             reads=reads,
             after=after + problems_after + stage.against,
-            writes={"--workdir": str(self._workdir / stage.name)},
+            places=places,
             output=("metrics.json", "results.jsonl"),
         )
 
@@ -168,7 +170,7 @@ class _Recipe:
             flags=(),
             reads={"stages": ",".join(str(self._workdir / stage.name / RECORD) for stage in made)},
             after=tuple(stage.name for stage in made),
-            writes={"--workdir": str(self._workdir)},
+            places={"--workdir": str(self._workdir)},
             output=("../report.html",),
         )
 

@@ -82,6 +82,11 @@ def states(stages: Sequence[Stage], workdir: Path) -> dict[str, State]:
     found: dict[str, State] = {}
     for stage in stages:
         found[stage.name] = state_of(stage, workdir, [name for name, state in found.items() if state.what != "done"])
+    grown = [(name, state.why) for name, state in found.items() if state.what == "resume" and state.why]
+    for name, why in grown:
+        for later in followers(stages, name):
+            if Record.read(workdir / later) is not None:
+                found[later] = State("stale", f"{why} of {name}")
     return found
 
 
@@ -168,11 +173,12 @@ def _run_stage(stage: Stage, workdir: Path, title: str, lock: int, command: str)
     make_folder(folder)
     arguments = command_of(stage)
     print(f"{title}: {shlex.join(arguments)}", flush=True)
+    before = Record.read(folder)
     record = Record(
         done=False,
         flags=(*stage.flags, *stage.late()),
         inputs={flag: fingerprint(reads) for flag, reads in stage.reads.items()},
-        seconds=getattr(Record.read(folder), "seconds", 0.0),
+        seconds=before.seconds if before else 0.0,
     )
     more = {"name": stage.name, "kind": stage.kind, "command": shlex.join(arguments)}
     record.write(folder, more)

@@ -24,9 +24,9 @@ class Stage:
         script: launch/*.py.
         flags: of the command, without those that say where things are.
         reads: flag -> what it reads, a file, a folder, a glob or a data set's name; several are joined by commas. What
-            does not begin with -- is read and is no flag.
+            does not begin with -- is read and is no flag. The contents count, not the place.
         after: the stages whose output that is.
-        writes: flag -> where its output goes.
+        places: flag -> where its output goes, or another place that does not count.
         output: what must be there for it to be done, seen from the stage's folder.
         late: makes more flags when the stages before are done.
         growing: a flag whose number may grow without doing the stage anew.
@@ -38,14 +38,14 @@ class Stage:
     flags: tuple[str, ...]
     reads: dict[str, str]
     after: tuple[str, ...]
-    writes: dict[str, str]
+    places: dict[str, str]
     output: tuple[str, ...]
     late: Callable[[], tuple[str, ...]] = tuple
     growing: str | None = None
 
     def arguments(self) -> list[str]:
         """Returns the command's arguments; only the stages before must be done."""
-        places = {**self.reads, **self.writes}
+        places = {**self.reads, **self.places}
         paths = [f"{flag}={place}" for flag, place in places.items() if flag.startswith("--")]
         return [*self.flags, *self.late(), *paths]
 

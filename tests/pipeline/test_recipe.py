@@ -49,7 +49,7 @@ def test_commands_and_what_they_wait_for(tmp_path):
     assert stages["set"].after == ("world", "paths")
     assert stages["rft"].reads["--config.data"] == f"{tmp_path}/set/selected.k3.jsonl"
     assert stages["eval"].after == ("rft", "world", "eval-sft")
-    assert stages["eval"].reads["--config.against"] == f"{tmp_path}/eval-sft"
+    assert stages["eval"].places["--config.against"] == f"{tmp_path}/eval-sft"
     assert recipe.sources(CONFIG, tmp_path) == (f"{tmp_path}/world/train.jsonl", f"{tmp_path}/world/test.jsonl")
 
 

@@ -50,7 +50,7 @@ class Bench:
         def stage(name, reads, after):
             return Stage(
                 name=name, kind="add", script=str(self.script), flags=(f"--add={self.add[name]}",),
-                reads={"--data": reads}, after=after, writes={"--workdir": str(self.workdir / name)}, output=("sum",),
+                reads={"--data": reads}, after=after, places={"--workdir": str(self.workdir / name)}, output=("sum",),
             )  # fmt: skip
 
         def made(name):
@@ -170,6 +170,20 @@ def test_a_growing_flag_goes_on_in_the_same_folder(bench):
     bench.add["a"] = 2  # smaller: not what is there
     with pytest.raises(UserError, match="add 5 → 2: this makes a stale"):
         bench.run(stages=stages())
+
+
+def test_growth_names_what_follows_before_anything_runs(bench):
+    def stages():
+        first, *rest = bench.stages()
+        return [dataclasses.replace(first, growing="--add"), *rest]
+
+    bench.run(stages=stages())
+    bench.add["a"] = 5
+    with pytest.raises(UserError, match=r"add 1 → 5 of a: this makes b stale, and with it c\."):
+        bench.run(stages=stages())
+    assert bench.runs()["a"] == 1
+    bench.run(stages=stages(), redo=True)
+    assert bench.sums() == {"a": 105, "b": 107, "c": 110, "d": 104}
 
 
 def test_late_flags_are_made_when_the_stages_before_are_done(bench):
