@@ -1,0 +1,38 @@
+"""Says whether a training run fits on hardware that is not here, and how fast it is at best, by compiling its step.
+
+    python launch/plan.py --config=configs/sft.py:llama2-7b --hardware=a100-80g --hosts=1 --chips=8
+
+The architecture is the config's size, its model's, or --size.
+"""
+
+import os
+from pathlib import Path
+
+from absl import flags
+
+from rft_jax import command
+from rft_jax.config import TrainConfig
+from rft_jax.config_flag import ConfigFlag
+
+CONFIG = ConfigFlag(TrainConfig, default="configs/sft.py")
+HARDWARE = flags.DEFINE_enum("hardware", "a100-80g", ["a100-40g", "a100-80g", "h100-80g", "h200"], "Each device.")
+HOSTS = flags.DEFINE_integer("hosts", 1, "Machines.", lower_bound=1)
+CHIPS = flags.DEFINE_integer("chips", 8, "Devices of a machine.", lower_bound=1)
+SIZE = flags.DEFINE_string("size", None, "Published size, for instance llama2-7b.")
+
+
+def main() -> None:
+    """Makes the fake devices, compiles, prints."""
+    config = CONFIG.read()
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={HOSTS.value * CHIPS.value}"
+    from rft_jax import plan  # JAX reads the environment when it is first imported
+    from rft_jax.model import architecture, hf_config
+
+    named = SIZE.value or config.size or flags.FLAGS.config.partition(":")[2].partition(":")[0]
+    model = hf_config.read(Path(config.model)) if config.model and not SIZE.value else architecture.size(named)
+    print(plan.plan_training(config, model, plan.HARDWARE[HARDWARE.value]).table())
+
+
+if __name__ == "__main__":
+    command.run(main, CONFIG.take_overrides)

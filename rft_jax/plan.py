@@ -1,0 +1,126 @@
+"""Compile only: does a training run fit on hardware that is not here, and how fast at best.
+
+The real step is lowered and compiled for as many fake CPU devices, with the run's mesh and shardings, and XLA says what
+one of them holds. The compiler for CPUs computes bfloat16 products in float32 and has no fused attention, so its
+temporaries are more than a GPU's compiler makes: what fits here fits there.
+"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from rft_jax.config import TrainConfig
+from rft_jax.data.batches import Batch
+from rft_jax.model import partition
+from rft_jax.model.architecture import LlamaConfig
+from rft_jax.runtime import AXES, make_mesh
+from rft_jax.train.assemble import make_training
+from rft_jax.train.step import abstract_state
+
+# What GSM8K has with Llama's tokenizer: examples, tokens of one.
+EXAMPLES, TOKENS = 7473, 232
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardware:
+    """One device.
+
+    Attributes:
+        memory: bytes.
+        flops: bf16 FLOP/s that a large matrix product reaches.
+    """
+
+    memory: float
+    flops: float
+
+
+HARDWARE = {
+    "a100-40g": Hardware(40e9, 265e12),
+    "a100-80g": Hardware(80e9, 265e12),
+    "h100-80g": Hardware(80e9, 650e12),
+    "h200": Hardware(141e9, 790e12),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Of one device unless it says otherwise.
+
+    Attributes:
+        state: bytes of parameters, moments and batch.
+        temporary: bytes that the step needs beside them.
+        memory: bytes that there are.
+        step_flops: of a step, all devices together.
+        step_seconds: of a step at the device's best.
+        steps: of the run.
+    """
+
+    state: int
+    temporary: int
+    memory: float
+    step_flops: float
+    step_seconds: float
+    steps: int
+
+    @property
+    def fits(self) -> bool:
+        """Tells whether a step fits, with a twentieth left for what is not the program's."""
+        return self.state + self.temporary <= 0.95 * self.memory
+
+    def table(self) -> str:
+        """Returns the plan for the terminal."""
+        gib = 2**30
+        needed = self.state + self.temporary
+        run = self.steps * self.step_seconds
+        return (
+            f"{'fits' if self.fits else 'does not fit'}: {needed / gib:.1f} of {self.memory / gib:.1f} GiB a device "
+            f"({self.state / gib:.1f} state and batch, {self.temporary / gib:.1f} temporary, at most)\n"
+            f"at best {self.step_seconds:.2f} s a step ({self.step_flops:.1e} FLOPs), {run / 60:.1f} min for the "
+            f"{self.steps:,} steps on GSM8K; good programs take twice that"
+        )
+
+
+def plan_training(config: TrainConfig, architecture: LlamaConfig, hardware: Hardware) -> Plan:
+    """Compiles a run's step for the devices that JAX has here, as many as the plan is for.
+
+    Args:
+        config: of the run; its mesh covers the devices.
+        architecture: of the model.
+        hardware: what the devices stand for.
+
+    Raises:
+        UserError: the mesh does not cover the devices.
+    """
+    if config.compute == "auto":
+        config = dataclasses.replace(config, compute="bfloat16")  # what it will be there
+    steps = math.ceil(EXAMPLES * config.epochs / config.batch)
+    mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
+    with jax.set_mesh(mesh):
+        optimizer, step = make_training(config, steps)
+        state = abstract_state(architecture, optimizer, mesh)
+        stop = jax.ShapeDtypeStruct((mesh.size,), jnp.int32, sharding=NamedSharding(mesh, P(AXES)))
+        analysis = step.lower(state, _batch(config, mesh), stop).compile().memory_analysis()
+    flops = 6.0 * architecture.parameters * config.batch * TOKENS
+    return Plan(
+        state=analysis.argument_size_in_bytes,
+        temporary=analysis.temp_size_in_bytes,
+        memory=hardware.memory,
+        step_flops=flops,
+        step_seconds=flops / (hardware.flops * mesh.size),
+        steps=steps,
+    )
+
+
+def _batch(config: TrainConfig, mesh: Mesh) -> Batch[jax.ShapeDtypeStruct]:
+    quantum = mesh.shape["data"] * mesh.shape["fsdp"] * config.accumulation
+    packed = config.packing == "rows"
+    rows = math.ceil(config.batch * TOKENS / (0.95 * config.row_length)) if packed else config.batch
+    rows = math.ceil(rows / quantum) * quantum
+    shape = (config.accumulation, rows // config.accumulation, config.row_length if packed else config.max_length - 1)
+    place = partition.sharding("tokens", shape, mesh)
+    dtypes = (jnp.int32,) * 4 + (jnp.float32,)
+    return Batch(*(jax.ShapeDtypeStruct(shape, dtype, sharding=place) for dtype in dtypes))
