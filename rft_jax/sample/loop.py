@@ -35,6 +35,8 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         raise UserError("sampling needs --config.model=DIR and --config.problems=FILE")
     if config.max_new_tokens < 1:
         raise UserError(f"max_new_tokens = {config.max_new_tokens}: a path has at least 1 token")
+    if config.prompt_tokens is not None and config.prompt_tokens < 1:
+        raise UserError(f"prompt_tokens = {config.prompt_tokens}: keep at least 1 token of a prompt, or none for all")
     folder = FilePath(config.model)
     name = config.name or folder.resolve().name
     rule = Rule(config.temperature, config.top_k, config.top_p, config.min_p)

@@ -71,7 +71,6 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = architecture.LlamaConfig(**{**vars(architecture.size("tiny-gqa")), "vocabulary": 320})
     model = Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=False)
     model = jax.tree.map(lambda x: 4 * x if x.ndim > 1 else x, model)
-    # The end token comes up once in about thirty.
     folder = tmp_path_factory.mktemp("models") / "tiny"
     hf.save(model, folder, tokenizer_from=tokenizer, dtype=jnp.dtype(jnp.float32))
     return folder

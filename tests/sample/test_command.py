@@ -1,0 +1,190 @@
+"""The command, in real processes: the same paths after any accident, and one clear line for every mistake."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rft_jax.reasoning.problem import read_paths
+from rft_jax.sample import ledger
+
+ROOT = Path(__file__).parents[2]
+DEVICES = "--xla_force_host_platform_device_count={} --xla_backend_optimization_level=0"
+
+
+def start(model, problems, workdir, *settings, devices=1, **environment):
+    settings = {"k": 16, "max_new_tokens": 24, "rows": 16} | dict(setting.split("=") for setting in settings)
+    flags = [f"--config.{name}={value}" for name, value in settings.items()]
+    return subprocess.Popen(
+        [sys.executable, "launch/sample.py", f"--config.model={model}", f"--config.problems={problems}", *flags,
+         f"--workdir={workdir}"],
+        cwd=ROOT, env=os.environ | {"XLA_FLAGS": DEVICES.format(devices)} | environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def run(*arguments, **options):
+    process = start(*arguments, **options)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out + err
+
+
+def contents(workdir):
+    return {file.name: file.read_bytes() for file in Path(workdir).glob("paths/*.jsonl")}
+
+
+def paths_of(workdir):
+    files = sorted(Path(workdir).glob("paths/*.jsonl"))
+    found = {(path.problem, path.sample): path for file in files for path in read_paths(file)}
+    assert len(found) == sum(len(file.read_text().splitlines()) for file in files)
+    return found
+
+
+@pytest.fixture(scope="module")
+def done(model_folder, problems_file, tmp_path_factory):
+    """The folder of one run that nothing disturbed, and what it said."""
+    workdir = tmp_path_factory.mktemp("done")
+    return workdir, run(model_folder, problems_file, workdir)
+
+
+def test_paths_are_there(done):
+    workdir, said = done
+    paths = paths_of(workdir)
+    assert set(paths) == {(problem, sample) for problem in range(64) for sample in range(16)}
+    assert {path.model for path in paths.values()} == {"tiny"}
+    assert {path.finish for path in paths.values()} == {"eos", "length"}
+    assert all(path.tokens == 24 for path in paths.values() if path.finish == "length")
+    assert len({path.response for path in paths.values()}) > 1000
+    assert "occupancy" in said
+    assert "tokens/s" in said
+    assert "ended" in said
+    assert subprocess.run(
+        ["sha256sum", "--check", *[file.name for file in workdir.glob("paths/*.sha256")]],
+        cwd=workdir / "paths", capture_output=True, check=False,
+    ).returncode == 0  # fmt: skip
+
+
+def test_done_is_done(done, model_folder, problems_file):
+    workdir, _ = done
+    before = contents(workdir)
+    assert "nothing to do" in run(model_folder, problems_file, workdir)
+    assert contents(workdir) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [1, 8, 100])
+def test_other_batch_sizes(done, model_folder, problems_file, tmp_path, rows):
+    run(model_folder, problems_file, tmp_path, f"rows={rows}")
+    assert contents(tmp_path) == contents(done[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mesh", ["mesh.tensor=1", "mesh.tensor=2", "mesh.fsdp=4"])
+def test_eight_devices(done, model_folder, problems_file, tmp_path, mesh):
+    run(model_folder, problems_file, tmp_path, mesh, "rows=4", devices=8)
+    assert contents(tmp_path) == contents(done[0])
+
+
+@pytest.mark.slow
+def test_two_processes_that_do_not_talk(done, model_folder, problems_file, tmp_path):
+    array = {"SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_COUNT": "2"}
+    both = [start(model_folder, problems_file, tmp_path, SLURM_ARRAY_TASK_ID=task, **array) for task in ("3", "4")]
+    assert [process.communicate() and process.returncode for process in both] == [0, 0]
+    assert contents(tmp_path) == contents(done[0])
+
+
+@pytest.mark.slow
+def test_one_job_of_two_processes(done, model_folder, problems_file, tmp_path):
+    """Two processes of one device each, that JAX joins to one mesh, with the model split over both."""
+    port = str(random.Random(os.getpid()).randint(20_000, 60_000))
+    job = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": "2"}
+    both = [
+        start(model_folder, problems_file, tmp_path, "mesh.tensor=2", JAX_PROCESS_ID=number, **job)
+        for number in ("0", "1")
+    ]
+    said = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert contents(tmp_path) == contents(done[0])
+
+
+@pytest.mark.slow
+def test_a_larger_k_adds(done, model_folder, problems_file, tmp_path):
+    run(model_folder, problems_file, tmp_path, "k=8")
+    assert "512 of 1024 paths" in run(model_folder, problems_file, tmp_path, "k=16")
+    assert paths_of(tmp_path) == paths_of(done[0])
+
+
+@pytest.mark.slow
+def test_killed_ten_times(done, model_folder, problems_file, tmp_path):
+    """Kills at random moments, from the imports to the last shard; small shards would hide a half-written one."""
+    choose = random.Random(0)
+    begun = time.monotonic()
+    run(model_folder, problems_file, tmp_path / "warm", "k=1")
+    whole = time.monotonic() - begun  # about what a start takes here and now
+    killed = 0
+    for _ in range(40):
+        process = start(model_folder, problems_file, tmp_path, "rows=8")
+        try:
+            process.communicate(timeout=choose.uniform(0.3, 1.5) * whole)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            killed += 1
+        for name, content in contents(tmp_path).items():
+            assert content == contents(done[0])[name]
+        if killed == 10:
+            break
+        if len(contents(tmp_path)) == 2:
+            shutil.rmtree(tmp_path / "paths")
+    assert killed == 10
+    run(model_folder, problems_file, tmp_path)
+    assert contents(tmp_path) == contents(done[0])
+
+
+@pytest.mark.slow
+def test_interrupted(done, model_folder, problems_file, tmp_path):
+    process = start(model_folder, problems_file, tmp_path, "rows=2")
+    for line in process.stderr:
+        if "paths to sample" in line:
+            break
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert "the same command goes on from there" in err
+    assert "Traceback" not in err
+    for name, content in contents(tmp_path).items():
+        assert content == contents(done[0])[name]
+    run(model_folder, problems_file, tmp_path)
+    assert contents(tmp_path) == contents(done[0])
+
+
+def test_a_corrupt_shard_is_sampled_anew(done, model_folder, problems_file, tmp_path):
+    shutil.copytree(done[0] / "paths", tmp_path / "paths")
+    victim = sorted((tmp_path / "paths").glob("*.jsonl"))[1]
+    victim.write_bytes(victim.read_bytes()[:-1] + b" ")
+    said = run(model_folder, problems_file, tmp_path)
+    assert f"{victim.name} does not match its checksum" in said
+    assert "512 of 1024 paths" in said
+    assert contents(tmp_path) == contents(done[0])
+
+
+def test_a_mistake_is_one_line(model_folder, problems_file, tmp_path):
+    process = start(model_folder, problems_file, tmp_path, "temperature=-1")
+    _, err = process.communicate()
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("error: temperature -1.0")
+
+
+def test_manifest_names_every_setting(done):
+    manifest = json.loads((done[0] / "paths" / ledger.MANIFEST).read_text())
+    assert {"model", "prompts", "temperature", "top_k", "seed", "max_new_tokens", "end_tokens", "compute"} <= set(manifest)

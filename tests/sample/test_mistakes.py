@@ -1,0 +1,103 @@
+"""A user's mistake gets one line that says what is wrong, where, and what to do; before anything is sampled."""
+
+import dataclasses
+import json
+import os
+import shutil
+
+import pytest
+
+from rft_jax import config_flag
+from rft_jax.config import MeshConfig, SampleConfig
+from rft_jax.errors import UserError
+from rft_jax.sample import capacity, loop
+
+
+@pytest.fixture
+def config(model_folder, problems_file):
+    made = config_flag.load("configs/sample.py", SampleConfig)
+    return dataclasses.replace(made, model=str(model_folder), problems=str(problems_file), k=2, max_new_tokens=8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"k": 0}, "k = 0"),
+        ({"temperature": -1.0}, r"temperature -1\.0"),
+        ({"temperature": float("nan")}, "temperature nan"),
+        ({"top_k": 0}, "top_k 0"),
+        ({"top_p": 1.5}, r"top_p 1\.5"),
+        ({"max_new_tokens": 0}, "max_new_tokens = 0"),
+        ({"max_new_tokens": 2000}, r"has 2048 positions: set --config\.prompt_tokens=48"),
+        ({"model": "/nowhere"}, "no model folder /nowhere"),
+        ({"model": None}, r"--config\.model=DIR"),
+        ({"problems": "/nowhere"}, "no such file: /nowhere"),
+        ({"shots": 3}, r"--config\.shots_from=FILE"),
+        ({"shots": -1, "shots_from": "problems"}, "shots = -1"),
+        ({"shots": 65, "shots_from": "problems"}, "has 64 problems"),
+        ({"mesh": MeshConfig(tensor=3)}, "does not cover the 8 devices"),
+        ({"rows": 0}, "rows = 0"),
+        ({"task": 2, "tasks": 2}, "task 2 of 2"),
+        ({"prompt_tokens": 0}, "prompt_tokens = 0"),
+    ],
+    ids=str,
+)
+def test_settings(config, tmp_path, changes, message):
+    if changes.get("shots_from"):
+        changes = {**changes, "shots_from": config.problems}
+    with pytest.raises(UserError, match=message):
+        loop.sample(dataclasses.replace(config, **changes), tmp_path)
+
+
+def test_an_empty_problem_file(config, tmp_path):
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    with pytest.raises(UserError, match="holds no problem"):
+        loop.sample(dataclasses.replace(config, problems=str(empty)), tmp_path)
+
+
+def test_a_model_without_an_end_token(config, tmp_path):
+    other = tmp_path / "endless"
+    shutil.copytree(config.model, other)
+    for name in ("config.json", "generation_config.json"):
+        fields = json.loads((other / name).read_text())
+        fields.pop("eos_token_id", None)
+        (other / name).write_text(json.dumps(fields))
+    with pytest.raises(UserError, match="eos_token_id"):
+        loop.sample(dataclasses.replace(config, model=str(other)), tmp_path)
+
+
+def test_memory_for_less_than_one_problem(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(capacity, "free_bytes", lambda device: 10_000)
+    with pytest.raises(UserError, match=r"one problem needs 0\.00 GiB .* 0\.00 GiB free: --config\.mesh\.tensor=2"):
+        loop.sample(config, tmp_path)
+
+
+def test_a_file_where_the_folder_should_be(config, tmp_path):
+    (tmp_path / "paths").write_text("")
+    with pytest.raises(UserError, match="cannot make the folder"):
+        loop.sample(config, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written(config, tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="cannot make the folder"):
+        loop.sample(config, tmp_path)
+
+
+def test_other_settings_or_another_model_in_the_same_folder(config, tmp_path):
+    loop.sample(dataclasses.replace(config, k=1), tmp_path)
+    with pytest.raises(UserError, match=r"seed was 0, now 3; temperature was 0\.7, now 1\.0"):
+        loop.sample(dataclasses.replace(config, temperature=1.0, seed=3), tmp_path)
+    other = tmp_path / "tiny"
+    shutil.copytree(config.model, other)
+    weights = other / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-100:] = bytes(100)
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match="model was") as error:
+        loop.sample(dataclasses.replace(config, model=str(other)), tmp_path)
+    assert "prompts" not in str(error.value)
+
+
