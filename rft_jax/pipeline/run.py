@@ -20,7 +20,6 @@ from rft_jax.pipeline.stage import LOG, Record, Stage, changes, fingerprint
 from rft_jax.reasoning.problem import read_problems
 
 PLAN = "pipeline.json"
-_ABSENT = "absent"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,13 +55,13 @@ def state_of(stage: Stage, workdir: Path, not_done: Sequence[str]) -> State:
     else:
         before, now = record.flags, (*stage.flags, *stage.late())
     different = changes(before, now)
-    if stage.growing and len(different) == 1 and _grows(stage.growing, before, now):
+    grows = bool(stage.growing) and len(different) == 1 and _grows(str(stage.growing), before, now)
+    reads_now = {} if waits else stage.reads
+    for flag, reads in reads_now.items():
+        if record.inputs.get(flag, "") != fingerprint(reads):
+            different.append(f"what {flag.removeprefix('--config.').removeprefix('--')} reads")
+    if grows and len(different) == 1:
         return State("resume", different[0])
-    if not waits:
-        for flag, reads in stage.reads.items():
-            print_now = fingerprint(reads)
-            if record.inputs.get(flag, _ABSENT) != print_now:
-                different.append(f"what {flag.removeprefix('--config.').removeprefix('--')} reads")
     if stage.kind == "report" and different:
         return State("resume")  # it is made from scratch each time, and nothing is lost
     if different:

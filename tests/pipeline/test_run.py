@@ -167,6 +167,11 @@ def test_a_growing_flag_goes_on_in_the_same_folder(bench):
     bench.run(stages=stages())
     assert bench.sums() == {"a": 105}
     assert not (bench.workdir / "stale").exists()
+    bench.source.write_text("200")  # grown, but of something else
+    bench.add["a"] = 6
+    with pytest.raises(UserError, match="add 5 → 6, what data reads: this makes a stale"):
+        bench.run(stages=stages())
+    bench.source.write_text("100")
     bench.add["a"] = 2  # smaller: not what is there
     with pytest.raises(UserError, match="add 5 → 2: this makes a stale"):
         bench.run(stages=stages())
