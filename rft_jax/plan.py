@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 from rft_jax.config import TrainConfig
 from rft_jax.data.batches import Batch
+from rft_jax.errors import UserError
 from rft_jax.model import partition
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.runtime import AXES, make_mesh
@@ -93,7 +94,7 @@ def plan_training(config: TrainConfig, architecture: LlamaConfig, hardware: Hard
         hardware: what the devices stand for.
 
     Raises:
-        UserError: the mesh does not cover the devices.
+        UserError: the mesh does not cover the devices, or this JAX cannot tell.
     """
     if config.compute == "auto":
         config = dataclasses.replace(config, compute="bfloat16")  # what it will be there
@@ -104,6 +105,8 @@ def plan_training(config: TrainConfig, architecture: LlamaConfig, hardware: Hard
         state = abstract_state(architecture, optimizer, mesh)
         stop = jax.ShapeDtypeStruct((mesh.size,), jnp.int32, sharding=NamedSharding(mesh, P(AXES)))
         analysis = step.lower(state, _batch(config, mesh), stop).compile().memory_analysis()
+    if analysis is None:
+        raise UserError("this version of JAX does not say how much memory a program needs")
     flops = 6.0 * architecture.parameters * config.batch * TOKENS
     return Plan(
         state=analysis.argument_size_in_bytes,
