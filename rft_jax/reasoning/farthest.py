@@ -7,7 +7,7 @@ from rapidfuzz.distance import Levenshtein
 # A distance takes the product of two lengths. 256 sampled tokens are about 1,000 characters; what is longer than this
 # is no solution to a grade-school problem, and two megabytes of it would stop the run for hours.
 MAX_CHARACTERS = 16_384
-# A solution has about five lines. Of a text with more, the lines in the middle count as one.
+# A solution has about five lines. Of a text with many more, the last ones count as one.
 _MAX_PARTS = 16
 
 
@@ -19,7 +19,7 @@ class Farthest:
     The outcome is the reference's too, but most distances are never computed:
     - each pair is measured once, and equal texts are one text;
     - a text that was turned down is not looked at again until some kept path has changed;
-    - a distance is at most the sum of the distances line by line, which takes half the time and is some percent too
+    - a distance is at most the sum of the distances line by line, which takes half the time and is a few percent too
       large. A path whose bounds sum to no more than the kept path's distances is turned down, bounds giving way to
       distances one by one.
     """
@@ -68,17 +68,18 @@ class _Text:
 
     Attributes:
         text: the text.
-        lines: how many parts it can be cut into.
-        parts: number of parts -> parts.
+        most_parts: into how many it can be cut.
+        parts: how many -> the parts.
         distances: other text -> distance.
         bounds: other text -> what the distance is at most.
     """
 
-    __slots__ = ("bounds", "distances", "lines", "parts", "text")
+    __slots__ = ("bounds", "distances", "most_parts", "parts", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.lines = min(text.count("\n") + 1, _MAX_PARTS)
+        # The last line, `#### answer`, is no part of its own: it is nearly the same in all.
+        self.most_parts = min(text.count("\n"), _MAX_PARTS) or 1
         self.parts = _Parts(text)
         self.distances: dict[_Text, int] = {}
         self.bounds: dict[_Text, int] = {}
@@ -93,25 +94,19 @@ class _Text:
 
 
 class _Parts(dict[int, list[str]]):
-    """The parts of a text by their number: its first lines, those in the middle as one, and the last, the answer.
-
-    They lack the line ends between them, as those of another text do.
-    """
+    """How many parts -> the parts of a text: its first lines, and the rest as one."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     def __missing__(self, count: int) -> list[str]:
-        lines = self._text.split("\n")
-        ahead = count - 2
-        parts = [self._text] if count == 1 else [*lines[:ahead], "\n".join(lines[ahead:-1]), lines[-1]]
-        self[count] = parts
+        parts = self[count] = self._text.split("\n", count - 1)
         return parts
 
 
 def _is_farther(new: _Text, others: list[_Text], to_beat: int) -> bool:
     """Tells whether the distances of `new` to `others` sum to more than `to_beat`."""
-    distances, bounds, lines, parts = new.distances, new.bounds, new.lines, new.parts
+    distances, bounds, parts, most_parts = new.distances, new.bounds, new.parts, new.most_parts
     at_most = 0
     bounded = []
     for other in others:
@@ -119,19 +114,14 @@ def _is_farther(new: _Text, others: list[_Text], to_beat: int) -> bool:
         if bound is None:
             bound = bounds.get(other)
             if bound is None:
-                count = lines if lines < other.lines else other.lines
-                bound = bounds[other] = sum(map(_levenshtein, parts[count], other.parts[count]))
+                count = min(most_parts, other.most_parts)
+                bound = bounds[other] = sum(map(Levenshtein.distance, parts[count], other.parts[count]))
             bounded.append(other)
         at_most += bound
-    if at_most <= to_beat:
-        return False
     # The largest bounds have the most to give.
     bounded.sort(key=bounds.__getitem__, reverse=True)
     for other in bounded:
-        at_most -= bounds[other] - new.distance(other)
         if at_most <= to_beat:
             return False
-    return True
-
-
-_levenshtein = Levenshtein.distance
+        at_most -= bounds[other] - new.distance(other)
+    return at_most > to_beat

@@ -75,12 +75,8 @@ def _rows_of(file: pathlib.Path) -> Iterator[dict[str, Any]]:
     if file.suffix != ".parquet":
         yield from (fields for _, fields in read_objects(file))
         return
-    try:
-        from pyarrow import parquet  # type: ignore[import-not-found]
-    except ImportError:
-        raise UserError(
-            f"{file.name} is a Parquet file, which needs pyarrow (pip install pyarrow); or give JSON lines"
-        ) from None
+    from pyarrow import parquet  # type: ignore[import-not-found]  # late, for the same reason
+
     try:
         with parquet.ParquetFile(file) as table:
             for batch in table.iter_batches():
