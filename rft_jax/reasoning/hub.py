@@ -75,7 +75,7 @@ def _rows_of(file: pathlib.Path) -> Iterator[dict[str, Any]]:
     if file.suffix != ".parquet":
         yield from (fields for _, fields in read_objects(file))
         return
-    from pyarrow import parquet  # type: ignore[import-not-found]  # late, for the same reason
+    from pyarrow import parquet  # type: ignore[import-untyped]  # late, for the same reason
 
     try:
         with parquet.ParquetFile(file) as table:
