@@ -35,7 +35,8 @@ class TrainConfig:
         seed: of the order, and of random weights.
         begin_token: number of the token before every prompt; none: the tokenizer's own.
         max_length: tokens kept of an example; the rest is cut at the right.
-        packing: rows: several examples a row; none: one, padded to the longest of the step.
+        packing: rows: several examples a row; prefix: likewise, and what all examples begin with stands once a row
+            (rows where the attention is splash, which cannot); none: one, padded to the longest of the step.
         row_length: tokens a packed row.
         loss: token_mean, or the reference's microbatch_mean: the mean of the token means of groups of examples.
         microbatch: examples a group; it sets the loss and no memory.
@@ -66,7 +67,7 @@ class TrainConfig:
     seed: int
     begin_token: int | None
     max_length: int
-    packing: Literal["rows", "none"]
+    packing: Literal["prefix", "rows", "none"]
     row_length: int
     loss: Literal["token_mean", "microbatch_mean"]
     microbatch: int

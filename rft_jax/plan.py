@@ -120,7 +120,7 @@ def plan_training(config: TrainConfig, architecture: LlamaConfig, hardware: Hard
 
 def _batch(config: TrainConfig, mesh: Mesh) -> Batch[jax.ShapeDtypeStruct]:
     quantum = mesh.shape["data"] * mesh.shape["fsdp"] * config.accumulation
-    packed = config.packing == "rows"
+    packed = config.packing != "none"
     rows = math.ceil(config.batch * TOKENS / (0.95 * config.row_length)) if packed else config.batch
     rows = math.ceil(rows / quantum) * quantum
     shape = (config.accumulation, rows // config.accumulation, config.row_length if packed else config.max_length - 1)

@@ -1,6 +1,7 @@
 """Examples to train on: prompt and response tokenised together, and where in the tokens the response begins."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 
@@ -44,6 +45,14 @@ class Examples:
     def responses(self) -> np.ndarray:
         """Tokens of each example that the loss is on, end token included, int64 [examples]."""
         return np.maximum(self.lengths - self.prompts, 0)
+
+    @functools.cached_property
+    def prefix(self) -> np.ndarray:
+        """The tokens that all examples begin with, int32; shorter than every prompt, and than every example's input."""
+        longest = max(0, min(int(self.prompts.min()) - 1, int(self.lengths.min()) - 2))
+        columns = self.tokens[self.starts[:-1, None] + np.arange(longest)]
+        differs = (columns != columns[:1]).any(axis=0)
+        return columns[0, : int(differs.argmax()) if differs.any() else longest]
 
     @property
     def fingerprint(self) -> str:

@@ -23,6 +23,7 @@ def segment_attention(
         query: [B, T, N, H]. key, value: [B, T, K, H].
         segments: int32 [B, T]; a token attends to itself and to earlier tokens of the same segment. Padding is a
             segment like any other (0 by convention): nobody else sees it, and no row of the softmax is ever empty.
+            What is numbered flash.SHARED is seen by all that follows in the row (not by the splash kernel).
         implementation: xla, or one of the kernels in flash.py.
 
     Returns:
@@ -34,7 +35,7 @@ def segment_attention(
             return (flash.cudnn(query, key, value, segments),)
         if implementation == "splash":
             return (flash.splash(query, key, value, segments),)
-        seen = (segments[:, :, None] == segments[:, None, :]) & jnp.tri(segments.shape[1], dtype=bool)[None]  # [B, T, T]
+        seen = flash.visible(segments) & jnp.tri(segments.shape[1], dtype=bool)[None]
         return (_dense(query, key, value, seen),)
 
     heads = query.shape[2]
@@ -47,7 +48,8 @@ def segment_attention(
 def _dense(query: jax.Array, key: jax.Array, value: jax.Array, seen: jax.Array) -> jax.Array:
     """Plain attention with the scores in fp32; seen: bool [B, T, T], no row of it empty."""
     rows, length, heads, width = query.shape
-    query = query.reshape(rows, length, key.shape[2], -1, width)  # query heads that share a key-value head stand together
+    # Query heads that share a key-value head stand together.
+    query = query.reshape(rows, length, key.shape[2], -1, width)
     scores = jnp.einsum("btkqh,bskh->bkqts", query, key, preferred_element_type=jnp.float32) * width**-0.5
     weights = jax.nn.softmax(jnp.where(seen[:, None, None], scores, -jnp.inf), axis=-1).astype(value.dtype)
     return jnp.einsum("bkqts,bskh->btkqh", weights, value).reshape(rows, length, heads, width)

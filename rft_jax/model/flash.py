@@ -12,6 +12,8 @@ from rft_jax.errors import UserError
 
 Implementation = Literal["xla", "cudnn", "splash"]
 
+SHARED = -1  # the segment that all that follow it in a row see: the beginning that they have in common
+
 _LANES = 128  # of a TPU's vector unit
 
 
@@ -43,10 +45,16 @@ def choose(name: str, backend: str, dtype: jnp.dtype) -> Implementation:
     raise UserError(f"unknown attention '{name}'; known: auto, xla, cudnn, splash")
 
 
+def visible(segments: jax.Array) -> jax.Array:
+    """Returns bool [B, T, T] for segments int32 [B, T]: whether a token (second axis) may see another earlier one."""
+    same = segments[:, :, None] == segments[:, None, :]
+    return same | (segments == SHARED)[:, None, :]
+
+
 def cudnn(query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array) -> jax.Array:
     """CuDNN's kernel; shapes as for `attention.segment_attention`."""
-    same = segments[:, None, :, None] == segments[:, None, None, :]  # [B, 1, T, T]
-    return jax.nn.dot_product_attention(query, key, value, mask=same, is_causal=True, implementation="cudnn")
+    mask = visible(segments)[:, None]
+    return jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=True, implementation="cudnn")
 
 
 def splash(

@@ -69,13 +69,14 @@ def make_batches(config: TrainConfig, folder: Path, architecture: LlamaConfig, r
 
 def batches_of(config: TrainConfig, known: Examples, replicas: int) -> Batches:
     """Returns the batches of a run over these examples; `replicas` is as for `make_batches`."""
+    attention = flash.choose(config.attention, jax.default_backend(), compute_dtype(config))
     return Batches(
         examples=known,
         fraction=config.fraction,
         epochs=config.epochs,
         size=config.batch,
         seed=config.seed,
-        packing=config.packing,
+        packing="rows" if config.packing == "prefix" and attention == "splash" else config.packing,
         row_length=config.row_length,
         normalisation=config.loss,
         microbatch=config.microbatch,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rft_jax.data.batches import Batches, pack
 from rft_jax.data.examples import Examples
 from rft_jax.errors import UserError
+from rft_jax.model.flash import SHARED
 
 GSM8K = Path(__file__).parents[3] / "shared" / "data" / "gsm8k" / "train.jsonl"
 
@@ -111,6 +112,44 @@ def test_packing_and_accumulation_do_not_change_weights(normalisation):
     for changes in ({}, {"accumulation": 4}, {"replicas": 4}, {"row_length": 40}):
         plan = batches(normalisation=normalisation, **changes)
         assert all(contents(plan[step]) == contents(plain[step]) for step in range(plan.steps))
+
+
+def with_prefix(length: int) -> Examples:
+    tokens = EXAMPLES.tokens.copy()
+    tokens[EXAMPLES.starts[:-1, None] + np.arange(length)] = 900 + np.arange(length)
+    return dataclasses.replace(EXAMPLES, tokens=tokens)
+
+
+@given(length=st.integers(0, 5))
+@settings(max_examples=10, deadline=None)
+def test_the_prefix_is_what_all_begin_with(length):
+    # Prompts have 2 tokens and more, and the last token of a prompt is each example's own: it predicts the response.
+    shared = with_prefix(length) if length < 3 else dataclasses.replace(with_prefix(length), prompts=LENGTHS - 2)
+    assert shared.prefix.tolist() == list(range(900, 900 + min(length, int(shared.prompts.min()) - 1)))
+
+
+@pytest.mark.parametrize(("replicas", "accumulation"), [(1, 1), (2, 4)])
+def test_a_shared_prefix_stands_once_a_row_and_every_example_goes_on_from_it(replicas, accumulation):
+    examples = with_prefix(1)
+    plain = batches(examples=examples, packing="none")
+    plan = batches(examples=examples, packing="prefix", row_length=40, replicas=replicas, accumulation=accumulation)
+    for step in range(plan.steps):
+        flat = [getattr(plan[step], f.name).reshape(-1, 40) for f in dataclasses.fields(plan[step])]
+        found, weight, filled = [], 0.0, 0
+        for tokens, targets, segments, positions, weights in zip(*flat, strict=True):
+            shared = np.flatnonzero(segments == SHARED)
+            assert shared.tolist() in ([], [0])
+            assert not weights[shared].any()
+            filled += np.count_nonzero(segments)
+            weight += float(weights.sum())
+            for segment in range(1, segments.max() + 1):
+                at = np.flatnonzero(segments == segment)
+                assert np.array_equal(positions[at], np.arange(1, 1 + len(at)))
+                found.append((tokens[0], *tokens[at], targets[at[-1]]))
+                assert np.array_equal(tokens[at][1:], targets[at][:-1])
+        assert sorted(found) == sorted(tuple(examples[number]) for number in plan.numbers(step))
+        np.testing.assert_allclose(weight, plain[step].weights.sum(), rtol=1e-6)
+        assert plan.sizes(step) == (filled, flat[0].size)
 
 
 def test_weights_are_the_mean_over_tokens():

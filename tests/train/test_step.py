@@ -14,10 +14,13 @@ from rft_jax.runtime import make_mesh
 from rft_jax.train import optimizer, step
 
 CONFIG = dataclasses.replace(architecture.SIZES["tiny-gqa"], vocabulary=253)
-LENGTHS = np.random.default_rng(0).integers(6, 40, 48)
+LENGTHS = np.random.default_rng(0).integers(14, 40, 48)
+STARTS = np.concatenate([[0], np.cumsum(LENGTHS)])
+TOKENS = np.random.default_rng(1).integers(0, CONFIG.vocabulary, LENGTHS.sum()).astype(np.int32)
+TOKENS[STARTS[:-1, None] + np.arange(5)] = [3, 1, 4, 1, 5]  # as the template's beginning is common to all
 EXAMPLES = Examples(
-    np.random.default_rng(1).integers(0, CONFIG.vocabulary, LENGTHS.sum()).astype(np.int32),
-    np.concatenate([[0], np.cumsum(LENGTHS)]),
+    TOKENS,
+    STARTS,
     (LENGTHS // 2).astype(np.int32),
     cut=0,
     emptied=0,
@@ -59,6 +62,29 @@ def assert_same(found, expected, rtol=2e-5):
 def test_packed_equals_unpacked(reference):
     assert PLAN[0].tokens.shape != dataclasses.replace(PLAN, packing="none")[0].tokens.shape
     assert_same(loss_and_gradients(dataclasses.replace(PLAN, packing="none")), reference)
+
+
+def test_a_shared_prefix_changes_nothing(reference):
+    plan = dataclasses.replace(PLAN, packing="prefix", row_length=50)
+    assert EXAMPLES.prefix.tolist() == [3, 1, 4, 1, 5]
+    assert plan.sizes(0)[0] < PLAN.sizes(0)[0]
+    assert_same(loss_and_gradients(plan), reference)
+    # Unseen, it would be missed.
+    hidden = dataclasses.replace(plan[0], segments=np.where(plan[0].segments == -1, 0, plan[0].segments))
+    assert abs(loss_and_gradients([hidden])[0] - reference[0]) > 1e-3
+
+
+def test_one_device_equals_eight(reference):
+    model = make_model()
+    found = jax.jit(lambda *x: step.loss_and_gradients(*x, **SETTINGS))(model, jax.tree.map(jnp.asarray, PLAN[0]))
+    assert_same(jax.device_get(found), reference)
+
+
+def test_four_parts_of_32_are_a_batch_of_128():
+    plan = dataclasses.replace(PLAN, size=128, packing="none")
+    parts = dataclasses.replace(plan, accumulation=4)
+    assert parts[0].tokens.shape[:2] == (4, 32)
+    assert_same(loss_and_gradients(parts), loss_and_gradients(plan))
 
 
 def test_segments_matter(reference):
