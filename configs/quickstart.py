@@ -24,25 +24,26 @@ def get_config(argument: str = "0") -> PipelineConfig:
     stages: list[StageConfig] = [
         WorldStage(name="world", train=256, test=800, seed=seed),
         EvaluateStage(name="eval-base", model="base"),
-        # SFT, and what its models find.
+        # SFT, the paths that its model finds, and RFT on them, from the base.
         TrainStage(name="sft-a", model="base", data="gold"),
-        TrainStage(name="sft-b", model="base", data="gold", settings=(f"seed={seed + 1000}",)),
         SampleStage(name="paths-a", model="sft-a"),
-        SampleStage(name="paths-b", model="sft-b", settings=(f"seed={seed + 1000}",)),
         SelectStage(name="select-a", paths=("paths-a",)),
-        SelectStage(name="select-union", paths=("paths-a", "paths-b")),
-        # Every right path, but of half of the samples: so it has about as many rows, and takes no longer.
-        SelectStage(name="select-all", paths=("paths-a",), rules="none", ks=(8,)),
-        # RFT, always from the base; and SFT for as many steps, the honest control.
         TrainStage(name="rft", model="base", data="select-a"),
-        TrainStage(name="rft-union", model="base", data="select-union"),
-        TrainStage(name="rft-no-dedup", model="base", data="select-all", k=8),
+        # The honest control: SFT for as many steps as RFT.
         TrainStage(name="sft-long", model="base", data="gold", steps_of="rft"),
         EvaluateStage(name="eval-sft", model="sft-a", against=("eval-base",)),
         EvaluateStage(name="eval-sft-long", model="sft-long", against=("eval-sft",)),
         EvaluateStage(name="eval-rft", model="rft", against=("eval-sft", "eval-sft-long")),
-        EvaluateStage(name="eval-rft-no-dedup", model="rft-no-dedup", against=("eval-rft",)),
+        # The paths of two models united.
+        TrainStage(name="sft-b", model="base", data="gold", settings=(f"seed={seed + 1000}",)),
+        SampleStage(name="paths-b", model="sft-b", settings=(f"seed={seed + 1000}",)),
+        SelectStage(name="select-union", paths=("paths-a", "paths-b")),
+        TrainStage(name="rft-union", model="base", data="select-union"),
         EvaluateStage(name="eval-rft-union", model="rft-union", against=("eval-rft",)),
+        # Every right path, but of half of the samples: so it has about as many rows, and takes no longer.
+        SelectStage(name="select-all", paths=("paths-a",), rules="none", ks=(8,)),
+        TrainStage(name="rft-no-dedup", model="base", data="select-all", k=8),
+        EvaluateStage(name="eval-rft-no-dedup", model="rft-no-dedup", against=("eval-rft",)),
     ]
     return PipelineConfig(
         problems="world/train.jsonl",
