@@ -17,7 +17,6 @@ def get_config() -> TrainConfig:
     """Returns SFT's settings, but for one pass, a small model's rate and batch, and rows of several examples."""
     return dataclasses.replace(
         load(str(Path(__file__).with_name("sft.py")), TrainConfig),
-        size="world",
         epochs=1,
         batch=16,
         learning_rate=2e-3,

@@ -1,7 +1,7 @@
 """Makes the embedded default's problems, or the corpus that its base model was pre-trained on.
 
     python launch/make_problems.py --train=512 --test=1024 --seed=0 --output=DIR
-    python launch/make_problems.py --corpus=60000 --seed=0 --output=DIR
+    python launch/make_problems.py --corpus=32000 --drills=0.5 --seed=0 --output=DIR
 
 writes DIR/train.jsonl and DIR/test.jsonl, or DIR/corpus.jsonl and the tokenizer made from it, DIR/tokenizer. The test
 problems do not depend on the seed, and are never among the training problems or in the corpus.
@@ -17,6 +17,7 @@ from rft_jax.world import files
 TRAIN = flags.DEFINE_integer("train", 0, "Training problems.", lower_bound=0)
 TEST = flags.DEFINE_integer("test", 0, "Test problems.", lower_bound=0)
 CORPUS = flags.DEFINE_integer("corpus", 0, "Rows of the noisy corpus.", lower_bound=0)
+DRILLS = flags.DEFINE_float("drills", 0.5, "Share of the corpus that is bare arithmetic.", 0.0, 1.0)
 SEED = flags.DEFINE_integer("seed", 0, "Of training problems and corpus.")
 OUTPUT = flags.DEFINE_string("output", None, "Folder to make them in.", required=True)
 
@@ -27,7 +28,7 @@ def main() -> None:
     if TRAIN.value or TEST.value:
         files.write_problem_sets(folder, train=TRAIN.value, test=TEST.value, seed=SEED.value)
     if CORPUS.value:
-        files.write_corpus(folder, rows=CORPUS.value, seed=SEED.value)
+        files.write_corpus(folder, rows=CORPUS.value, seed=SEED.value, drills=DRILLS.value)
 
 
 if __name__ == "__main__":

@@ -28,13 +28,13 @@ def write_problem_sets(folder: Path, *, train: int, test: int, seed: int) -> Non
         write_problems(folder / name, made)
 
 
-def write_corpus(folder: Path, *, rows: int, seed: int) -> None:
-    """Writes corpus.jsonl, and the tokenizer made from its first rows.
+def write_corpus(folder: Path, *, rows: int, seed: int, drills: float) -> None:
+    """Writes corpus.jsonl, a share of its rows drills, and the tokenizer, which does not depend on size and seed.
 
     Raises:
         UserError: the disk is full.
     """
     make_folder(folder)
-    write_problems(folder / "corpus.jsonl", corpus(rows, seed))
-    texts = (text for row in corpus(_WORDS_FROM, seed) for text in (row.question, row.response))
+    write_problems(folder / "corpus.jsonl", corpus(rows, seed, drills))
+    texts = (text for row in corpus(_WORDS_FROM, seed=0, drills=0.5) for text in (row.question, row.response))
     write_tokenizer(folder / "tokenizer", texts, VOCABULARY, POSITIONS)

@@ -17,8 +17,7 @@ Split = Literal["test", "train", "corpus"]
 
 _BUCKETS: dict[str, range] = {"test": range(0, 4), "train": range(4, 8), "corpus": range(8, 16)}
 
-# Of the corpus: rows that are drills, exercises in each, and steps of the other rows that are wrong.
-_DRILLS = 0.5
+# Of the corpus: exercises in a drill, and steps of the other rows that are wrong.
 _EXERCISES = 4
 WRONG_STEPS = 0.25
 
@@ -42,11 +41,11 @@ def solutions(split: Split, count: int, seed: int, ways: int) -> list[set[str]]:
     ]
 
 
-def corpus(count: int, seed: int) -> Iterator[Problem]:
-    """Yields rows to pre-train on: drills, and problems of whose steps a share is wrong. Problems repeat."""
+def corpus(count: int, seed: int, drills: float) -> Iterator[Problem]:
+    """Yields rows to pre-train on: a share of drills, and problems of whose steps a share is wrong. Problems repeat."""
     rng = random.Random(f"corpus {seed}")
     for _ in range(count):
-        yield _drill(rng) if rng.random() < _DRILLS else _noisy_problem(rng)
+        yield _drill(rng) if rng.random() < drills else _noisy_problem(rng)
 
 
 def stories(split: Split, count: int, rng: random.Random) -> list[Story]:

@@ -66,7 +66,7 @@ def test_sets_share_no_problem_even_in_other_words():
         assert buckets["test"]
         assert not buckets["test"] & buckets["train"]
     assert not {each.question for each in TRAIN} & {each.question for each in TEST}
-    assert not {each.question for each in corpus(3000, 0)} & {each.question for each in TRAIN + TEST}
+    assert not {each.question for each in corpus(3000, 0, drills=0.5)} & {each.question for each in TRAIN + TEST}
     assert len({each.question for each in TRAIN}) == len(TRAIN)
 
 
@@ -81,7 +81,7 @@ def test_words_do_not_change_the_set_of_a_problem():
 
 def test_the_same_seed_makes_the_same_sets():
     assert problems("train", 100, 3) == problems("train", 100, 3) != problems("train", 100, 4)
-    assert list(corpus(50, 3)) == list(corpus(50, 3))
+    assert list(corpus(50, 3, drills=0.5)) == list(corpus(50, 3, drills=0.5))
 
 
 def test_every_family_is_there_equally_often():
@@ -97,7 +97,7 @@ def test_asking_for_too_many_is_an_error():
 
 
 def test_corpus_is_wrong_about_as_often_as_it_says():
-    rows = list(corpus(4000, 1))
+    rows = list(corpus(4000, 1, drills=0.5))
     told = [row for row in rows if "." in row.question]
     assert 0.45 < len(told) / len(rows) < 0.55
     drills = [row for row in rows if "." not in row.question]
