@@ -14,7 +14,7 @@ from rft_jax.reasoning.lines import dump
 from rft_jax.reasoning.problem import Path, write_paths
 from rft_jax.reasoning.select import select
 from rft_jax.world import files, generate
-from rft_jax.world.story import solve, tell
+from rft_jax.world.story import solve
 
 K = 8
 HOSTILE = "<script>document.title='broken'</script> & \"quotes\" \ud800 #### 7"
@@ -55,17 +55,18 @@ def workdir(tmp_path_factory):
 
 
 def _write_paths(folder):
-    rng = random.Random("train 0")
-    stories = generate.stories("train", 40, rng)
-    for story in stories:  # the questions as they were told
-        tell(story, rng)
-        solve(story, rng)
+    golds = generate.problems("train", 40, 0)
+    stories = generate.stories("train", 40, random.Random("train 0"))
     for name, model, seed in (("paths-a", "sft-a", 1), ("paths-b", "half", 2)):
         pen = random.Random(seed)
         paths = []
         for number, story in enumerate(stories):
             for sample in range(K):
                 response = HOSTILE if (number, sample) == (0, 0) else _written(story, pen)
+                if (number, sample) == (0, 1):
+                    response = f"<<1+1=3>>3\n{golds[0].response}"
+                if (number, sample) == (0, 2):
+                    response = f"As everybody knows:\n{golds[0].response}"
                 if number == 3:
                     response = "Everybody says so.\n#### 424242"  # a suspect label
                 paths.append(Path(number, sample, model, response, len(response) // 2, "eos"))
