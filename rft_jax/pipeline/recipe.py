@@ -87,6 +87,8 @@ class _Recipe:
         model, after = self._model(stage.model, stage)
         data, data_after = self._data(stage)
         settings = (f"seed={self._config.seed}", *self._config.train_settings, *stage.settings)
+        if stage.steps_of:  # its epochs come late
+            settings = tuple(setting for setting in settings if not setting.startswith("epochs="))
         flags = [f"--config={stage.config or self._config.train}", *_flags(*settings)]
         return Stage(
             name=stage.name,
