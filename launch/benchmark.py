@@ -1,21 +1,27 @@
 """Measures one stage of this project beside its peers and the limit, in the same run.
 
-python launch/benchmark.py --what=select|load|train
+python launch/benchmark.py --what=select|load|train|sample
 """
+
+import sys
 
 from absl import flags
 
 from rft_jax import command
 
-_WHAT = flags.DEFINE_enum("what", None, ["select", "load", "train"], "The stage to measure.", required=True)
+_WHAT = flags.DEFINE_enum("what", None, ["select", "load", "train", "sample"], "The stage to measure.", required=True)
 _PROBLEMS = flags.DEFINE_integer("problems", 7_473, "select: problems of the run at size.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer("workers", None, "select: processes of the run at size.", lower_bound=1)
 _GIGABYTES = flags.DEFINE_float("gigabytes", 2.0, "load: about the size of the checkpoint.", lower_bound=0.2)
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "load: how often each phase is run.", lower_bound=1)
-_DATA = flags.DEFINE_string("data", "../shared/data/gsm8k/train.jsonl", "train: GSM8K's training problems.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "load, sample: how often each phase or engine is run.", lower_bound=1)
+_DATA = flags.DEFINE_string("data", "../shared/data/gsm8k/train.jsonl", "train, sample: GSM8K's training problems.")
 _BATCH = flags.DEFINE_integer("batch", 128, "train: examples a step.", lower_bound=8)
 _STEPS = flags.DEFINE_integer("steps", 3, "train: steps to measure.", lower_bound=1)
 _MICROBATCH = flags.DEFINE_integer("microbatch", 8, "train: examples that the Trainer takes at once.", lower_bound=1)
+_SIZE = flags.DEFINE_string("size", "bench-58m", "sample: the architecture, with random weights.")
+_ROWS = flags.DEFINE_integer("rows", 256, "sample: our samples in flight.", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 120.0, "sample: that each engine has in a round.", lower_bound=1)
+_PEER_PYTHON = flags.DEFINE_string("peer_python", sys.executable, "sample: the Python that has google-tunix.")
 
 
 def main() -> None:
@@ -35,6 +41,17 @@ def main() -> None:
 
         runtime.start()
         report = train.run(train.settings(_DATA.value, _BATCH.value), steps=_STEPS.value, microbatch=_MICROBATCH.value)
+    elif _WHAT.value == "sample":
+        from rft_jax.benchmark import sample
+
+        report = sample.run(
+            problems_file=_DATA.value,
+            size=_SIZE.value,
+            rows=_ROWS.value,
+            seconds=_SECONDS.value,
+            rounds=_ROUNDS.value,
+            peer_python=_PEER_PYTHON.value,
+        )
     else:
         raise AssertionError(f"no benchmark of {_WHAT.value}")
     print("\n".join(report))

@@ -89,6 +89,15 @@ class DeviceEngine:
         """Returns what the rows did in these steps, as numpy arrays."""
         return jax.tree.map(lambda x: jax.device_get(x.addressable_data(0)), started)
 
+    def memory(self, orders: Orders) -> float:
+        """Returns the temporaries of the compiled steps, as a share of the cache."""
+        placed = jax.tree.map(lambda x: self._put(x, "lengths" if x.ndim == 1 else "tokens"), orders)
+        with jax.set_mesh(self._mesh):
+            compiled = self._decode.lower(self._model, self._state, placed, self._seed).compile()
+        layers = jax.tree.leaves(self._state.cache.layers)
+        held = sum(leaf.addressable_shards[0].data.nbytes for leaf in layers)
+        return compiled.memory_analysis().temp_size_in_bytes / held
+
     def _put(self, x: np.ndarray, role: str | None) -> jax.Array:
         # Every process holds the whole array and gives its devices their parts; nothing travels between them.
         spec = partition.P() if role is None else partition.spec(role, x.shape, self._mesh)

@@ -115,9 +115,14 @@ class Schedule:
         return any(device.jobs for device in self._devices)
 
     @property
+    def made(self) -> int:
+        """Tokens of all samples so far, also of those that are not done."""
+        return self.useful + int(np.sum(self._count))
+
+    @property
     def occupancy(self) -> float:
-        """The share of the rows' steps so far that gave a token of a response."""
-        return self.useful / max(1, self.steps)
+        """The share of the rows' steps so far that gave a token; what was lost does not count."""
+        return self.made / max(1, self.steps)
 
     def fill(self, jobs: Iterator[Job]) -> PromptBatch | None:
         """Takes as many jobs as there is room for in one call; None when there is none, or no job."""
@@ -142,9 +147,10 @@ class Schedule:
             self._next = None
         if not any(taken):
             return None
-        return self._batch(taken)
+        return self.batch(taken)
 
-    def _batch(self, taken: list[list[_Active]]) -> PromptBatch:
+    def batch(self, taken: list[list[_Active]]) -> PromptBatch:
+        """Returns the prompts of some jobs, by device, as the device takes them; of none, an empty batch."""
         sizes, shape = self._sizes, (len(taken), PREFILL_ROWS)
         tokens = np.zeros((*shape, sizes.prompt_width), np.int32)
         lengths = np.zeros(shape, np.int32)

@@ -187,4 +187,6 @@ def test_a_mistake_is_one_line(model_folder, problems_file, tmp_path):
 
 def test_manifest_names_every_setting(done):
     manifest = json.loads((done[0] / "paths" / ledger.MANIFEST).read_text())
-    assert {"model", "prompts", "temperature", "top_k", "seed", "max_new_tokens", "end_tokens", "compute"} <= set(manifest)
+    assert {"model", "prompts", "temperature", "top_k", "seed", "max_new_tokens", "end_tokens", "compute"} <= set(
+        manifest
+    )

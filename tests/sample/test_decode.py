@@ -83,8 +83,9 @@ def trained(model, tokens):
         return optax.apply_updates(model, updates), moments
 
     moments = optimizer.init(model)
-    for _ in range(150):
-        model, moments = update(model, moments)
+    with jax.numpy_dtype_promotion("standard"):  # optax counts steps in integers
+        for _ in range(150):
+            model, moments = update(model, moments)
     return model
 
 
@@ -116,7 +117,7 @@ def test_greedy_equals_transformers(kind, gsm8k_prompts, tmp_path):
     if kind == "trained":
         assert any(len(set(row)) > 5 for row in expected)  # not one token over and over
     arguments = {"rule": Rule(0.0), "end_tokens": tuple(ends)}
-    got = run(model, gsm8k_prompts, rows=64, mesh_sizes=(1, 1, 8), **arguments)
+    got = run(model, gsm8k_prompts, rows=8, **arguments)
     assert [row for (row,) in got] == expected
     # A batch of one row, without the shared prefix, gives what a batch of 64 gave.
     alone = run(model, gsm8k_prompts[:6], rows=1, split=False, mesh_sizes=(1, 1, 8), **arguments)
@@ -135,8 +136,8 @@ def test_the_whole_machine_draws_the_exact_distribution(sharp_model):
     samples = problems * k
     rule = Rule(0.7, top_k=8)
     tokens = [np.array(ids, np.int32) for ids in ([1, 5, 9, 200], [1, 77], [1])]
-    arguments = {"k": k, "rule": rule, "rows": 2048, "max_new": 2, "end_tokens": (vocabulary,)}
-    paths = run(sharp_model, [ids for ids in tokens for _ in range(problems)], mesh_sizes=(1, 1, 8), **arguments)
+    arguments = {"k": k, "rule": rule, "rows": 128, "max_new": 2, "end_tokens": (vocabulary,)}
+    paths = run(sharp_model, [ids for ids in tokens for _ in range(problems)], **arguments)
     got = np.array(paths).reshape(3, samples, 2)
     ones = jnp.ones((1, 5), jnp.int32)
     positions = jnp.arange(5, dtype=jnp.int32)[None]

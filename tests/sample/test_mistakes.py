@@ -99,5 +99,3 @@ def test_other_settings_or_another_model_in_the_same_folder(config, tmp_path):
     with pytest.raises(UserError, match="model was") as error:
         loop.sample(dataclasses.replace(config, model=str(other)), tmp_path)
     assert "prompts" not in str(error.value)
-
-

@@ -1,0 +1,69 @@
+"""Sampling: this project beside transformers' generate, google-tunix's Sampler, and itself without sharing prompts.
+
+Useful tokens per second on the wall and, where the machine is shared, per second of CPU time. Every engine runs in a
+process of its own, and they take turns, because the speed of a shared machine drifts.
+"""
+
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rft_jax.benchmark import sample_work
+from rft_jax.errors import UserError
+
+PROBLEMS, SAMPLES = 400, 100  # more than any engine here does in the time it has
+BATCHES = {"transformers": (8, 32, 128), "tunix": (8, 64)}
+
+
+def run(*, problems_file: str, size: str, rows: int, seconds: float, rounds: int, peer_python: str) -> list[str]:
+    """Measures every engine.
+
+    Args:
+        problems_file: GSM8K's training problems.
+        size: name of the architecture, with random weights.
+        rows: of ours.
+        seconds: that each engine has in a round.
+        rounds: how often each is run.
+        peer_python: the Python in whose environment tunix is; it must see this project too.
+
+    Returns:
+        The table's lines.
+    """
+    if not Path(problems_file).is_file():
+        raise UserError(f"no problems at {problems_file}: give --problems_file=FILE, GSM8K's train.jsonl")
+    engines = [("ours", rows, sys.executable), ("ours, unshared", rows, sys.executable)]
+    if importlib.util.find_spec("torch"):
+        engines += [("transformers", batch, sys.executable) for batch in BATCHES["transformers"]]
+    if subprocess.run([peer_python, "-c", "import tunix"], capture_output=True, check=False).returncode == 0:
+        engines += [("tunix", batch, peer_python) for batch in BATCHES["tunix"]]
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "work.json"
+        work = sample_work.make(problems_file, PROBLEMS, SAMPLES)
+        work.save(file)
+        lines = [f"{size}, random weights, T 0.7, top-k 50, lengths forced; {work.told}"]
+        measured: dict[tuple[str, int], list[dict]] = {(name, batch): [] for name, batch, _ in engines}
+        for _ in range(rounds):
+            for name, batch, python in engines:
+                command = [python, "-m", "rft_jax.benchmark.sample_engines", name, str(file), size, str(batch)]
+                done = subprocess.run([*command, str(seconds)], stdout=subprocess.PIPE, check=True)
+                measured[name, batch].append(json.loads(done.stdout.splitlines()[-1]))
+    rates = {}
+    for (name, batch), results in measured.items():
+        wall = statistics.median(result["tokens"] / result["seconds"] for result in results)
+        cpu = statistics.median(result["tokens"] / result["cpu"] for result in results)
+        rates.setdefault(name, []).append((cpu, wall))
+        tokens = sum(result["tokens"] for result in results)
+        lines.append(
+            f"{name:15}{batch:5} rows {wall:8.0f} tokens/s {cpu:8.0f} tokens/CPU-s  ({tokens} tokens; {results[-1]['told']})"
+        )
+    best = {name: [max(column) for column in zip(*pairs, strict=True)] for name, pairs in rates.items()}
+    for name, (cpu, wall) in best.items():
+        if name != "ours":
+            lines.append(
+                f"ours / best {name}: {best['ours'][1] / wall:.2f} by the wall, {best['ours'][0] / cpu:.2f} by CPU time"
+            )
+    return lines

@@ -1,0 +1,88 @@
+"""The work that sampling is measured on: GSM8K's real prompts, and response lengths as its gold answers have them.
+
+Llama's tokenizer is not at hand, so a small one is trained on GSM8K's text (digits apart, as Llama has them) whose token
+counts come near Llama's: 101 tokens a prompt, 131 a response.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+
+from rft_jax.errors import UserError
+from rft_jax.reasoning.problem import Problem, read_problems
+from rft_jax.reasoning.prompt import sampling_prompt
+
+TOKENS = 2300  # of the small tokenizer: with fewer, prompts and responses are longer than Llama's, with more, shorter
+MAX_NEW = 256
+# How much the samples of one problem differ: the deviation of the logarithm of the length.
+SPREAD = 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Prompts and lengths.
+
+    Attributes:
+        prompts: for each problem its tokens.
+        lengths: int [problems, k], tokens of each response, the end token included.
+    """
+
+    prompts: list[list[int]]
+    lengths: np.ndarray
+
+    def save(self, file: Path) -> None:
+        """Writes it as JSON."""
+        file.write_text(json.dumps({"prompts": self.prompts, "lengths": self.lengths.tolist()}), encoding="utf-8")
+
+    @classmethod
+    def load(cls, file: Path) -> "Work":
+        """Reads what `save` wrote."""
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        return cls(fields["prompts"], np.array(fields["lengths"]))
+
+    @property
+    def told(self) -> str:
+        """Its means, in words."""
+        prompts = np.array([len(prompt) for prompt in self.prompts])
+        return (
+            f"{len(self.prompts)} problems × {self.lengths.shape[1]} samples; prompts of {prompts.mean():.0f} tokens on "
+            f"average, responses of {self.lengths.mean():.0f} (p90 {np.percentile(self.lengths, 90):.0f})"
+        )
+
+
+def make(problems_file: str, problems: int, k: int) -> Work:
+    """Returns the work on problems drawn from a file; lengths scatter around each problem's gold length.
+
+    Raises:
+        UserError: the file holds too few problems.
+    """
+    known = read_problems(problems_file)
+    if len(known) < problems:
+        raise UserError(f"{problems_file} holds {len(known)} problems, {problems} are asked for")
+    tokenizer = _tokenizer(known)
+    random = np.random.default_rng(0)
+    chosen = [known[number] for number in random.permutation(len(known))[:problems]]
+    prompts = [[1, *encoded.ids] for encoded in tokenizer.encode_batch([sampling_prompt(p.question) for p in chosen])]
+    gold = np.array([len(encoded.ids) + 1 for encoded in tokenizer.encode_batch([p.response for p in chosen])])
+    scattered = gold[:, None] * np.exp(SPREAD * random.standard_normal((problems, k)) - SPREAD**2 / 2)
+    return Work(prompts, np.clip(np.round(scattered), 4, MAX_NEW).astype(int))
+
+
+def _tokenizer(problems: list[Problem]) -> tokenizers.Tokenizer:
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
+        [
+            tokenizers.pre_tokenizers.Digits(individual_digits=True),
+            tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=TOKENS, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False
+    )
+    tokenizer.train_from_iterator(
+        [text for p in problems for text in (sampling_prompt(p.question), p.response)], trainer
+    )
+    return tokenizer
