@@ -1,0 +1,32 @@
+"""The shipped base model: small, whole, and of this world's tokenizer."""
+
+import json
+from pathlib import Path
+
+from rft_jax.data import tokenizer
+from rft_jax.model import architecture, hf_config
+from rft_jax.reasoning.prompt import sampling_prompt
+from rft_jax.world import generate
+from rft_jax.world.files import write_corpus
+from rft_jax.world.generate import problems
+
+FOLDER = Path(generate.__file__).parent / "base_model"
+
+
+def test_it_is_small_and_whole():
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 4_000_000
+    assert hf_config.read(FOLDER) == architecture.size("world")
+    assert (FOLDER / "README.md").is_file()
+
+
+def test_its_tokenizer_is_the_one_that_the_world_makes(tmp_path):
+    write_corpus(tmp_path, rows=10, seed=3, drills=0.2)
+    made = (tmp_path / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8")
+    assert json.loads(made) == json.loads((FOLDER / "tokenizer.json").read_text(encoding="utf-8"))
+
+
+def test_problems_fit_the_quickstarts_rows():
+    """The quickstart pads each example to 128 tokens and cuts beyond."""
+    loaded = tokenizer.load(FOLDER)
+    for each in [*problems("train", 256, 0), *problems("test", 800, 0)]:
+        assert len(loaded(sampling_prompt(each.question) + each.response)["input_ids"]) < 129
