@@ -51,7 +51,7 @@ def get_config(argument: str = "0") -> PipelineConfig:
         models=(f"base={os.path.relpath(BASE)}",),
         # Small batches and a high rate suit a small model; the other settings are the paper's.
         train_settings=(
-            "epochs=3", "batch=16", "learning_rate=1e-3", "remat=none", "save_every=10000", "keep=1",
+            "epochs=3", "batch=16", "learning_rate=2e-4", "remat=none", "save_every=10000", "keep=1",
             # Every step has the same shape, 16 × 128, so that one program is compiled and not several.
             "packing=none", "max_length=129",
         ),
