@@ -78,12 +78,10 @@ class Steps:
     """What the rows did in a call, the same on every device.
 
     Attributes:
-            token: int32 [C, B], chosen at each step.
-            sample: int32 [C, B], of which sample; NONE where the row stood idle.
-            finish: int32 [C, B], Array = Any  # numpy's on the host, JAX's on the devices
-
-    GOES_ON, ENDED or FULL.
-            lost: bool [B], rows that found no room for their history and start their sample anew.
+        token: int32 [C, B], chosen at each step.
+        sample: int32 [C, B], of which sample; NONE where the row stood idle.
+        finish: int32 [C, B], GOES_ON, ENDED or FULL.
+        lost: bool [B], rows that found no room for their history and start their sample anew.
     """
 
     token: Array
