@@ -51,15 +51,14 @@ def run(*, problems_file: str, size: str, rows: int, seconds: float, rounds: int
                 command = [python, "-m", "rft_jax.benchmark.sample_engines", name, str(file), size, str(batch)]
                 done = subprocess.run([*command, str(seconds)], stdout=subprocess.PIPE, check=True)
                 measured[name, batch].append(json.loads(done.stdout.splitlines()[-1]))
-    rates = {}
+    rates: dict[str, list[tuple[float, float]]] = {}
     for (name, batch), results in measured.items():
         wall = statistics.median(result["tokens"] / result["seconds"] for result in results)
         cpu = statistics.median(result["tokens"] / result["cpu"] for result in results)
         rates.setdefault(name, []).append((cpu, wall))
         tokens = sum(result["tokens"] for result in results)
-        lines.append(
-            f"{name:15}{batch:5} rows {wall:8.0f} tokens/s {cpu:8.0f} tokens/CPU-s  ({tokens} tokens; {results[-1]['told']})"
-        )
+        told = f"({tokens} tokens; {results[-1]['told']})"
+        lines.append(f"{name:15}{batch:5} rows {wall:8.0f} tokens/s {cpu:8.0f} tokens/CPU-s  {told}")
     best = {name: [max(column) for column in zip(*pairs, strict=True)] for name, pairs in rates.items()}
     for name, (cpu, wall) in best.items():
         if name != "ours":

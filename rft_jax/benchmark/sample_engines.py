@@ -57,15 +57,15 @@ def ours(work: Work, config: architecture.LlamaConfig, rows: int, seconds: float
     from rft_jax.sample.choose import Rule
     from rft_jax.sample.decode import Orders
     from rft_jax.sample.engine import DeviceEngine, responses
-    from rft_jax.sample.schedule import Job, PromptBatch, Schedule
+    from rft_jax.sample.schedule import Job, Schedule
 
     compiled = 0
 
-    def count(event: str, duration: float, **_: Any) -> None:
+    def count(event: str, duration_secs: float, **_: Any) -> None:
         nonlocal compiled
         compiled += event == "/jax/core/compile/backend_compile_duration"
 
-    problems, k = work.lengths.shape
+    k = work.lengths.shape[1]
     dtype = jnp.dtype(jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16)
     mesh = runtime.make_mesh(-1, 1, 1)
     model = jax.jit(lambda: Llama(config, jax.random.key(0), dtype=dtype, stacked=False))()
@@ -111,7 +111,7 @@ def ours(work: Work, config: architecture.LlamaConfig, rows: int, seconds: float
 
 
 def transformers_generate(work: Work, config: architecture.LlamaConfig, batch: int, seconds: float) -> dict[str, Any]:
-    """transformers' generate as the reference uses it: static batches, every sample prefilled."""
+    """Transformers' generate as the reference uses it: static batches, every sample prefilled."""
     import torch
     import transformers
 
@@ -161,8 +161,8 @@ def tunix_sampler(work: Work, config: architecture.LlamaConfig, batch: int, seco
     """
     import flax.nnx as nnx
     import jax
-    from tunix.generate import sampler as generate
-    from tunix.models.llama3 import model as llama
+    from tunix.generate import sampler as generate  # type: ignore[import-not-found]
+    from tunix.models.llama3 import model as llama  # type: ignore[import-not-found]
 
     model = llama.Llama3(
         llama.ModelConfig(

@@ -1,7 +1,7 @@
 """The work that sampling is measured on: GSM8K's real prompts, and response lengths as its gold answers have them.
 
-Llama's tokenizer is not at hand, so a small one is trained on GSM8K's text (digits apart, as Llama has them) whose token
-counts come near Llama's: 101 tokens a prompt, 131 a response.
+Llama's tokenizer is not at hand, so a small one is trained on GSM8K's text (digits apart, as Llama has them), whose
+token counts come near Llama's: 101 tokens a prompt, 131 a response.
 """
 
 import dataclasses
@@ -48,8 +48,8 @@ class Work:
         """Its means, in words."""
         prompts = np.array([len(prompt) for prompt in self.prompts])
         return (
-            f"{len(self.prompts)} problems × {self.lengths.shape[1]} samples; prompts of {prompts.mean():.0f} tokens on "
-            f"average, responses of {self.lengths.mean():.0f} (p90 {np.percentile(self.lengths, 90):.0f})"
+            f"{len(self.prompts)} problems × {self.lengths.shape[1]} samples; prompts of {prompts.mean():.0f} tokens "
+            f"on average, responses of {self.lengths.mean():.0f} (p90 {np.percentile(self.lengths, 90):.0f})"
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from rft_jax.errors import UserError
@@ -18,7 +19,8 @@ from rft_jax.model.cache import Sizes
 from rft_jax.sample.schedule import Job
 
 BLOCK = 16  # steps a call and tokens a block: longer ones read more that is not there, shorter ones come back oftener
-MOST_TOGETHER = 8  # rows that share a prompt: with more, reading the prompt costs little already, and jobs end later
+MOST_TOGETHER = 32  # rows that share a prompt; few jobs with many rows each end apart, many with few end all at once
+SEATS = 2  # a row; a job's last samples leave most of its seats empty
 SLACK = 1.15  # history blocks beyond the mean; rows start alike and differ only later
 SHARE = 0.9  # of the free memory; the rest is for what the compiler needs
 CPU_ROWS = 256  # products with more rows are no faster on CPU
@@ -86,7 +88,7 @@ def fit(
     kv_heads = split_kv_heads(model.heads, model.kv_heads, tensor)
     kv_heads //= tensor if kv_heads % tensor == 0 else 1
     a_token = 2 * model.layers * kv_heads * model.head_width * jnp.dtype(dtype).itemsize
-    free = min(free_bytes(device) for device in mesh.local_devices) - a_token * prefix
+    free = _least(min(free_bytes(device) for device in mesh.local_devices)) - a_token * prefix
 
     def needed(rows: int) -> int:
         # A row's logits are there several times: as the model gives them, exponentiated, and on their way.
@@ -95,7 +97,7 @@ def fit(
 
     if needed(1) > free:
         raise UserError(
-            f"one problem needs {_gib(needed(1))} beside the weights, but a device has {_gib(free)} free: "
+            f"one problem needs {_size(needed(1))} beside the weights, but a device has {_size(free)} free: "
             f"--config.mesh.tensor={2 * tensor} halves weights and cache of each device; a smaller "
             "--config.max_new_tokens or --config.prompt_tokens shortens what is kept"
         )
@@ -108,8 +110,7 @@ def fit(
 def sizes(rows: int, lengths: Lengths, k: int) -> Sizes:
     """Returns a cache for so many rows on one device, and jobs of k samples."""
     together = min(MOST_TOGETHER, k)
-    # All seats of a job are taken until its last samples, which take about nine tenths of one sample's time.
-    slots = min(len(lengths.prompts), math.ceil(1.1 * rows * (1 / together + (0.9 / k if k > 1 else 0))))
+    slots = min(len(lengths.prompts), math.ceil((SEATS if k > 1 else 1.1) * rows / together))
     longest = _up(max(1, int(lengths.prompts.max()) - 1), BLOCK)
     of_prompt = float(np.mean(np.ceil((lengths.prompts - 1) / BLOCK)))
     of_row = math.ceil(lengths.max_new / BLOCK)
@@ -135,8 +136,14 @@ def free_bytes(device: jax.Device) -> int:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 // jax.local_device_count()
 
 
-def _gib(number: int) -> str:
-    return f"{max(0, number) / 2**30:.2f} GiB"
+def _least(number: int) -> int:
+    """Returns the smallest of the processes' numbers: all of them must choose the same sizes."""
+    mebibytes = np.array(max(0, number) // 2**20, np.int32)  # bytes would not fit into JAX's integers
+    return int(np.min(multihost_utils.process_allgather(mebibytes))) * 2**20
+
+
+def _size(number: int) -> str:
+    return f"{max(0, number) / 2**30:.1f} GiB" if number > 2**30 else f"{max(0, number) / 2**20:.1f} MiB"
 
 
 def _up(number: int, step: int) -> int:

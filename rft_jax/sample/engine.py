@@ -96,7 +96,10 @@ class DeviceEngine:
             compiled = self._decode.lower(self._model, self._state, placed, self._seed).compile()
         layers = jax.tree.leaves(self._state.cache.layers)
         held = sum(leaf.addressable_shards[0].data.nbytes for leaf in layers)
-        return compiled.memory_analysis().temp_size_in_bytes / held
+        memory = compiled.memory_analysis()
+        if memory is None:
+            raise ValueError("this platform does not tell the memory of a compiled program")
+        return memory.temp_size_in_bytes / held
 
     def _put(self, x: np.ndarray, role: str | None) -> jax.Array:
         # Every process holds the whole array and gives its devices their parts; nothing travels between them.

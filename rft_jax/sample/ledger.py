@@ -72,7 +72,15 @@ class Ledger:
     """
 
     def __init__(
-        self, folder: FilePath, settings: Mapping[str, object], *, problems: int, k: int, task: int, tasks: int
+        self,
+        folder: FilePath,
+        settings: Mapping[str, object],
+        *,
+        problems: int,
+        k: int,
+        task: int,
+        tasks: int,
+        writer: bool = True,
     ) -> None:
         """Opens or makes the folder.
 
@@ -82,6 +90,7 @@ class Ledger:
             problems: how many there are.
             k: samples wanted of each problem.
             task, tasks: this process is number `task`, from 0, of `tasks` that share the work.
+            writer: whether this process changes the folder; when several do one task together, one of them.
 
         Raises:
             UserError: the folder holds paths of other settings, or cannot be written.
@@ -90,11 +99,12 @@ class Ledger:
             raise UserError(f"k = {k}: sample at least 1 path a problem")
         if not 0 <= task < tasks:
             raise UserError(f"task {task} of {tasks}: tasks are numbered from 0 to {tasks - 1}")
-        self._folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
+        self._folder, self._writer = folder, writer
+        if writer:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
         self._agree(settings)
         self.missing: list[Shard] = []
         blocks = [(first, min(first + PROBLEMS_A_SHARD, problems)) for first in range(0, problems, PROBLEMS_A_SHARD)][
@@ -110,6 +120,8 @@ class Ledger:
         """Writes the manifest, or compares with the one that is there."""
         file = self._folder / MANIFEST
         if not file.exists():
+            if not self._writer:
+                return
             with files.whole_file(file) as temporary:
                 temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         try:
@@ -141,7 +153,7 @@ class Ledger:
                 content, told = b"", ""
             if told == _checksum_line(content, file.name):
                 whole.append(shard)
-            else:
+            elif self._writer:
                 log.warning("%s does not match its checksum: set aside as .corrupt, its paths are sampled anew", file)
                 file.replace(file.with_name(f"{file.name}.corrupt"))
         return whole
@@ -149,12 +161,16 @@ class Ledger:
     def write(self, shard: Shard, paths: list[Path]) -> None:
         """Writes a shard, whole or not at all; the checksum comes first, so that a shard that is there has one.
 
+        Does nothing in a process that is not the writer.
+
         Raises:
             UserError: the disk is full or not writable.
         """
         paths = sorted(paths, key=lambda path: (path.problem, path.sample))
         if [(path.problem, path.sample) for path in paths] != list(numbers(shard)):
             raise ValueError(f"{shard.name}: other paths than it should hold")
+        if not self._writer:
+            return
         content = b"".join(dump(path.to_fields()) for path in paths)
         file = self._folder / shard.name
         with files.whole_file(_checksum_of(file)) as temporary:

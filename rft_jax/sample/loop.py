@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path as FilePath
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from rft_jax.errors import UserError
 from rft_jax.model import hf, hf_config, hf_sidecars
 from rft_jax.model.llama import Llama
 from rft_jax.reasoning import problem as problems_of
+from rft_jax.reasoning.problem import Problem
 from rft_jax.reasoning.prompt import FEW_SHOT_STOP
 from rft_jax.sample import capacity, fingerprint, prompts, settings, shards
 from rft_jax.sample.choose import Rule
@@ -53,7 +55,10 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
     agreed = settings.of_a_path(
         config, model=model_print, prompts=prompts_print, name=name, end_tokens=end_tokens, compute=dtype.name
     )
-    ledger = Ledger(workdir / "paths", agreed, problems=len(problems), k=config.k, task=task, tasks=tasks)
+    ledger = Ledger(
+        workdir / "paths", agreed, problems=len(problems), k=config.k, task=task, tasks=tasks,
+        writer=jax.process_index() == 0,
+    )  # fmt: skip
     if not ledger.missing:
         log.info("nothing to do: all %d paths are in %s", ledger.wanted, workdir / "paths")
         return
@@ -69,8 +74,11 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         positions=architecture.max_positions,
     )
     jobs = shards.jobs(ledger.missing, encoded.own)
-    gold = [len(ids) for ids in tokenizer([problem.response for problem in problems])["input_ids"]]
-    lengths = capacity.Lengths(np.array([len(own) for own in encoded.own]), np.array(gold), config.max_new_tokens)
+    lengths = capacity.Lengths(
+        np.array([len(own) for own in encoded.own]),
+        expected_lengths(tokenizer, problems, config.max_new_tokens, few_shot=config.shots > 0),
+        config.max_new_tokens,
+    )
     model: Llama = hf.load(folder, mesh, dtype=dtype, stacked=False)
     sizes = capacity.fit(
         lengths, architecture, mesh, jobs=jobs, dtype=dtype, prefix=len(encoded.prefix), rows=config.rows
@@ -96,5 +104,15 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
             path = shards.path_of(response, tokenizer, name, stop_text)
             progress.add(path)
             for shard, paths in collector.add(path):
-                if jax.process_index() == 0:
-                    ledger.write(shard, paths)
+                ledger.write(shard, paths)
+
+
+def expected_lengths(tokenizer: Any, problems: list[Problem], max_new: int, *, few_shot: bool) -> np.ndarray:
+    """Returns the tokens to expect of each response: as many as the gold one has, or the most where that tells nothing.
+
+    A model that continues a few-shot prompt goes on to the next question, up to the limit.
+    """
+    if few_shot:
+        return np.full(len(problems), max_new)
+    gold = tokenizer([problem.response for problem in problems])["input_ids"]
+    return np.array([len(ids) if problem.response else max_new for ids, problem in zip(gold, problems, strict=True)])

@@ -172,14 +172,16 @@ class Schedule:
             own = range(number * self._sizes.rows, (number + 1) * self._sizes.rows)
             free = [row for row in own if self._active[row] is None]
             for active in device.jobs:
-                waiting = iter(active.waiting)
-                for seat, row in enumerate(active.rows):
-                    if row == NONE and free and len(active.waiting) > sum(self._idle(row) for row in active.rows):
-                        self._sit(active, seat, free.pop(0))
+                if not active.waiting:
+                    continue
+                wanted = len(active.waiting) - sum(self._idle(row) for row in active.rows)
+                empty = (seat for seat, row in enumerate(active.rows) if row == NONE)
+                for seat, _ in zip(empty, range(min(wanted, len(free))), strict=False):
+                    self._sit(active, seat, free.pop())
                 rows = [row for row in active.rows if row != NONE]
                 # First those without a sample, then those whose sample is the longest and may end first.
                 rows.sort(key=lambda row: (self._sample[row] != NONE, -self._count[row]))
-                for row, sample in zip(rows, waiting, strict=False):
+                for row, sample in zip(rows, active.waiting, strict=False):
                     queued[row] = sample
         return Orders(
             self._problem.copy(), self._last_token.copy(), self._length.copy(), queued, self._seat.copy(),

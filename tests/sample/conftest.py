@@ -63,7 +63,7 @@ def problems_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random `tiny-gqa` with a tokenizer; its weights are so large that its distributions are neither flat nor sure."""
+    """A random `tiny-gqa` with a tokenizer; large weights, so that its distributions are neither flat nor sure."""
     tokenizer = tmp_path_factory.mktemp("tokenizer")
     texts = [line["question"] + line["answer"] for line in questions(200)]
     save_tokenizer(tokenizer, [*texts, "Below is an instruction. Write a response ### Instruction ### Response"], 280)

@@ -12,8 +12,8 @@ from rft_jax.sample.ledger import Ledger, Shard, numbers
 SETTINGS = {"model": "abc", "temperature": 0.7, "end_tokens": (2,)}
 
 
-def open_ledger(folder, problems=70, k=60, task=0, tasks=1, **changes):
-    return Ledger(folder, SETTINGS | changes, problems=problems, k=k, task=task, tasks=tasks)
+def open_ledger(folder, problems=70, k=60, task=0, tasks=1, writer=True, **changes):
+    return Ledger(folder, SETTINGS | changes, problems=problems, k=k, task=task, tasks=tasks, writer=writer)
 
 
 def paths(shard):
@@ -121,3 +121,15 @@ def test_a_shard_takes_its_own_paths_only(tmp_path):
     lines = (tmp_path / book.missing[0].name).read_text().splitlines()
     order = [(json.loads(line)["problem"], json.loads(line)["sample"]) for line in lines]
     assert order == list(numbers(book.missing[0]))
+
+
+def test_only_the_writer_changes_the_folder(tmp_path, caplog):
+    book = open_ledger(tmp_path / "new", writer=False)
+    assert len(book.missing) == 6
+    book.write(book.missing[0], paths(book.missing[0]))
+    assert not (tmp_path / "new").exists()
+    fill(open_ledger(tmp_path))
+    victim = min(tmp_path.glob("*.jsonl"))
+    victim.write_bytes(b"")
+    assert len(open_ledger(tmp_path, writer=False).missing) == 1
+    assert victim.exists()

@@ -69,7 +69,7 @@ def test_a_model_without_an_end_token(config, tmp_path):
 
 def test_memory_for_less_than_one_problem(config, tmp_path, monkeypatch):
     monkeypatch.setattr(capacity, "free_bytes", lambda device: 10_000)
-    with pytest.raises(UserError, match=r"one problem needs 0\.00 GiB .* 0\.00 GiB free: --config\.mesh\.tensor=2"):
+    with pytest.raises(UserError, match=r"one problem needs 0\.\d MiB .* 0\.0 MiB free: --config\.mesh\.tensor=2"):
         loop.sample(config, tmp_path)
 
 
