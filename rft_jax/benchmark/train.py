@@ -39,7 +39,7 @@ def settings(data: str, batch: int) -> TrainConfig:
     """Returns our side's settings: configs/sft.py's, and what suits a CPU and 58 M parameters."""
     return dataclasses.replace(
         config_flag.load("configs/sft.py", TrainConfig),
-        size="bench-58m", data=data, batch=batch, max_length=512, row_length=512, accumulation=max(1, batch // 8),
+        size="bench-58m", data=data, batch=batch, max_length=512, row_length=512, accumulation=max(1, batch // 16),
         remat="none", loss_chunk=512,
     )  # fmt: skip
 
