@@ -16,7 +16,7 @@ from rft_jax.benchmark import sample_work
 from rft_jax.errors import UserError
 
 PROBLEMS, SAMPLES = 400, 100  # more than any engine here does in the time it has
-BATCHES = {"transformers": (8, 32, 128), "tunix": (8, 64)}
+BATCHES = {"transformers": (8, 64), "tunix": (8, 64)}
 
 
 def run(*, problems_file: str, size: str, rows: int, seconds: float, rounds: int, peer_python: str) -> list[str]:

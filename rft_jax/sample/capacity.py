@@ -21,7 +21,7 @@ from rft_jax.sample.schedule import Job
 BLOCK = 16  # steps a call and tokens a block: longer ones read more that is not there, shorter ones come back oftener
 MOST_TOGETHER = 32  # rows that share a prompt; few jobs with many rows each end apart, many with few end all at once
 SEATS = 2  # a row; a job's last samples leave most of its seats empty
-SLACK = 1.15  # history blocks beyond the mean; rows start alike and differ only later
+SLACK = 1.1  # history blocks beyond the mean; rows start alike and differ only later
 SHARE = 0.9  # of the free memory; the rest is for what the compiler needs
 CPU_ROWS = 256  # products with more rows are no faster on CPU
 MOST_ROWS = 4096

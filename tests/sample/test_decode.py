@@ -130,6 +130,7 @@ def sharp_model():
     return jax.tree.map(lambda x: 4 * x if x.ndim > 1 else x, model)
 
 
+@pytest.mark.slow
 def test_the_whole_machine_draws_the_exact_distribution(sharp_model):
     """First two tokens of 50,000 samples of three prompts: chi-square against the forward pass, and independence."""
     problems, k, vocabulary = 512, 100, 256  # many problems with the same prompt
@@ -172,7 +173,9 @@ def forward_unstacked(model, tokens, segments, positions):
     return forward(stack_layers(model), tokens, segments, positions, dtype=F32)
 
 
-@pytest.mark.parametrize("rule", [Rule(0.7), Rule(1.0, top_k=50, top_p=0.95)], ids=str)
+@pytest.mark.parametrize(
+    "rule", [Rule(0.7), pytest.param(Rule(1.0, top_k=50, top_p=0.95), marks=pytest.mark.slow)], ids=str
+)
 def test_the_same_paths_whatever_the_batch(sharp_model, rule):
     random = np.random.default_rng(0)
     tokens = [random.integers(3, 256, random.integers(1, 40)).astype(np.int32) for _ in range(12)]
