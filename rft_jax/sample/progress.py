@@ -60,8 +60,6 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bar.close()
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            log.warning("interrupted: whole shards are kept, and the same command goes on from there")
         log.info("%d paths in %.0f s: %s", self._samples, time.monotonic() - self._start, self._told())
         if self._schedule.lost:
             log.info(

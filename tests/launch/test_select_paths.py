@@ -177,7 +177,7 @@ def test_needs_no_jax(run: Run, tmp_path: Path) -> None:
     (tmp_path / "hide" / "jax").mkdir(parents=True)
     (tmp_path / "hide" / "jax" / "__init__.py").write_text("raise ImportError('jax was imported')")
     try:
-        result = run(env=os.environ | {"PYTHONPATH": str(tmp_path / "hide")})
+        result = run(within=("env", f"PYTHONPATH={tmp_path / 'hide'}"))
     finally:
         shutil.rmtree(tmp_path / "hide")
     assert result.returncode == 0, result.stderr
