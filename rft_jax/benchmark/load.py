@@ -1,9 +1,9 @@
 """How fast a checkpoint is loaded and saved, and how much memory that takes, beside reading the file.
 
 Every phase runs in a process of its own, because peak memory is a process's; `cat` and loading take turns, because the
-speed of a shared machine drifts. Loading needs what `cat` does not: new memory for the model. On a virtual machine that
-gives freed memory back to its host, the first touch of a page costs more than all the rest, so the touch alone is
-measured beside it, and each process loads a second time into memory that it has just had.
+speed of a shared machine drifts. Loading needs what `cat` does not: memory for the model. As the file is warm for both,
+so is that memory: each process first touches as much and gives it back. On a virtual machine that returns freed memory
+to its host, that first touch can cost more than all the rest; it is a column of its own.
 """
 
 import dataclasses
@@ -35,8 +35,8 @@ def run(*, gigabytes: float, rounds: int) -> list[str]:
         rounds: how often each phase is run; the median counts.
 
     Returns:
-        The lines of a table: seconds in a new process and when repeated there, the shares of the rate of `cat`, and
-        peak memory beyond JAX's own as a multiple of the size.
+        The lines of a table: seconds of touching as much memory for the first time, of the phase, and of the phase
+        repeated; the shares of the rate of `cat`; and peak memory beyond JAX's own as a multiple of the size.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
@@ -45,21 +45,23 @@ def run(*, gigabytes: float, rounds: int) -> list[str]:
         size = file.stat().st_size
         _cat(file)  # warms the page cache
         cats: list[float] = []
-        results: dict[str, list[dict[str, float]]] = {phase: [] for phase in ("touch", *PHASES)}
+        results: dict[str, list[dict[str, float]]] = {phase: [] for phase in PHASES}
         for _ in range(rounds):
             for phase, measured in results.items():
                 cats.append(_cat(file))
                 measured.append(_in_own_process(phase, folder))
+    cat = statistics.median(cats)
     lines = [
         f"{size / 1e9:.2f} GB of bf16, {jax.devices()[0].device_kind}, {os.cpu_count()} cores, median of {rounds}",
-        f"{'':16}{'new':>8}{'again':>8}{'of cat':>8}{'again':>8}{'peak':>8}",
-        f"{'cat > /dev/null':16}{'':8}{statistics.median(cats):6.2f} s",
+        f"{'':16}{'touch':>8}{'first':>8}{'again':>10}{'of cat':>8}{'again':>8}{'peak':>8}",
+        f"{'cat > /dev/null':16}{'':8}{cat:6.2f} s",
     ]
     for phase, measured in results.items():
-        first, again = (statistics.median(result[name] for result in measured) for name in ("first", "again"))
-        shares = [statistics.median(cats) / seconds for seconds in (first, again)]
-        peak = max(result["peak"] - result["before"] for result in measured) / size
-        lines.append(f"{phase:16}{first:6.2f} s{again:6.2f} s{shares[0]:8.2f}{shares[1]:8.2f}{peak:7.2f}×")
+        touch, first, again = (statistics.median(x[name] for x in measured) for name in ("touch", "first", "again"))
+        peak = max(x["peak"] - x["before"] for x in measured) / size
+        lines.append(
+            f"{phase:16}{touch:6.2f} s{first:6.2f} s{again:8.2f} s{cat / first:8.2f}{cat / again:8.2f}{peak:7.2f}×"
+        )
     return lines
 
 
@@ -96,19 +98,18 @@ def _measure(phase: str, folder: Path) -> dict[str, float]:
     """Runs one phase here, twice.
 
     Returns:
-        first, again: seconds. before, peak: the peak resident memory before and after the first time, in bytes.
+        touch, first, again: seconds. before, peak: peak resident memory before and after the first time, in bytes.
     """
     jax.block_until_ready(jnp.zeros(8))  # the JAX process itself
-    before = _peak()
+    size = (folder / "model.safetensors").stat().st_size
+    touch = _seconds(lambda: host_memory.empty((size,), np.dtype(np.uint8)).fill(1))
+    before = _restart_peak()
     action = _action(phase, folder)
     first, peak, again = _seconds(action), _peak(), _seconds(action)
-    return {"first": first, "again": again, "before": before, "peak": peak}
+    return {"touch": touch, "first": first, "again": again, "before": before, "peak": peak}
 
 
 def _action(phase: str, folder: Path) -> Callable[[], object]:
-    if phase == "touch":
-        size = (folder / "model.safetensors").stat().st_size
-        return lambda: host_memory.empty((size,), np.dtype(np.uint8)).fill(1)
     action, layers = phase.split()
     load = functools.partial(hf.load, folder, dtype=None, stacked=layers == "stacked")
     if action == "load":
@@ -122,6 +123,12 @@ def _seconds(action: Callable[[], object]) -> float:
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
+
+
+def _restart_peak() -> int:
+    """Makes the kernel count the peak anew and returns it, in bytes."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak()
 
 
 def _peak() -> int:
