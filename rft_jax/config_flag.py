@@ -143,6 +143,8 @@ def _parse(text: str, hint: Any) -> Any:
             raise ValueError(f"'{text}' is not one of {', '.join(map(str, arguments))}{did_you_mean(text, arguments)}")
         return text
     if origin is tuple:
+        if any(map(dataclasses.is_dataclass, (arguments[0], *typing.get_args(arguments[0])))):
+            raise ValueError("no flag can give it; write a config file of your own and give it as --config=FILE")
         return tuple(_parse(part, arguments[0]) for part in text.split(",") if part)
     if hint is bool:
         if text.lower() not in ("true", "false"):

@@ -101,10 +101,11 @@ def plan_training(config: TrainConfig, architecture: LlamaConfig, hardware: Hard
     steps = math.ceil(EXAMPLES * config.epochs / config.batch)
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     with jax.set_mesh(mesh):
-        optimizer, step = make_training(config, steps)
+        optimizer, step = make_training(config)
         state = abstract_state(architecture, optimizer, mesh)
         stop = jax.ShapeDtypeStruct((mesh.size,), jnp.int32, sharding=NamedSharding(mesh, P(AXES)))
-        analysis = step.lower(state, _batch(config, mesh), stop).compile().memory_analysis()
+        rate = jax.ShapeDtypeStruct((), jnp.float32, sharding=NamedSharding(mesh, P()))
+        analysis = step.lower(state, _batch(config, mesh), stop, rate).compile().memory_analysis()
     if analysis is None:
         raise UserError("this version of JAX does not say how much memory a program needs")
     flops = 6.0 * architecture.parameters * config.batch * TOKENS

@@ -19,6 +19,7 @@ class Example:
     loss: Literal["token_mean", "microbatch_mean"] = "token_mean"
     model: str | None = None
     sizes: tuple[int, ...] = (1,)
+    stages: tuple[MeshConfig | None, ...] = ()
     mesh: MeshConfig = MeshConfig()  # noqa: RUF009 (frozen)
 
 
@@ -51,6 +52,7 @@ def test_override(field, text, expected):
         ("packing", "yes", "neither true nor false"),
         ("loss", "token_meen", "did you mean 'token_mean'"),
         ("sizes", "1,x", "'x' is not a whole number"),
+        ("stages", "sft", "write a config file of your own"),
         ("mesh", "1", "is a group: set one of data, fsdp, tensor"),
         ("steps.more", "1", "'steps' has no fields"),
     ],

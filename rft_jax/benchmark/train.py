@@ -1,19 +1,24 @@
 """Useful tokens a second in training, beside transformers' Trainer on the same model, examples and batch size.
 
-The two take turns, step by step in one process, because the speed of a shared machine drifts. Both compute in fp32 and
-use AdamW. The Trainer pads each of its micro-batches to the longest, as its users do; we pack. There is no Llama
-tokenizer here, so one is trained on GSM8K itself, with as many rows as give Llama's lengths (PERFORMANCE.md: prompts of
-101 tokens on average, responses of 131); the model has Llama's 32,000 rows all the same.
+They take turns step by step, each in a process of its own, because the speed of a shared machine drifts. All compute in
+fp32 and use AdamW. The Trainer pads each of its micro-batches to the longest, as its users do; we pack. On a CPU our
+process keeps the memory that it frees (`runtime.start`), so the Trainer is measured with that setting too.
+
+There is no Llama tokenizer here, so one is trained on GSM8K itself, with as many rows as give Llama's lengths
+(PERFORMANCE.md: prompts of 101 tokens on average, responses of 131); the model has Llama's 32,000 rows all the same.
 """
 
+import contextlib
 import dataclasses
+import functools
+import importlib.util
 import math
+import multiprocessing
 import os
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from typing import Any
 
 import jax
@@ -21,6 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rft_jax import config_flag, runtime
+from rft_jax.benchmark import train_peer
+from rft_jax.benchmark.train_peer import Measured
 from rft_jax.config import TrainConfig
 from rft_jax.data import examples
 from rft_jax.data.batches import Batches
@@ -32,7 +39,11 @@ from rft_jax.reasoning.problem import read_problems
 from rft_jax.train import assemble, start, step
 
 _TOKENIZER_ROWS = 2300
-_BEGIN, _END, _IGNORED = 1, 2, -100
+_BEGIN, _END = 1, 2
+
+# The peers, and what their environment has besides.
+_KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
+_PEERS: dict[str, dict[str, str]] = {"Trainer": {}, "Trainer, keeping memory": _KEEPING}
 
 
 def settings(data: str, batch: int) -> TrainConfig:
@@ -63,19 +74,26 @@ def run(config: TrainConfig, *, steps: int, microbatch: int) -> list[str]:
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     with jax.set_mesh(mesh), tempfile.TemporaryDirectory() as scratch:
         batches = assemble.batches_of(config, known, mesh.shape["data"] * mesh.shape["fsdp"])
-        optimizer, take_step = assemble.make_training(config, batches.steps)
+        optimizer, take_step = assemble.make_training(config)
+        rate = assemble.make_schedule(config, batches.steps)
         source = start.source(None, None, config.size, config.seed)
         state = step.make_state(source.load(mesh), optimizer, mesh)
         hf.save(state.model, scratch, tokenizer_from=None, dtype=jnp.dtype(jnp.float32))
-        compiled = take_step.lower(state, *step.put(batches[0], False, mesh)).compile()
+        compiled = take_step.lower(state, *step.put(batches[0], False, rate(0), mesh)).compile()
         analysis: Any = compiled.memory_analysis()
 
         def our_step(number: int) -> float:
             nonlocal state
-            state, metrics = take_step(state, *step.put(batches[number], False, mesh))
+            state, metrics = take_step(state, *step.put(batches[number], False, rate(number), mesh))
             return float(metrics["loss"])
 
-        ours, theirs = take_turns(config, batches, Path(scratch), our_step, steps + 1, microbatch)
+        measured: dict[str, list[Measured]] = {"rft_jax": [], **{name: [] for name in _PEERS}}
+        with _peers(config, batches, scratch, steps + 1, microbatch) as peers:
+            for number in range(steps + 1):
+                measured["rft_jax"].append(train_peer.timed(functools.partial(our_step, number)))
+                for name, turns in peers.items():
+                    turns.send(number)
+                    measured[name].append(turns.recv())
     useful = [int(known.lengths[batches.numbers(number)].sum()) for number in range(steps + 1)]
     filled, slots = np.sum([batches.sizes(number) for number in range(1, steps + 1)], axis=0)
     lines = [
@@ -84,21 +102,21 @@ def run(config: TrainConfig, *, steps: int, microbatch: int) -> list[str]:
         f"responses {known.responses.mean():.0f}",
         f"{'':24}{'useful tokens/s':>16}{'a CPU second':>14}{'seconds a step':>16}{'first loss':>12}{'last':>8}",
     ]
-    for name, measured in (("rft_jax", ours), ("transformers Trainer", theirs)):
-        wall, cpu, losses = (list(column) for column in zip(*measured, strict=True))
+    for name, results in measured.items():
+        wall, cpu, losses = (list(column) for column in zip(*results, strict=True))
         rates = [statistics.median(np.divide(useful[1:], seconds[1:])) for seconds in (wall, cpu)]
         lines.append(
             f"{name:24}{rates[0]:16.0f}{rates[1]:14.0f}{statistics.median(wall[1:]):16.1f}{losses[0]:12.4f}"
             f"{losses[-1]:8.4f}"
         )
-    ratios = [
-        statistics.median(other[column] / mine[column] for mine, other in zip(ours[1:], theirs[1:], strict=True))
-        for column in (0, 1)
-    ]
+    for name in _PEERS:
+        pairs = list(zip(measured["rft_jax"][1:], measured[name][1:], strict=True))
+        ratios = [statistics.median(theirs[column] / ours[column] for ours, theirs in pairs) for column in (0, 1)]
+        lines.append(f"times the rate of {name}: {ratios[0]:.2f} by the clock, {ratios[1]:.2f} by CPU time")
     rows = slots // steps // config.accumulation
     need = analytic_bytes(config, size, int(rows))
     lines += [
-        f"ratio {ratios[0]:.2f} by the clock, {ratios[1]:.2f} by CPU time; our padding {1 - filled / slots:.1%}",
+        f"our padding {1 - filled / slots:.1%}",
         f"our step's temporaries {analysis.temp_size_in_bytes / 1e9:.2f} GB; analytic need {need / 1e9:.2f} GB",
     ]
     return lines
@@ -128,97 +146,46 @@ def gsm8k(path: str, max_length: int) -> Examples:
     return examples.tokenise(problems, encode, begin=_BEGIN, end=_END, max_length=max_length)
 
 
-Measured = list[tuple[float, float, float]]  # seconds, CPU seconds and loss of each step
-
-
-def take_turns(
-    config: TrainConfig,
-    batches: Batches,
-    folder: Path,
-    our_step: Callable[[int], float],
-    steps: int,
-    microbatch: int,
-) -> tuple[Measured, Measured]:
-    """Lets the Trainer train the model in `folder`, and before each of its steps takes one of ours."""
-    try:
-        import torch
-        import transformers
-
-        transformers.TrainingArguments(output_dir=str(folder / "probe"), report_to=[])
-    except ImportError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"the benchmark's peer is not here ({reason}): pip install torch accelerate") from error
-    ours: Measured = []
-    theirs: Measured = []
-
-    class TakeTurns(transformers.TrainerCallback):
-        def on_step_begin(self, arguments: Any, state: Any, control: Any, **_: Any) -> None:
-            number = len(ours)
-            ours.append(_timed(lambda: our_step(number)))
-            self.before = time.perf_counter(), time.process_time()
-
-        def on_step_end(self, arguments: Any, state: Any, control: Any, **_: Any) -> None:
-            wall, cpu = time.perf_counter() - self.before[0], time.process_time() - self.before[1]
-            theirs.append((wall, cpu, float("nan")))
-
-        def on_log(self, arguments: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if "loss" in logs:
-                theirs[-1] = (*theirs[-1][:2], logs["loss"])
-
-    class InOrder(transformers.Trainer):
-        def _get_train_sampler(self, *_: Any) -> Any:
-            return torch.utils.data.SequentialSampler(self.train_dataset)
-
-    transformers.utils.logging.disable_progress_bar()
+@contextlib.contextmanager
+def _peers(
+    config: TrainConfig, batches: Batches, folder: str, steps: int, microbatch: int
+) -> Iterator[dict[str, Connection]]:
+    """Starts the peers and yields the way to each; they train the model in `folder`, a step each time they are told."""
+    for package in ("torch", "accelerate"):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(f"the benchmark's peer is not here (no {package}): pip install torch accelerate")
     numbers = np.concatenate([batches.numbers(number) for number in range(steps)])
-    trainer = InOrder(
-        model=transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32),
-        args=transformers.TrainingArguments(
-            output_dir=str(folder / "trainer"),
-            max_steps=steps,
-            per_device_train_batch_size=microbatch,
-            gradient_accumulation_steps=config.batch // microbatch,
-            learning_rate=config.learning_rate,
-            warmup_steps=math.ceil(config.warmup * batches.steps),  # of a whole run, so that the rates are ours
-            lr_scheduler_type=config.decay,
-            max_grad_norm=config.clip,
-            logging_steps=1,
-            logging_first_step=True,
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
-        ),
-        train_dataset=[_torch_example(torch, batches.examples, int(number)) for number in numbers],
-        data_collator=lambda rows: _padded(torch, rows),
-        callbacks=[TakeTurns()],
-    )
-    trainer.remove_callback(transformers.PrinterCallback)
-    trainer.train()
-    return ours, theirs
-
-
-def _timed(take: Callable[[], float]) -> tuple[float, float, float]:
-    before, cpu_before = time.perf_counter(), time.process_time()
-    loss = take()
-    return time.perf_counter() - before, time.process_time() - cpu_before, loss
-
-
-def _torch_example(torch: Any, known: Examples, number: int) -> dict[str, Any]:
-    tokens = torch.tensor(known[number].astype(np.int64))
-    labels = tokens.clone()
-    labels[: known.prompts[number]] = _IGNORED
-    return {"input_ids": tokens, "labels": labels}
-
-
-def _padded(torch: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    def pad(name: str, value: int) -> Any:
-        return torch.nn.utils.rnn.pad_sequence([row[name] for row in rows], batch_first=True, padding_value=value)
-
-    tokens = pad("input_ids", 0)
-    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
-    seen = (torch.arange(tokens.shape[1]) < lengths[:, None]).to(torch.int64)
-    return {"input_ids": tokens, "labels": pad("labels", _IGNORED), "attention_mask": seen}
+    known = batches.examples
+    examples = [(np.array(known[int(number)], np.int64), int(known.prompts[number])) for number in numbers]
+    settings = {
+        "max_steps": steps,
+        "per_device_train_batch_size": microbatch,
+        "gradient_accumulation_steps": config.batch // microbatch,
+        "learning_rate": config.learning_rate,
+        "warmup_steps": math.ceil(config.warmup * batches.steps),  # of a whole run, so that the rates are ours
+        "lr_scheduler_type": config.decay,
+        "max_grad_norm": config.clip,
+    }
+    context = multiprocessing.get_context("spawn")
+    turns: dict[str, Connection] = {}
+    processes = []
+    try:
+        for name, environment in _PEERS.items():
+            turns[name], theirs = context.Pipe()
+            os.environ.update(environment)  # a process is born with it
+            processes.append(context.Process(target=train_peer.train, args=(theirs, folder, settings, examples)))
+            processes[-1].start()
+            for variable in environment:
+                del os.environ[variable]
+            theirs.close()
+            turns[name].recv()  # it is ready, and quiet from now on
+        yield turns
+    except EOFError as error:
+        raise UserError("the benchmark's peer has stopped; its message is above") from error
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
 
 
 def analytic_bytes(config: TrainConfig, size: architecture.LlamaConfig, tokens: int) -> float:

@@ -13,6 +13,8 @@ from rft_jax.model import flash, partition
 
 Implementation = flash.Implementation
 
+_BLOCK = 128  # queries that plain causal attention takes at once
+
 
 def segment_attention(
     query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array, implementation: Implementation = "xla"
@@ -35,8 +37,7 @@ def segment_attention(
             return (flash.cudnn(query, key, value, segments),)
         if implementation == "splash":
             return (flash.splash(query, key, value, segments),)
-        seen = flash.visible(segments) & jnp.tri(segments.shape[1], dtype=bool)[None]
-        return (_dense(query, key, value, seen),)
+        return (_causal(query, key, value, segments),)
 
     heads = query.shape[2]
     key, value = (repeat_heads(x, heads) for x in (key, value))
@@ -45,8 +46,19 @@ def segment_attention(
     return per_device(attend, *operands, like=(0,), check_vma=implementation == "xla")[0]
 
 
+def _causal(query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array) -> jax.Array:
+    """Blocks of queries against the keys up to their end: nearly half of the square of scores is never computed."""
+    length = segments.shape[1]
+    seen = flash.visible(segments) & jnp.tri(length, dtype=bool)[None]
+    blocks = [(start, min(start + _BLOCK, length)) for start in range(0, length, _BLOCK)]
+    return jnp.concatenate(
+        [_dense(query[:, start:end], key[:, :end], value[:, :end], seen[:, start:end, :end]) for start, end in blocks],
+        axis=1,
+    )
+
+
 def _dense(query: jax.Array, key: jax.Array, value: jax.Array, seen: jax.Array) -> jax.Array:
-    """Plain attention with the scores in fp32; seen: bool [B, T, T], no row of it empty."""
+    """Plain attention with the scores in fp32; seen: bool [B, T, S], no row of it empty."""
     rows, length, heads, width = query.shape
     # Query heads that share a key-value head stand together.
     query = query.reshape(rows, length, key.shape[2], -1, width)

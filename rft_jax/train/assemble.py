@@ -104,12 +104,15 @@ def compute_dtype(config: TrainConfig) -> jnp.dtype:
     return jnp.dtype(automatic if config.compute == "auto" else config.compute)
 
 
-def make_training(config: TrainConfig, steps: int) -> tuple[optax.GradientTransformation, Step]:
-    """Returns the optimizer of a run of `steps` steps, and its compiled step, for the devices that JAX has here."""
+def make_schedule(config: TrainConfig, steps: int) -> optimizer.Schedule:
+    """Returns the learning rates of a run of `steps` steps."""
+    return optimizer.schedule(peak=config.learning_rate, warmup=config.warmup, decay=config.decay, steps=steps)
+
+
+def make_training(config: TrainConfig) -> tuple[optax.GradientTransformation, Step]:
+    """Returns the optimizer of a run, and its compiled step, for the devices that JAX has here."""
     backend = jax.default_backend()
-    rate = optimizer.schedule(peak=config.learning_rate, warmup=config.warmup, decay=config.decay, steps=steps)
     adamw = optimizer.adamw(
-        rate,
         beta1=config.beta1,
         beta2=config.beta2,
         epsilon=config.epsilon,
@@ -120,7 +123,6 @@ def make_training(config: TrainConfig, steps: int) -> tuple[optax.GradientTransf
     dtype = compute_dtype(config)
     step = make_step(
         adamw,
-        rate,
         dtype=dtype,
         remat=config.remat,
         attention=flash.choose(config.attention, backend, dtype),

@@ -13,7 +13,14 @@ from rft_jax.data.batches import Batches
 from rft_jax.errors import UserError
 from rft_jax.model import hf
 from rft_jax.train import start
-from rft_jax.train.assemble import compute_dtype, make_batches, make_origin, make_tokenizer_folder, make_training
+from rft_jax.train.assemble import (
+    compute_dtype,
+    make_batches,
+    make_origin,
+    make_schedule,
+    make_tokenizer_folder,
+    make_training,
+)
 from rft_jax.train.checkpoint import Checkpoints
 from rft_jax.train.interrupt import Interrupted, StopSignal
 from rft_jax.train.metrics import Reporter
@@ -40,7 +47,8 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         source = start.source(config.checkpoint, config.model, config.size, config.seed)
         tokenizer = make_tokenizer_folder(config, source)
         batches = make_batches(config, tokenizer, source.architecture, mesh.shape["data"] * mesh.shape["fsdp"])
-        optimizer, take_step = make_training(config, batches.steps)
+        optimizer, take_step = make_training(config)
+        rate = make_schedule(config, batches.steps)
 
         origin = make_origin(config, source, batches, tokenizer)
         checkpoints = Checkpoints(workdir / "checkpoints", origin, config.keep)
@@ -52,7 +60,7 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         with checkpoints, reporter, StopSignal() as stop, jax.transfer_guard("disallow"):
             previous = None
             for step in range(first, batches.steps):
-                state, metrics = take_step(state, *put(batches[step], stop.wished, mesh))
+                state, metrics = take_step(state, *put(batches[step], stop.wished, rate(step), mesh))
                 # The devices are now busy with this step; meanwhile the host looks at the one before.
                 stopping = previous is not None and report(reporter, batches, *previous)
                 previous = step, metrics

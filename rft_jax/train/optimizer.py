@@ -1,5 +1,10 @@
-"""AdamW as the paper uses it: gradient clipping, linear warm-up, then cosine or linear decay to zero."""
+"""AdamW as the paper uses it: gradient clipping, linear warm-up, then cosine or linear decay to zero.
 
+The learning rate is computed on the host and handed to each step. So runs of any length share one compiled step: SFT,
+RFT and every control beside them.
+"""
+
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -8,11 +13,11 @@ import jax.numpy as jnp
 import optax
 
 Decay = Literal["cosine", "linear"]
-Schedule = Callable[[jax.Array], jax.Array]
+Schedule = Callable[[int], float]
 
 
 def schedule(*, peak: float, warmup: float, decay: Decay, steps: int) -> Schedule:
-    """Returns the learning rate as a function of the step, int32 [] from 0 to fp32 [].
+    """Returns the learning rate as a function of the step, from 0.
 
     As in the reference: the first step has rate 0, the peak is reached after `warmup` of all steps (rounded up).
 
@@ -25,17 +30,16 @@ def schedule(*, peak: float, warmup: float, decay: Decay, steps: int) -> Schedul
     rising = -int(-warmup * steps // 1)
     falling = max(steps - rising, 1)
 
-    def rate(step: jax.Array) -> jax.Array:
-        step = step.astype(jnp.float32)
-        left = jnp.clip((steps - step) / falling, 0.0, 1.0)
-        fall = left if decay == "linear" else 0.5 * (1 - jnp.cos(jnp.pi * left))
-        return peak * jnp.where(step < rising, step / max(rising, 1), fall)
+    def rate(step: int) -> float:
+        if step < rising:
+            return peak * step / rising
+        left = max(steps - step, 0) / falling
+        return peak * (left if decay == "linear" else 0.5 * (1 - math.cos(math.pi * left)))
 
     return rate
 
 
 def adamw(
-    rate: Schedule,
     *,
     beta1: float,
     beta2: float,
@@ -44,10 +48,9 @@ def adamw(
     clip: float,
     moments: jnp.dtype,
 ) -> optax.GradientTransformation:
-    """Returns AdamW (arXiv 1711.05101) after clipping by the global norm.
+    """Returns AdamW (arXiv 1711.05101) after clipping by the global norm; what it makes is to be times -learning rate.
 
     Args:
-        rate: the learning rate of each step.
         beta1, beta2, epsilon: Adam's.
         weight_decay: decoupled, times the learning rate.
         clip: the largest global norm of a gradient.
@@ -58,7 +61,6 @@ def adamw(
         optax.clip_by_global_norm(clip),
         adam if moments == jnp.float32 else _resting_as(moments, adam),
         optax.add_decayed_weights(weight_decay) if weight_decay else optax.identity(),
-        optax.scale_by_schedule(lambda step: -rate(step)),
     )
 
 

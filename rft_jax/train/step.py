@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -44,7 +43,6 @@ Step = jax.stages.Wrapped  # see `make_step`; it can also be lowered without bei
 
 def make_step(
     optimizer: optax.GradientTransformation,
-    rate: Callable[[jax.Array], jax.Array],
     *,
     dtype: jnp.dtype,
     remat: str,
@@ -54,32 +52,34 @@ def make_step(
     """Returns the compiled step; it takes the state's memory over.
 
     Args:
-        optimizer: makes updates of gradients.
-        rate: the learning rate of each step, for the report.
+        optimizer: makes updates of gradients, to be scaled by the learning rate.
         dtype: of the computation.
         remat: what each layer keeps for the backward pass, a name in llama.REMAT.
         attention: which implementation computes it.
         loss_chunk: tokens whose logits are held at once.
 
     Returns:
-        (state, batch, wishes to stop int32 [devices]) → (state, metrics: fp32 scalars loss, gradient_norm and
-        learning_rate, and `stop`, whether any process wishes to).
+        (state, batch, wishes to stop int32 [devices], learning rate fp32 []) → (state, metrics: fp32 scalars loss,
+        gradient_norm and learning_rate, and `stop`, whether any process wishes to).
     """
     of_batch = functools.partial(
         loss_and_gradients, dtype=dtype, remat=remat, attention=attention, loss_chunk=loss_chunk
     )
 
-    def step(state: TrainState, batch: Batch[jax.Array], stop: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
+    def step(
+        state: TrainState, batch: Batch[jax.Array], stop: jax.Array, rate: jax.Array
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
         value, gradients = of_batch(state.model, batch)
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an int32
             updates, moments = optimizer.update(gradients, state.optimizer, state.model)
         metrics = {
             "loss": value,
             "gradient_norm": optax.tree.norm(gradients),
-            "learning_rate": rate(state.step),
+            "learning_rate": rate,
             "stop": stop.max(),
         }
-        return TrainState(state.step + 1, optax.apply_updates(state.model, updates), moments), metrics
+        model = jax.tree.map(lambda parameter, update: parameter - rate * update, state.model, updates)
+        return TrainState(state.step + 1, model, moments), metrics
 
     return jax.jit(step, donate_argnums=0)
 
@@ -150,19 +150,22 @@ def shardings(state: TrainState, mesh: Mesh) -> Any:
     return jax.tree.map_with_path(of, state)
 
 
-def put(batch: Batch[np.ndarray], stop: bool, mesh: Mesh) -> tuple[Batch[jax.Array], jax.Array]:
-    """Returns a batch on the devices, and this process's wish to stop, which travels with it to all others.
+def put(batch: Batch[np.ndarray], stop: bool, rate: float, mesh: Mesh) -> tuple[Batch[jax.Array], jax.Array, jax.Array]:
+    """Returns on the devices what a step takes beside the state.
 
     Args:
         batch: the same on every process; each hands its own devices their rows.
-        stop: whether this process wishes to stop.
+        stop: whether this process wishes to stop; it travels with the batch to all others.
+        rate: the learning rate.
         mesh: the devices.
     """
 
     def place(x: np.ndarray) -> jax.Array:
         return jax.make_array_from_callback(x.shape, partition.sharding("tokens", x.shape, mesh), x.__getitem__)
 
+    def spread(x: np.ndarray, spec: P) -> jax.Array:
+        return jax.make_array_from_callback(x.shape, NamedSharding(mesh, spec), x.__getitem__)
+
     wishes = np.full(mesh.size, stop, np.int32)
-    everywhere = NamedSharding(mesh, P(AXES))
     with jax.transfer_guard_host_to_device("allow"):  # the one transfer that the loop means
-        return jax.tree.map(place, batch), jax.make_array_from_callback(wishes.shape, everywhere, wishes.__getitem__)
+        return jax.tree.map(place, batch), spread(wishes, P(AXES)), spread(np.array(rate, np.float32), P())

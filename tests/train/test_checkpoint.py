@@ -22,7 +22,7 @@ ORIGIN = Origin(
     architecture=CONFIG, tokenizer="models/a",
 )  # fmt: skip
 ADAMW = optimizer.adamw(
-    lambda step: jnp.float32(0.1), beta1=0.9, beta2=0.99, epsilon=1e-8, weight_decay=0.0, clip=1.0,
+    beta1=0.9, beta2=0.99, epsilon=1e-8, weight_decay=0.0, clip=1.0,
     moments=jnp.dtype(jnp.float32),
 )  # fmt: skip
 

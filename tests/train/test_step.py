@@ -43,7 +43,7 @@ def loss_and_gradients(plan=PLAN, sizes=(1, 8, 1), **changes):
     mesh = make_mesh(*sizes)
     with jax.set_mesh(mesh):
         model = jax.jit(make_model, out_shardings=partition.shardings(jax.eval_shape(make_model), mesh))()
-        batch, _ = step.put(plan[0], False, mesh)
+        batch, *_ = step.put(plan[0], False, 0.0, mesh)
         function = jax.jit(lambda *x: step.loss_and_gradients(*x, **{**SETTINGS, **changes}))
         return jax.device_get(function(model, batch))
 
@@ -126,16 +126,16 @@ def run(plan, sizes, steps, weight_decay=0.1):
     mesh = make_mesh(*sizes)
     rate = optimizer.schedule(peak=1e-2, warmup=0.1, decay="cosine", steps=plan.steps)
     adamw = optimizer.adamw(
-        rate, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=weight_decay, clip=1.0, moments=jnp.dtype(jnp.float32)
+        beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=weight_decay, clip=1.0, moments=jnp.dtype(jnp.float32)
     )
     with jax.set_mesh(mesh):
         model = jax.jit(make_model, out_shardings=partition.shardings(jax.eval_shape(make_model), mesh))()
         state = step.make_state(model, adamw, mesh)
-        take_step = step.make_step(adamw, rate, **SETTINGS)
+        take_step = step.make_step(adamw, **SETTINGS)
         with jax.transfer_guard("disallow"):
             lines = []
             for number in range(steps):
-                state, metrics = take_step(state, *step.put(plan[number], number == 2, mesh))
+                state, metrics = take_step(state, *step.put(plan[number], number == 2, rate(number), mesh))
                 lines.append(jax.device_get(metrics))
         return state, lines
 
