@@ -22,7 +22,7 @@ def get_config(argument: str = "0") -> PipelineConfig:
         raise UserError(f"configs/quickstart.py takes a seed, a whole number, not '{argument}'")
     seed = int(argument)
     stages: list[StageConfig] = [
-        WorldStage(name="world", train=256, test=800, seed=seed),
+        WorldStage(name="world", train=320, test=800, seed=seed),
         EvaluateStage(name="eval-base", model="base"),
         # SFT, the paths that its model finds, and RFT on them, from the base.
         TrainStage(name="sft-a", model="base", data="gold"),
@@ -51,7 +51,7 @@ def get_config(argument: str = "0") -> PipelineConfig:
         models=(f"base={os.path.relpath(BASE)}",),
         # Small batches and a high rate suit a small model; the other settings are the paper's.
         train_settings=(
-            "epochs=3", "batch=16", "learning_rate=2e-4", "remat=none", "save_every=10000", "keep=1",
+            "epochs=3", "batch=16", "learning_rate=5e-4", "remat=none", "save_every=10000", "keep=1",
             # Every step has the same shape, 16 × 128, so that one program is compiled and not several.
             "packing=none", "max_length=129",
         ),

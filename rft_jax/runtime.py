@@ -23,6 +23,7 @@ def start() -> None:
     Several processes find each other through JAX's own variables (JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES,
     JAX_PROCESS_ID), or through SLURM, Open MPI or a TPU pod, which JAX detects.
     """
+    _keep_freed_memory()
     if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rft_jax" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
@@ -33,8 +34,6 @@ def start() -> None:
         )
     log_on_process_zero(jax.process_index())
     signal.signal(signal.SIGINT, _leave)
-    if jax.default_backend() == "cpu":
-        _keep_freed_memory()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -50,7 +49,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc keep what XLA frees.
+    """Lets glibc keep what XLA frees; before JAX starts threads, each of which would get a heap of its own.
 
     XLA allocates the temporaries of each execution anew on a CPU, and large blocks would go back to the system each
     time: making their pages again took a fifth to a half of a training step.
