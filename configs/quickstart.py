@@ -22,7 +22,7 @@ def get_config(argument: str = "0") -> PipelineConfig:
         raise UserError(f"configs/quickstart.py takes a seed, a whole number, not '{argument}'")
     seed = int(argument)
     stages: list[StageConfig] = [
-        WorldStage(name="world", train=320, test=800, seed=seed),
+        WorldStage(name="world", train=448, test=800, seed=seed),
         EvaluateStage(name="eval-base", model="base"),
         # SFT, the paths that its model finds, and RFT on them, from the base.
         TrainStage(name="sft-a", model="base", data="gold"),
