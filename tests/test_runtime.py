@@ -67,3 +67,26 @@ def test_two_processes():
         assert out == f"{number} 2 8\n", err
         assert "beware" in err
         assert ("hello" in err) == (number == 0)
+
+
+FREES = """
+import ctypes
+import resource
+from rft_jax import runtime
+runtime.start()
+libc = ctypes.CDLL("libc.so.6")
+libc.malloc.restype = ctypes.c_void_p
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+before = resident()
+block = libc.malloc(ctypes.c_size_t(1 << 28))
+ctypes.memset(block, 1, 1 << 28)
+libc.free(ctypes.c_void_p(block))
+print((resident() - before) >> 20)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
+def test_freed_memory_stays_with_the_process():
+    done = subprocess.run([sys.executable, "-c", FREES], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 200
