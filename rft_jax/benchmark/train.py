@@ -94,14 +94,26 @@ def run(config: TrainConfig, *, steps: int, microbatch: int) -> list[str]:
                 for name, turns in peers.items():
                     turns.send(number)
                     measured[name].append(turns.recv())
-    useful = [int(known.lengths[batches.numbers(number)].sum()) for number in range(steps + 1)]
-    filled, slots = np.sum([batches.sizes(number) for number in range(1, steps + 1)], axis=0)
-    lines = [
+    slots = np.sum([batches.sizes(number) for number in range(1, steps + 1)], axis=0)
+    need = analytic_bytes(config, size, int(slots[1] // steps // config.accumulation))
+    return [
         f"{config.size}, {size.parameters / 1e6:.0f} M parameters, {config.batch} examples a step, {steps} steps, "
         f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores; prompts {known.prompts.mean():.0f} tokens, "
         f"responses {known.responses.mean():.0f}",
-        f"{'':24}{'useful tokens/s':>16}{'a CPU second':>14}{'seconds a step':>16}{'first loss':>12}{'last':>8}",
+        *_table(measured, [int(known.lengths[batches.numbers(number)].sum()) for number in range(steps + 1)]),
+        f"our padding {1 - slots[0] / slots[1]:.1%}",
+        f"our step's temporaries {analysis.temp_size_in_bytes / 1e9:.2f} GB; analytic need {need / 1e9:.2f} GB",
     ]
+
+
+def _table(measured: dict[str, list[Measured]], useful: list[int]) -> list[str]:
+    """Returns the rates of all, and ours as a multiple of the others'; the first step was for warming up.
+
+    Args:
+        measured: of each step, by the name of the trainer; ours comes first.
+        useful: tokens of each step.
+    """
+    lines = [f"{'':24}{'useful tokens/s':>16}{'a CPU second':>14}{'seconds a step':>16}{'first loss':>12}{'last':>8}"]
     for name, results in measured.items():
         wall, cpu, losses = (list(column) for column in zip(*results, strict=True))
         rates = [statistics.median(np.divide(useful[1:], seconds[1:])) for seconds in (wall, cpu)]
@@ -109,16 +121,13 @@ def run(config: TrainConfig, *, steps: int, microbatch: int) -> list[str]:
             f"{name:24}{rates[0]:16.0f}{rates[1]:14.0f}{statistics.median(wall[1:]):16.1f}{losses[0]:12.4f}"
             f"{losses[-1]:8.4f}"
         )
-    for name in _PEERS:
-        pairs = list(zip(measured["rft_jax"][1:], measured[name][1:], strict=True))
-        ratios = [statistics.median(theirs[column] / ours[column] for ours, theirs in pairs) for column in (0, 1)]
+    ours, *others = measured.values()
+    for name, theirs in zip(list(measured)[1:], others, strict=True):
+        ratios = [
+            statistics.median(other[column] / own[column] for own, other in zip(ours[1:], theirs[1:], strict=True))
+            for column in (0, 1)
+        ]
         lines.append(f"times the rate of {name}: {ratios[0]:.2f} by the clock, {ratios[1]:.2f} by CPU time")
-    rows = slots // steps // config.accumulation
-    need = analytic_bytes(config, size, int(rows))
-    lines += [
-        f"our padding {1 - filled / slots:.1%}",
-        f"our step's temporaries {analysis.temp_size_in_bytes / 1e9:.2f} GB; analytic need {need / 1e9:.2f} GB",
-    ]
     return lines
 
 
