@@ -35,7 +35,8 @@ def wilson(right: int, count: int) -> Estimate:
     share, z = right / count, _NORMAL_95
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half))
+    # At 0 and 1 an end of the interval is the share itself, but for rounding.
+    return Estimate(share, min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half)))
 
 
 def bootstrap(values: Sequence[float]) -> Estimate:

@@ -73,3 +73,10 @@ def test_compare_looks_at_pairs():
 def test_impossible_questions_are_refused(wrong):
     with pytest.raises(ValueError):
         wrong()
+
+
+def test_an_interval_holds_its_share_at_both_ends():
+    for count in range(1, 1400):
+        none, every = wilson(0, count), wilson(count, count)
+        assert none.low == none.mean == 0 < none.high
+        assert every.high == every.mean == 1 > every.low
