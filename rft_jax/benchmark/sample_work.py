@@ -1,21 +1,16 @@
-"""The work that sampling is measured on: GSM8K's real prompts, and response lengths as its gold answers have them.
-
-Llama's tokenizer is not at hand, so a small one is trained on GSM8K's text (digits apart, as Llama has them), whose
-token counts come near Llama's: 101 tokens a prompt, 131 a response.
-"""
+"""The work that sampling is measured on: GSM8K's real prompts, and response lengths as its gold answers have them."""
 
 import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
-import tokenizers
 
+from rft_jax.benchmark import tokenizer
 from rft_jax.errors import UserError
-from rft_jax.reasoning.problem import Problem, read_problems
+from rft_jax.reasoning.problem import read_problems
 from rft_jax.reasoning.prompt import sampling_prompt
 
-TOKENS = 2300  # of the small tokenizer: with fewer, prompts and responses are longer than Llama's, with more, shorter
 MAX_NEW = 256
 # How much the samples of one problem differ: the deviation of the logarithm of the length.
 SPREAD = 0.25
@@ -62,27 +57,10 @@ def make(problems_file: str, problems: int, k: int) -> Work:
     known = read_problems(problems_file)
     if len(known) < problems:
         raise UserError(f"{problems_file} holds {len(known)} problems, {problems} are asked for")
-    tokenizer = _tokenizer(known)
+    encode = tokenizer.make(known).encode_batch
     random = np.random.default_rng(0)
     chosen = [known[number] for number in random.permutation(len(known))[:problems]]
-    prompts = [[1, *encoded.ids] for encoded in tokenizer.encode_batch([sampling_prompt(p.question) for p in chosen])]
-    gold = np.array([len(encoded.ids) + 1 for encoded in tokenizer.encode_batch([p.response for p in chosen])])
+    prompts = [[tokenizer.BEGIN, *encoded.ids] for encoded in encode([sampling_prompt(p.question) for p in chosen])]
+    gold = np.array([len(encoded.ids) + 1 for encoded in encode([p.response for p in chosen])])
     scattered = gold[:, None] * np.exp(SPREAD * random.standard_normal((problems, k)) - SPREAD**2 / 2)
     return Work(prompts, np.clip(np.round(scattered), 4, MAX_NEW).astype(int))
-
-
-def _tokenizer(problems: list[Problem]) -> tokenizers.Tokenizer:
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
-        [
-            tokenizers.pre_tokenizers.Digits(individual_digits=True),
-            tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=TOKENS, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False
-    )
-    tokenizer.train_from_iterator(
-        [text for p in problems for text in (sampling_prompt(p.question), p.response)], trainer
-    )
-    return tokenizer

@@ -4,8 +4,7 @@ They take turns step by step, each in a process of its own, because the speed of
 fp32 and use AdamW. The Trainer pads each of its micro-batches to the longest, as its users do; we pack. On a CPU our
 process keeps the memory that it frees (`runtime.start`), so the Trainer is measured with that setting too.
 
-There is no Llama tokenizer here, so one is trained on GSM8K itself, with as many rows as give Llama's lengths
-(PERFORMANCE.md: prompts of 101 tokens on average, responses of 131); the model has Llama's 32,000 rows all the same.
+There is no Llama tokenizer here (see tokenizer.py); the model has Llama's 32,000 rows all the same.
 """
 
 import contextlib
@@ -26,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rft_jax import config_flag, runtime
-from rft_jax.benchmark import train_peer
+from rft_jax.benchmark import tokenizer, train_peer
 from rft_jax.benchmark.train_peer import Measured
 from rft_jax.config import TrainConfig
 from rft_jax.data import examples
@@ -34,12 +33,8 @@ from rft_jax.data.batches import Batches
 from rft_jax.data.examples import Examples
 from rft_jax.errors import UserError
 from rft_jax.model import architecture, hf
-from rft_jax.reasoning import prompt
 from rft_jax.reasoning.problem import read_problems
 from rft_jax.train import assemble, start, step
-
-_TOKENIZER_ROWS = 2300
-_BEGIN, _END = 1, 2
 
 # The peers, and what their environment has besides.
 _KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
@@ -133,26 +128,13 @@ def _table(measured: dict[str, list[Measured]], useful: list[int]) -> list[str]:
 
 def gsm8k(path: str, max_length: int) -> Examples:
     """Returns GSM8K's training examples with a tokenizer of its own."""
-    import tokenizers
-
     problems = read_problems(path)
-    made = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>"))
-    made.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
-        [
-            tokenizers.pre_tokenizers.Digits(individual_digits=True),  # as Llama's
-            tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=_TOKENIZER_ROWS, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False
-    )
-    texts = [prompt.training_text(problem.question, problem.response)[0] for problem in problems]
-    made.train_from_iterator(texts, trainer)
+    made = tokenizer.make(problems)
 
     def encode(texts: list[str]) -> list[list[int]]:
         return [encoding.ids for encoding in made.encode_batch(texts)]
 
-    return examples.tokenise(problems, encode, begin=_BEGIN, end=_END, max_length=max_length)
+    return examples.tokenise(problems, encode, begin=tokenizer.BEGIN, end=tokenizer.END, max_length=max_length)
 
 
 @contextlib.contextmanager
