@@ -11,10 +11,9 @@ import os
 from pathlib import Path
 
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
-from rft_jax.errors import UserError
 from rft_jax.model import hf_config
 from rft_jax.model.architecture import LlamaConfig
-from rft_jax.pipeline import recipe
+from rft_jax.pipeline import recipe, settings
 from rft_jax.reasoning.problem import Problem, read_problems
 from rft_jax.world import generate
 
@@ -76,14 +75,14 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
         return model(stage.model) if isinstance(stage, TrainStage) else models[name]
 
     def k(stage: SampleStage) -> int:
-        return int(_value((*config.sample_settings, *stage.settings), "k", config.k))
+        return settings.sampling(config, stage).k
 
     def samples_of(stage: SelectStage, most: int | None) -> int:
         paths = (known[name] for name in stage.paths)
         return sum(min(k(path), most or k(path)) for path in paths if isinstance(path, SampleStage))
 
     def rows(stage: TrainStage) -> float:
-        return recipe.train_config(config, stage).fraction * all_rows(stage)
+        return settings.training(config, stage).fraction * all_rows(stage)
 
     def all_rows(stage: TrainStage) -> float:
         selected = known.get(stage.data)
@@ -96,7 +95,7 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
         other = known.get(stage.steps_of or "")
         if isinstance(other, TrainStage):
             return epochs(other) * rows(other) / rows(stage)
-        return recipe.train_config(config, stage).epochs
+        return settings.training(config, stage).epochs
 
     def sampled(name: str, of: _Set, samples: float, model: LlamaConfig) -> Estimate:
         tokens = samples * of.response
@@ -123,9 +122,9 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
                 samples = train.problems * samples_of(stage, None)
                 found.append(Estimate(stage.name, seconds=3 + samples / 10_000, disk=samples * 100))
             case EvaluateStage():
-                votes = float(_value((*config.evaluate_settings, *stage.settings), "k", 0))
+                votes = settings.evaluation(config, stage).k
                 found.append(sampled(stage.name, test, test.problems * (1 + votes), model(stage.model)))
-    return found
+    return [*found, Estimate("report", seconds=_STARTING, disk=1e6)]
 
 
 def distinct(k: int) -> float:
@@ -134,14 +133,6 @@ def distinct(k: int) -> float:
     pairs = list(itertools.pairwise(points))
     (low, at_low), (high, at_high) = next((pair for pair in pairs if k <= pair[1][0]), pairs[-1])
     return at_low + (at_high - at_low) * math.log(max(k, 1) / low) / math.log(high / low)
-
-
-def _value(settings: tuple[str, ...], name: str, default: float) -> float:
-    found = [value for key, _, value in (setting.partition("=") for setting in settings) if key == name]
-    try:
-        return float(found[-1]) if found else default
-    except ValueError:
-        raise UserError(f"setting {name}={found[-1]} is no number") from None
 
 
 def _lengths(source: str, config: PipelineConfig, workdir: Path) -> _Set:

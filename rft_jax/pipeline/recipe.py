@@ -2,20 +2,13 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
-from rft_jax import config_flag
-from rft_jax.config import (
-    EvaluateStage,
-    PipelineConfig,
-    SampleStage,
-    SelectStage,
-    StageConfig,
-    TrainConfig,
-    TrainStage,
-    WorldStage,
-)
+from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, StageConfig, TrainStage, WorldStage
 from rft_jax.errors import UserError, did_you_mean
+from rft_jax.pipeline import settings
+from rft_jax.pipeline.settings import config_file
 from rft_jax.pipeline.stage import RECORD, Stage
 from rft_jax.reasoning.lines import with_infix
 from rft_jax.reasoning.problem import read_problems
@@ -29,7 +22,7 @@ def stages(config: PipelineConfig, workdir: Path) -> list[Stage]:
     """Returns the stages of a config, the report last.
 
     Raises:
-        UserError: a name is unknown, given twice or not allowed.
+        UserError: a name is unknown, given twice or not allowed, or a stage's settings are wrong.
     """
     return _Recipe(config, workdir).stages()
 
@@ -87,16 +80,13 @@ class _Recipe:
     def _train(self, stage: TrainStage) -> Stage:
         model, after = self._model(stage.model, stage)
         data, data_after = self._data(stage)
-        settings = (f"seed={self._config.seed}", *self._config.train_settings, *stage.settings)
-        if stage.steps_of:  # its epochs come late
-            settings = tuple(setting for setting in settings if not setting.startswith("epochs="))
+        settings.training(self._config, stage)
         reference = stage.config or self._config.train
-        flags = [f"--config={reference}", *_flags(*settings)]
         return Stage(
             name=stage.name,
             kind="train",
             script="launch/train.py",
-            flags=tuple(flags),
+            flags=_flags(reference, settings.of_training(self._config, stage)),
             reads={"--config.model": model, "--config.data": data, CONFIG_FILE: config_file(reference)},
             after=after + data_after + ((stage.steps_of,) if stage.steps_of else ()),
             places={"--workdir": str(self._workdir / stage.name)},
@@ -107,14 +97,12 @@ class _Recipe:
     def _sample(self, stage: SampleStage) -> Stage:
         model, after = self._model(stage.model, stage)
         problems, problems_after = self.problems(self._config.problems)
-        common = (f"k={self._config.k}", f"temperature={self._config.temperature}", f"seed={self._config.seed}")
-        flags = [f"--config={self._config.sample}", f"--config.name={stage.model}"]
-        flags += _flags(*common, *self._config.sample_settings, *stage.settings)
+        settings.sampling(self._config, stage)
         return Stage(
             name=stage.name,
             kind="sample",
             script="launch/sample.py",
-            flags=tuple(flags),
+            flags=_flags(self._config.sample, settings.of_sampling(self._config, stage)),
             reads={
                 "--config.model": model,
                 "--config.problems": problems,
@@ -152,8 +140,7 @@ class _Recipe:
         problems, problems_after = self.problems(self._config.test)
         for name in stage.against:
             self._earlier(name, stage, EvaluateStage)
-        flags = [f"--config={self._config.evaluate}", f"--config.name={stage.model}"]
-        flags += _flags(f"seed={self._config.seed}", *self._config.evaluate_settings, *stage.settings)
+        settings.evaluation(self._config, stage)
         reads = {
             "--config.model": model,
             "--config.problems": problems,
@@ -167,7 +154,7 @@ class _Recipe:
             name=stage.name,
             kind="evaluate",
             script="launch/evaluate.py",
-            flags=tuple(flags),
+            flags=_flags(self._config.evaluate, settings.of_evaluation(self._config, stage)),
             reads=reads,
             after=after + problems_after + stage.against,
             places=places,
@@ -228,31 +215,12 @@ class _Recipe:
         other = self._earlier(stage.steps_of, stage, TrainStage)
         assert isinstance(other, TrainStage)
         rows, other_rows = (len(read_problems(self._data(each)[0])) for each in (stage, other))
-        epochs = train_config(self._config, other).epochs
+        epochs = settings.training(self._config, other).epochs
         return (f"--config.epochs={math.ceil(epochs * other_rows / rows)}",)
 
 
-def train_config(config: PipelineConfig, stage: TrainStage) -> TrainConfig:
-    """Returns the settings that a training stage has in the end, but for those made late."""
-    reference = stage.config or config.train
-    _, colon, argument = reference.partition(":")
-    made = config_flag.load(f"{config_file(reference)}{colon}{argument}", TrainConfig)
-    for flag in _flags(*config.train_settings, *stage.settings):
-        field, _, value = flag.removeprefix("--config.").partition("=")
-        made = config_flag.override(made, field, value)
-    return made
-
-
-def config_file(reference: str) -> str:
-    """Returns the file of a config with its argument (`configs/sft.py:7b`): as named from here, or the checkout's."""
-    name = reference.partition(":")[0]
-    return name if Path(name).exists() else str(root() / name)
-
-
-def _flags(*settings: str) -> list[str]:
-    """Returns the flags of `name=value` settings; of one name the last counts."""
-    values = dict(setting.partition("=")[::2] for setting in settings)
-    return [f"--config.{name}={value}" for name, value in values.items()]
+def _flags(reference: str, fields: Sequence[str]) -> tuple[str, ...]:
+    return (f"--config={reference}", *(f"--config.{field}" for field in fields))
 
 
 def _named_folders(models: tuple[str, ...]) -> dict[str, str]:
@@ -265,11 +233,6 @@ def _named_folders(models: tuple[str, ...]) -> dict[str, str]:
             raise UserError(f"two models are named '{name}': {folders[name]} and {folder}")
         folders[name] = folder
     return folders
-
-
-def root() -> Path:
-    """Returns the checkout: where launch/ and configs/ are."""
-    return Path(__file__).parents[2]
 
 
 def describe(config: PipelineConfig) -> dict[str, object]:

@@ -9,7 +9,7 @@ from rft_jax.config import EvaluateConfig
 from rft_jax.config_flag import load
 from rft_jax.errors import UserError
 from rft_jax.evaluate import loop
-from rft_jax.pipeline.recipe import root
+from rft_jax.pipeline.settings import root
 from rft_jax.reasoning.problem import Path, Problem, read_problems, write_paths, write_problems
 from rft_jax.world.generate import problems
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rft_jax.pipeline.recipe import root
+from rft_jax.pipeline.settings import root
 from rft_jax.pipeline.stage import Record
 
 # The same stages on 12 problems instead of 448.

@@ -8,7 +8,7 @@ import pytest
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
 from rft_jax.config_flag import load
 from rft_jax.errors import UserError
-from rft_jax.pipeline import recipe
+from rft_jax.pipeline import recipe, settings
 
 STAGES = (
     WorldStage(name="world", train=4, test=3, seed=5),
@@ -55,8 +55,8 @@ def test_commands_and_what_they_wait_for(tmp_path):
 
 def test_what_a_config_file_says_counts(tmp_path):
     own = tmp_path / "own.py"
-    own.write_text((recipe.root() / "configs" / "sft.py").read_text())
-    stages = made(tmp_path, dataclasses.replace(CONFIG, train=f"{own}:7b"))
+    own.write_text((settings.root() / "configs" / "sft.py").read_text())
+    stages = made(tmp_path, dataclasses.replace(CONFIG, train=f"{own}:llama2-7b"))
     assert stages["sft"].reads[recipe.CONFIG_FILE] == str(own)
     for name, file in (("paths", "sample.py"), ("eval", "evaluate.py")):
         assert stages[name].reads[recipe.CONFIG_FILE].endswith(f"configs/{file}")
@@ -99,6 +99,29 @@ def test_mistakes_in_stages(tmp_path, change, told):
 
 
 @pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"train_settings": ("lerning_rate=1",)}, "stage sft: unknown config field 'lerning_rate'.*'learning_rate'"),
+        ({"sample_settings": ("top_k=many",)}, "stage paths: config field 'top_k': 'many' is not a whole number"),
+        ({"evaluate_settings": ("k",)}, "stage eval-sft: config field 'k': '' is not a whole number"),
+        ({"train_settings": ("model=x",)}, "stage sft: the pipeline itself sets 'model'"),
+        ({"train": "configs/stf.py"}, "stage sft: no config file .*configs/stf.py"),
+        ({"sample": "configs/sft.py"}, "stage paths: .* makes a TrainConfig, this command needs a SampleConfig"),
+    ],
+)
+def test_mistakes_in_settings_are_told_before_anything_runs(tmp_path, change, told):
+    with pytest.raises(UserError, match=told):
+        recipe.stages(dataclasses.replace(CONFIG, **change), tmp_path)
+
+
+def test_two_samplings_of_one_model_have_two_names(tmp_path):
+    hot = SampleStage(name="hot", model="sft", settings=("temperature=1.0",))
+    stages = made(tmp_path, dataclasses.replace(CONFIG, stages=(*STAGES, hot)))
+    assert "--config.name=sft" in stages["paths"].flags
+    assert "--config.name=hot" in stages["hot"].flags
+
+
+@pytest.mark.parametrize(
     ("models", "told"),
     [
         (("a=x", "a=y"), "two models are named 'a': x and y"),
@@ -112,7 +135,7 @@ def test_mistakes_in_models(tmp_path, models, told):
 
 
 def test_the_shipped_configs_make_stages(tmp_path):
-    root = recipe.root()
+    root = settings.root()
     quick = load(f"{root}/configs/quickstart.py:2", PipelineConfig)
     assert recipe.stages(quick, tmp_path)[0].flags[-1] == "--seed=2"
     two = load(f"{root}/configs/gsm8k.py:llama2-7b=/x,llama2-13b=/y+", PipelineConfig)

@@ -15,13 +15,14 @@ import pytest
 from rft_jax.model import hf
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.llama import Llama
-from rft_jax.pipeline.recipe import root
+from rft_jax.pipeline.settings import root
 from rft_jax.pipeline.stage import Record
 from rft_jax.world.generate import corpus
 from rft_jax.world.vocabulary import write_tokenizer
 
 GSM8K = Path(__file__).parents[3] / "shared" / "data" / "gsm8k"
-STAGES = ("x-sft", "x-sft-eval", "x-paths1", "x-rft1-set", "x-rft1", "x-rft1-eval", "report")
+ROUNDS = tuple(f"x-{name}" for n in "12" for name in (f"paths{n}", f"rft{n}-set", f"rft{n}", f"rft{n}-eval"))
+STAGES = ("x-sft", "x-sft-eval", *ROUNDS, "report")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def problems(tmp_path_factory):
 
 def command(model, problems, workdir, *more):
     return [
-        sys.executable, "launch/pipeline.py", f"--config=configs/gsm8k.py:x={model}",
+        sys.executable, "launch/pipeline.py", f"--config=configs/gsm8k.py:x={model}+",
         f"--config.problems={problems}/train.jsonl", f"--config.test={problems}/test.jsonl", "--config.k=2",
         "--config.train_settings=epochs=1,batch=8,remat=none,keep=1",
         "--config.sample_settings=max_new_tokens=8,rows=8",
@@ -71,8 +72,8 @@ def test_from_problems_to_report_with_a_kill_on_the_way(model, problems, tmp_pat
     workdir = tmp_path / "out"
     planned = run(model, problems, workdir, "--dry_run")
     assert planned.returncode == 0, planned.stderr
-    assert all(f"{name}: new" in planned.stdout for name in STAGES if name != "report")
-    assert "in all, of what is left: 28 samples" in planned.stdout
+    assert all(f"{name}: new" in planned.stdout for name in STAGES)
+    assert "in all, of what is left: 50 samples" in planned.stdout
     assert not workdir.exists()
 
     first = subprocess.Popen(command(model, problems, workdir), cwd=root(), stdout=subprocess.DEVNULL)
@@ -94,15 +95,18 @@ def test_from_problems_to_report_with_a_kill_on_the_way(model, problems, tmp_pat
     assert f"report: {workdir}/report.html" in second.stdout
     page = (workdir / "report.html").read_text()
     assert "x-rft1 against x-sft" in page
+    # The second round samples from the first one's model, and selects among the paths of both.
+    second_set = json.loads((workdir / "x-rft2-set" / "selected.jsonl.stats.json").read_text())
+    assert list(second_set["models"]) == ["x-sft", "x-rft1"]
+    assert second_set["united"]["samples"] == 2 * 8 * 2
     assert json.loads((workdir / "x-rft1-eval" / "metrics.json").read_text())["count"] == 6
 
     third = run(model, problems, workdir)
     assert third.stdout.count("done before, unchanged") == len(STAGES)
     stale = run(model, problems, workdir, "--config.temperature=1.0")
     assert stale.returncode == 1
-    assert "config.temperature 0.7 → 1.0: this makes x-paths1 stale, and with it x-rft1-set, x-rft1, x-rft1-eval" in (
-        stale.stderr
-    )
+    rest = ", ".join(ROUNDS[1:])
+    assert f"config.temperature 0.7 → 1.0: this makes x-paths1 stale, and with it {rest}. " in stale.stderr
     assert stale.stderr.count("\n") == 1
 
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.pipeline.recipe import root
+from rft_jax.pipeline.settings import root
 from rft_jax.reasoning.problem import Path, Problem
 from rft_jax.report import report
 from rft_jax.report.collect import collect
