@@ -2,8 +2,8 @@
 
     launch/make_base_model.sh WORKDIR
 
-runs it with what comes before and after, 12 to 25 minutes on two cores. The model that is shipped was made so; what to
-expect from it stands on its model card, rft_jax/world/base_model/README.md.
+runs it with what comes before and after, 20 minutes on one core. The model that is shipped was made so; what to expect
+from it stands on its model card, rft_jax/world/base_model/README.md. Every checkpoint is kept: an early one is shipped.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from rft_jax.config_flag import load
 
 
 def get_config() -> TrainConfig:
-    """Returns SFT's settings, but for one pass, a small model's rate and batch, and rows of several examples."""
+    """Returns SFT's settings, but for one pass, a small model's rate and batch, short rows, and more checkpoints."""
     return dataclasses.replace(
         load(str(Path(__file__).with_name("sft.py")), TrainConfig),
         epochs=1,
@@ -24,4 +24,5 @@ def get_config() -> TrainConfig:
         row_length=256,
         remat="none",
         save_every=200,
+        keep=100,
     )
