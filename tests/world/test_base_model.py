@@ -28,5 +28,5 @@ def test_its_tokenizer_is_the_one_that_the_world_makes(tmp_path):
 def test_problems_fit_the_quickstarts_rows():
     """The quickstart pads each example to 128 tokens and cuts beyond."""
     loaded = tokenizer.load(FOLDER)
-    for each in [*problems("train", 448, 0), *problems("test", 800, 0)]:
+    for each in [*problems("train", 384, 0), *problems("test", 800, 0)]:
         assert len(loaded(sampling_prompt(each.question) + each.response)["input_ids"]) < 129
