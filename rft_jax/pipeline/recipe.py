@@ -52,6 +52,7 @@ class _Recipe:
     def stages(self) -> list[Stage]:
         made = []
         for stage in self._config.stages:
+            settings.check(self._config, stage)
             match stage:
                 case WorldStage():
                     made.append(self._world(stage))
@@ -80,7 +81,6 @@ class _Recipe:
     def _train(self, stage: TrainStage) -> Stage:
         model, after = self._model(stage.model, stage)
         data, data_after = self._data(stage)
-        settings.training(self._config, stage)
         reference = stage.config or self._config.train
         return Stage(
             name=stage.name,
@@ -97,7 +97,6 @@ class _Recipe:
     def _sample(self, stage: SampleStage) -> Stage:
         model, after = self._model(stage.model, stage)
         problems, problems_after = self.problems(self._config.problems)
-        settings.sampling(self._config, stage)
         return Stage(
             name=stage.name,
             kind="sample",
@@ -140,7 +139,6 @@ class _Recipe:
         problems, problems_after = self.problems(self._config.test)
         for name in stage.against:
             self._earlier(name, stage, EvaluateStage)
-        settings.evaluation(self._config, stage)
         reads = {
             "--config.model": model,
             "--config.problems": problems,

@@ -13,6 +13,7 @@ from rft_jax.config import (
     PipelineConfig,
     SampleConfig,
     SampleStage,
+    StageConfig,
     TrainConfig,
     TrainStage,
 )
@@ -22,6 +23,17 @@ Schema = TypeVar("Schema")
 
 # What the pipeline knows better.
 _GIVEN = ("model", "data", "problems", "against")
+
+
+def check(config: PipelineConfig, stage: StageConfig) -> None:
+    """Raises UserError if a stage's config file or settings are wrong, as far as that shows before it runs."""
+    match stage:
+        case TrainStage():
+            training(config, stage)
+        case SampleStage():
+            sampling(config, stage)
+        case EvaluateStage():
+            evaluation(config, stage)
 
 
 def of_training(config: PipelineConfig, stage: TrainStage) -> tuple[str, ...]:

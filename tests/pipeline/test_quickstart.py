@@ -9,7 +9,7 @@ import pytest
 from rft_jax.pipeline.settings import root
 from rft_jax.pipeline.stage import Record
 
-# The same stages on 12 problems instead of 448.
+# The same stages on 12 training problems.
 SMALL = """
 import dataclasses
 import importlib.util
