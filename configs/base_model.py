@@ -2,7 +2,7 @@
 
     launch/make_base_model.sh WORKDIR
 
-runs it with what comes before and after, 20 minutes on one core. The model that is shipped was made so; what to expect
+runs it with what comes before and after, 24 minutes on one core. The model that is shipped was made so; what to expect
 from it stands on its model card, rft_jax/world/base_model/README.md. Every checkpoint is kept: an early one is shipped.
 """
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the base model of the embedded world anew: launch/make_base_model.sh WORKDIR
 # The corpus and the tokenizer, pre-training from random weights, and the first checkpoint that solves 25 % of 800 problems:
-# strong enough to find right paths, weak enough to leave room. 20 minutes on one core; it goes on where it was stopped. To
+# strong enough to find right paths, weak enough to leave room. 24 minutes on one core; it goes on where it was stopped. To
 # ship the result, copy what is in WORKDIR/base_model to rft_jax/world/base_model, beside the card.
 set -euo pipefail
 workdir=$(realpath -m "${1:?give a folder to work in}")
