@@ -4,6 +4,7 @@ The environment is set before JAX is imported, and child processes inherit it.
 """
 
 import os
+import signal
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -17,3 +18,6 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+# A suite that a script runs in its background would ignore Ctrl-C, and so would the commands that it tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -31,13 +31,19 @@ def run(arguments: Sequence[str], log: Path, keep_open: int) -> int:
     if shows:
         with contextlib.suppress(OSError):  # its bars ask how wide the terminal is
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(sys.stderr, termios.TIOCGWINSZ, bytes(8)))
-    # Its own session, so that Ctrl-C reaches it once, through us: twice means "at once" to the trainer.
-    process = subprocess.Popen(
-        arguments, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, pass_fds=(keep_open,), start_new_session=True
-    )
-    os.close(theirs)
     try:
-        with _stop_with_us(process), log.open("a", encoding="utf-8") as file:
+        with _stop_with_us() as started, log.open("a", encoding="utf-8") as file:
+            # Its own session, so that Ctrl-C reaches it once, through us: twice means "at once" to the trainer.
+            process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=theirs,
+                stderr=theirs,
+                pass_fds=(keep_open,),
+                start_new_session=True,
+            )
+            started.append(process)
+            os.close(theirs)
             for lines, bar in _lines(ours):
                 file.writelines(f"{line}\n" for line in lines)
                 file.flush()
@@ -71,15 +77,22 @@ def _lines(descriptor: int) -> Iterator[tuple[list[str], str]]:
 
 
 @contextlib.contextmanager
-def _stop_with_us(process: subprocess.Popen[bytes]) -> Iterator[None]:
+def _stop_with_us() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Yields a list for the process to stop. To be entered before it starts.
+
+    For a process inherits what is ignored, Ctrl-C for instance in the background of a script, but no handler.
+    """
+    started: list[subprocess.Popen[bytes]] = []
+
     def stop(number: int, _: object) -> None:
-        process.send_signal(number)
-        process.wait()
+        for process in started:
+            process.send_signal(number)
+            process.wait()
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield started
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -236,8 +236,9 @@ Bench(pathlib.Path(sys.argv[1])).run()
 """
 
 
-def start(folder):
-    return subprocess.Popen([sys.executable, "-c", PIPELINE.format(tests=str(root())), str(folder)], cwd=root())
+def start(folder, within=()):
+    command = [*within, sys.executable, "-c", PIPELINE.format(tests=str(root())), str(folder)]
+    return subprocess.Popen(command, cwd=root())
 
 
 def until(condition):
@@ -247,15 +248,23 @@ def until(condition):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_killed_pipeline_goes_on_where_it_was(bench, tmp_path, number):
+# What a script starts in its background ignores Ctrl-C from the beginning, and so would a stage's command.
+IN_THE_BACKGROUND = ("bash", "-c", 'trap "" INT; exec "$@"', "bash")
+
+
+@pytest.mark.parametrize(
+    ("number", "within"),
+    [(signal.SIGKILL, ()), (signal.SIGTERM, ()), (signal.SIGINT, ()), (signal.SIGINT, IN_THE_BACKGROUND)],
+    ids=["kill", "term", "ctrl-c", "ctrl-c in the background"],
+)
+def test_a_killed_pipeline_goes_on_where_it_was(bench, tmp_path, number, within):
     bench.workdir.mkdir()
     gate = bench.workdir / "wait-b"
     gate.touch()
-    pipeline = start(tmp_path)
+    pipeline = start(tmp_path, within)
     until(lambda: bench.runs().get("b") == 1)
     os.kill(pipeline.pid, number)
-    assert pipeline.wait() != 0
+    assert pipeline.wait(timeout=60) != 0
     if number == signal.SIGKILL:
         # The command that it left running still holds the folder.
         with pytest.raises(UserError, match="a killed one left running"):
