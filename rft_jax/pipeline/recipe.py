@@ -8,7 +8,6 @@ from pathlib import Path
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, StageConfig, TrainStage, WorldStage
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.pipeline import settings
-from rft_jax.pipeline.settings import config_file
 from rft_jax.pipeline.stage import RECORD, Stage
 from rft_jax.reasoning.lines import with_infix
 from rft_jax.reasoning.problem import read_problems
@@ -87,7 +86,7 @@ class _Recipe:
             kind="train",
             script="launch/train.py",
             flags=_flags(reference, settings.of_training(self._config, stage)),
-            reads={"--config.model": model, "--config.data": data, CONFIG_FILE: config_file(reference)},
+            reads={"--config.model": model, "--config.data": data, CONFIG_FILE: settings.config_file(reference)},
             after=after + data_after + ((stage.steps_of,) if stage.steps_of else ()),
             places={"--workdir": str(self._workdir / stage.name)},
             output=("model/config.json",),
@@ -105,7 +104,7 @@ class _Recipe:
             reads={
                 "--config.model": model,
                 "--config.problems": problems,
-                CONFIG_FILE: config_file(self._config.sample),
+                CONFIG_FILE: settings.config_file(self._config.sample),
             },
             after=after + problems_after,
             places={"--workdir": str(self._workdir / stage.name)},
@@ -142,7 +141,7 @@ class _Recipe:
         reads = {
             "--config.model": model,
             "--config.problems": problems,
-            CONFIG_FILE: config_file(self._config.evaluate),
+            CONFIG_FILE: settings.config_file(self._config.evaluate),
         }
         places = {"--workdir": str(self._workdir / stage.name)}
         if stage.against:
