@@ -28,7 +28,7 @@ def main() -> None:
     """Imports the benchmark asked for, and no other: selecting needs no accelerator and no JAX."""
     if _WHAT.value == "select":
         from rft_jax.benchmark import select
-        from rft_jax.reasoning import workers
+        from rft_jax.select import workers
 
         report = select.run(_PROBLEMS.value, _WORKERS.value or workers.available())
     elif _WHAT.value == "load":

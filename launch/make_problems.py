@@ -12,7 +12,7 @@ from pathlib import Path
 from absl import flags
 
 from rft_jax import command
-from rft_jax.world import files
+from rft_jax.world import write
 
 TRAIN = flags.DEFINE_integer("train", 0, "Training problems.", lower_bound=0)
 TEST = flags.DEFINE_integer("test", 0, "Test problems.", lower_bound=0)
@@ -26,9 +26,9 @@ def main() -> None:
     """Makes what is asked for."""
     folder = Path(OUTPUT.value)
     if TRAIN.value or TEST.value:
-        files.write_problem_sets(folder, train=TRAIN.value, test=TEST.value, seed=SEED.value)
+        write.write_problem_sets(folder, train=TRAIN.value, test=TEST.value, seed=SEED.value)
     if CORPUS.value:
-        files.write_corpus(folder, rows=CORPUS.value, seed=SEED.value, drills=DRILLS.value)
+        write.write_corpus(folder, rows=CORPUS.value, seed=SEED.value, drills=DRILLS.value)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ def main() -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={HOSTS.value * CHIPS.value}"
     from rft_jax import plan  # JAX reads the environment when it is first imported
-    from rft_jax.model import architecture, hf_config
+    from rft_jax.hf import config as hf_config
+    from rft_jax.model import architecture
 
     named = SIZE.value or config.size or flags.FLAGS.config.partition(":")[2].partition(":")[0]
     model = hf_config.read(Path(config.model)) if config.model and not SIZE.value else architecture.size(named)

@@ -8,8 +8,9 @@ writes u.jsonl, the training set, and u.jsonl.stats.json, and prints the funnel.
 from absl import flags
 
 from rft_jax import command
-from rft_jax.reasoning import answer, block, statistics, workers
-from rft_jax.reasoning.select import select
+from rft_jax.select import block, statistics, workers
+from rft_jax.select.selection import select
+from rft_jax.task import answer
 
 _PROBLEMS = flags.DEFINE_string(
     "problems",

@@ -7,7 +7,7 @@ import pytest
 from rft_jax.config import MeshConfig, TrainConfig
 from rft_jax.config_flag import load
 from rft_jax.model import architecture
-from rft_jax.pipeline.settings import root
+from rft_jax.pipeline.stage_settings import root
 from rft_jax.plan import HARDWARE, Hardware, plan_training
 
 MODEL = dataclasses.replace(architecture.size("tiny"), width=64, mlp_width=128, vocabulary=512)

@@ -22,7 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rft_jax.model import architecture, hf, hf_table, host_memory
+from rft_jax.hf import host_memory, names, pretrained
+from rft_jax.model import architecture
 
 PHASES = ("load apart", "load stacked", "save apart", "save stacked")
 
@@ -74,10 +75,10 @@ def make_checkpoint(folder: Path, gigabytes: float) -> None:
     random = np.random.default_rng(0)
 
     def tensors() -> Iterator[tuple[str, np.ndarray]]:
-        for name, shape in hf_table.shapes(config).items():
+        for name, shape in names.shapes(config).items():
             yield name, random.standard_normal(shape, np.float32).astype(jnp.bfloat16)
 
-    hf.write(folder, config, tensors(), tokenizer_from=None, dtype=jnp.dtype(jnp.bfloat16), shard_bytes=1 << 60)
+    pretrained.write(folder, config, tensors(), tokenizer_from=None, dtype=jnp.dtype(jnp.bfloat16), shard_bytes=1 << 60)
 
 
 def _cat(file: Path) -> float:
@@ -111,12 +112,12 @@ def _measure(phase: str, folder: Path) -> dict[str, float]:
 
 def _action(phase: str, folder: Path) -> Callable[[], object]:
     action, layers = phase.split()
-    load = functools.partial(hf.load, folder, dtype=None, stacked=layers == "stacked")
+    load = functools.partial(pretrained.load, folder, dtype=None, stacked=layers == "stacked")
     if action == "load":
         return lambda: jax.block_until_ready(load())
     model = jax.block_until_ready(load())
     target = folder.parent / "saved"
-    return lambda: hf.save(model, target, tokenizer_from=None, dtype=jnp.dtype(jnp.bfloat16))
+    return lambda: pretrained.save(model, target, tokenizer_from=None, dtype=jnp.dtype(jnp.bfloat16))
 
 
 def _seconds(action: Callable[[], object]) -> float:

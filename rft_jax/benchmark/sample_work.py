@@ -8,8 +8,8 @@ import numpy as np
 
 from rft_jax.benchmark import tokenizer
 from rft_jax.errors import UserError
-from rft_jax.reasoning.problem import read_problems
-from rft_jax.reasoning.prompt import sampling_prompt
+from rft_jax.records.problem import read_problems
+from rft_jax.task.prompt import sampling_prompt
 
 MAX_NEW = 256
 # How much the samples of one problem differ: the deviation of the logarithm of the length.

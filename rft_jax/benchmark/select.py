@@ -19,11 +19,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from rft_jax.errors import UserError
-from rft_jax.reasoning.answer import reference_answer
-from rft_jax.reasoning.equations import all_hold, equation_list, find_equations
-from rft_jax.reasoning.lines import dump, read_objects, write_lines
-from rft_jax.reasoning.problem import read_paths, read_problems
-from rft_jax.reasoning.select import select
+from rft_jax.records.lines import dump, read_objects, write_lines
+from rft_jax.records.problem import read_paths, read_problems
+from rft_jax.select.selection import select
+from rft_jax.task.answer import reference_answer
+from rft_jax.task.equations import all_hold, equation_list, find_equations
 
 _PEER_PROBLEMS = 50
 _ROUNDS = 7

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import tokenizers
 
-from rft_jax.reasoning.problem import Problem
-from rft_jax.reasoning.prompt import training_text
+from rft_jax.records.problem import Problem
+from rft_jax.task.prompt import training_text
 
 BEGIN, END = 1, 2
 _ROWS = 2300  # with fewer, prompts and responses are longer than Llama's, with more, shorter

@@ -32,8 +32,9 @@ from rft_jax.data import examples
 from rft_jax.data.batches import Batches
 from rft_jax.data.examples import Examples
 from rft_jax.errors import UserError
-from rft_jax.model import architecture, hf
-from rft_jax.reasoning.problem import read_problems
+from rft_jax.hf import pretrained
+from rft_jax.model import architecture
+from rft_jax.records.problem import read_problems
 from rft_jax.train import assemble, start, step
 
 # The peers, and what their environment has besides.
@@ -73,7 +74,7 @@ def run(config: TrainConfig, *, steps: int, microbatch: int) -> list[str]:
         rate = assemble.make_schedule(config, batches.steps)
         source = start.source(None, None, config.size, config.seed)
         state = step.make_state(source.load(mesh), optimizer, mesh)
-        hf.save(state.model, scratch, tokenizer_from=None, dtype=jnp.dtype(jnp.float32))
+        pretrained.save(state.model, scratch, tokenizer_from=None, dtype=jnp.dtype(jnp.float32))
         compiled = take_step.lower(state, *step.put(batches[0], False, rate(0), mesh)).compile()
         analysis: Any = compiled.memory_analysis()
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from rft_jax.errors import UserError
-from rft_jax.reasoning import prompt
-from rft_jax.reasoning.problem import Problem
+from rft_jax.records.problem import Problem
+from rft_jax.task import prompt
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rft_jax.errors import UserError
-from rft_jax.model import hf_sidecars
+from rft_jax.hf import sidecars
 
 
 def load(folder: str | Path) -> Any:
@@ -17,7 +17,7 @@ def load(folder: str | Path) -> Any:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"no model folder {folder}")
-    files = [file.name for file in hf_sidecars.tokenizer_files(folder)]
+    files = [file.name for file in sidecars.tokenizer_files(folder)]
     # Without it transformers takes the file for tiktoken's and says that tiktoken is missing.
     if "tokenizer.json" not in files and "tokenizer.model" in files and not importlib.util.find_spec("sentencepiece"):
         raise UserError(f"reading {folder / 'tokenizer.model'} needs sentencepiece: install it")

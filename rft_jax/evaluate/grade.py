@@ -7,10 +7,10 @@ from fractions import Fraction
 from typing import Any
 
 from rft_jax.errors import UserError
-from rft_jax.evaluate.statistics import bootstrap, pass_at_k, wilson
-from rft_jax.reasoning import answer
-from rft_jax.reasoning.answer import GRADERS
-from rft_jax.reasoning.problem import Path, Problem
+from rft_jax.evaluate.intervals import bootstrap, pass_at_k, wilson
+from rft_jax.records.problem import Path, Problem
+from rft_jax.task import answer
+from rft_jax.task.answer import GRADERS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,13 +11,13 @@ import jax
 from rft_jax.config import EvaluateConfig
 from rft_jax.errors import UserError
 from rft_jax.evaluate.grade import Result, describe, grade, responses_of
-from rft_jax.evaluate.statistics import compare
+from rft_jax.evaluate.intervals import compare
 from rft_jax.files import whole_file
-from rft_jax.reasoning.answer import GRADERS
-from rft_jax.reasoning.lines import dump, read_objects, write_lines
-from rft_jax.reasoning.problem import Problem, read_paths, read_problems
+from rft_jax.records.lines import dump, read_objects, write_lines
+from rft_jax.records.problem import Problem, read_paths, read_problems
 from rft_jax.sample import fingerprint
 from rft_jax.sample.loop import sample
+from rft_jax.task.answer import GRADERS
 
 METRICS, RESULTS = "metrics.json", "results.jsonl"
 VOTES = "votes"  # the folder of the samples; the greedy paths lie in the workdir itself

@@ -11,10 +11,10 @@ import os
 from pathlib import Path
 
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
-from rft_jax.model import hf_config
+from rft_jax.hf import config as hf_config
 from rft_jax.model.architecture import LlamaConfig
-from rft_jax.pipeline import recipe, settings
-from rft_jax.reasoning.problem import Problem, read_problems
+from rft_jax.pipeline import recipe, stage_settings
+from rft_jax.records.problem import Problem, read_problems
 from rft_jax.world import generate
 
 # Reachable FLOP/s of one device (of one core, for cpu), and the shares of it that training and decoding get.
@@ -75,14 +75,14 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
         return model(stage.model) if isinstance(stage, TrainStage) else models[name]
 
     def k(stage: SampleStage) -> int:
-        return settings.sampling(config, stage).k
+        return stage_settings.sampling(config, stage).k
 
     def samples_of(stage: SelectStage, most: int | None) -> int:
         paths = (known[name] for name in stage.paths)
         return sum(min(k(path), most or k(path)) for path in paths if isinstance(path, SampleStage))
 
     def rows(stage: TrainStage) -> float:
-        return settings.training(config, stage).fraction * all_rows(stage)
+        return stage_settings.training(config, stage).fraction * all_rows(stage)
 
     def all_rows(stage: TrainStage) -> float:
         selected = known.get(stage.data)
@@ -95,7 +95,7 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
         other = known.get(stage.steps_of or "")
         if isinstance(other, TrainStage):
             return epochs(other) * rows(other) / rows(stage)
-        return settings.training(config, stage).epochs
+        return stage_settings.training(config, stage).epochs
 
     def sampled(name: str, of: _Set, samples: float, model: LlamaConfig) -> Estimate:
         tokens = samples * of.response
@@ -122,7 +122,7 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
                 samples = train.problems * samples_of(stage, None)
                 found.append(Estimate(stage.name, seconds=3 + samples / 10_000, disk=samples * 100))
             case EvaluateStage():
-                votes = settings.evaluation(config, stage).k
+                votes = stage_settings.evaluation(config, stage).k
                 found.append(sampled(stage.name, test, test.problems * (1 + votes), model(stage.model)))
     return [*found, Estimate("report", seconds=_STARTING, disk=1e6)]
 

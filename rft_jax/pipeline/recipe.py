@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, StageConfig, TrainStage, WorldStage
 from rft_jax.errors import UserError, did_you_mean
-from rft_jax.pipeline import settings
+from rft_jax.pipeline import stage_settings
 from rft_jax.pipeline.stage import RECORD, Stage
-from rft_jax.reasoning.lines import with_infix
-from rft_jax.reasoning.problem import read_problems
+from rft_jax.records.lines import with_infix
+from rft_jax.records.problem import read_problems
 
 GOLD = "gold"
 CONFIG_FILE = "the config file"
@@ -51,7 +51,7 @@ class _Recipe:
     def stages(self) -> list[Stage]:
         made = []
         for stage in self._config.stages:
-            settings.check(self._config, stage)
+            stage_settings.check(self._config, stage)
             match stage:
                 case WorldStage():
                     made.append(self._world(stage))
@@ -85,8 +85,8 @@ class _Recipe:
             name=stage.name,
             kind="train",
             script="launch/train.py",
-            flags=_flags(reference, settings.of_training(self._config, stage)),
-            reads={"--config.model": model, "--config.data": data, CONFIG_FILE: settings.config_file(reference)},
+            flags=_flags(reference, stage_settings.of_training(self._config, stage)),
+            reads={"--config.model": model, "--config.data": data, CONFIG_FILE: stage_settings.config_file(reference)},
             after=after + data_after + ((stage.steps_of,) if stage.steps_of else ()),
             places={"--workdir": str(self._workdir / stage.name)},
             output=("model/config.json",),
@@ -100,11 +100,11 @@ class _Recipe:
             name=stage.name,
             kind="sample",
             script="launch/sample.py",
-            flags=_flags(self._config.sample, settings.of_sampling(self._config, stage)),
+            flags=_flags(self._config.sample, stage_settings.of_sampling(self._config, stage)),
             reads={
                 "--config.model": model,
                 "--config.problems": problems,
-                CONFIG_FILE: settings.config_file(self._config.sample),
+                CONFIG_FILE: stage_settings.config_file(self._config.sample),
             },
             after=after + problems_after,
             places={"--workdir": str(self._workdir / stage.name)},
@@ -141,7 +141,7 @@ class _Recipe:
         reads = {
             "--config.model": model,
             "--config.problems": problems,
-            CONFIG_FILE: settings.config_file(self._config.evaluate),
+            CONFIG_FILE: stage_settings.config_file(self._config.evaluate),
         }
         places = {"--workdir": str(self._workdir / stage.name)}
         if stage.against:
@@ -151,7 +151,7 @@ class _Recipe:
             name=stage.name,
             kind="evaluate",
             script="launch/evaluate.py",
-            flags=_flags(self._config.evaluate, settings.of_evaluation(self._config, stage)),
+            flags=_flags(self._config.evaluate, stage_settings.of_evaluation(self._config, stage)),
             reads=reads,
             after=after + problems_after + stage.against,
             places=places,
@@ -212,7 +212,7 @@ class _Recipe:
         other = self._earlier(stage.steps_of, stage, TrainStage)
         assert isinstance(other, TrainStage)
         rows, other_rows = (len(read_problems(self._data(each)[0])) for each in (stage, other))
-        epochs = settings.training(self._config, other).epochs
+        epochs = stage_settings.training(self._config, other).epochs
         return (f"--config.epochs={math.ceil(epochs * other_rows / rows)}",)
 
 

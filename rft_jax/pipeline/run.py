@@ -15,9 +15,9 @@ from typing import Literal
 from rft_jax.config import PipelineConfig
 from rft_jax.errors import UserError
 from rft_jax.files import make_folder, whole_file
-from rft_jax.pipeline import process, recipe, settings
+from rft_jax.pipeline import process, recipe, stage_settings
 from rft_jax.pipeline.stage import LOG, Record, Stage, changes, fingerprint
-from rft_jax.reasoning.problem import read_problems
+from rft_jax.records.problem import read_problems
 
 PLAN = "pipeline.json"
 
@@ -204,12 +204,12 @@ def _run_stage(stage: Stage, workdir: Path, title: str, lock: int, command: str)
 
 def command_of(stage: Stage, *, planned: bool = False) -> list[str]:
     """Returns the command as a person here would type it; a planned one lacks the flags that are not known yet."""
-    root = settings.root()
+    root = stage_settings.root()
     arguments = []
     for argument in (dataclasses.replace(stage, late=tuple) if planned else stage).arguments():
         flag, _, value = argument.partition("=")
         name, colon, rest = value.partition(":")
-        if flag == "--config" and (file := settings.config_file(value)) != name:
+        if flag == "--config" and (file := stage_settings.config_file(value)) != name:
             argument = f"{flag}={os.path.relpath(file)}{colon}{rest}"
         arguments.append(argument)
     return ["python", os.path.relpath(root / stage.script), *arguments]

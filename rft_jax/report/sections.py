@@ -6,14 +6,14 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any
 
-from rft_jax.reasoning.answer import reference_answer, reference_equal
-from rft_jax.reasoning.lines import read_objects
-from rft_jax.reasoning.problem import Problem
+from rft_jax.records.lines import read_objects
+from rft_jax.records.problem import Problem
 from rft_jax.report import figures, paper
 from rft_jax.report.collect import Selection, Workdir
 from rft_jax.report.page import escape, fold, paragraph, table
 from rft_jax.report.page import figures as side_by_side
 from rft_jax.report.verdicts import judge
+from rft_jax.task.answer import reference_answer, reference_equal
 
 _PROBLEMS, _REJECTED = 20, 8
 _MAIN = "maj1@1"

@@ -4,9 +4,9 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from rft_jax.reasoning import answer
-from rft_jax.reasoning.equations import equation_list, find_equations, holds
-from rft_jax.reasoning.problem import Path, Problem
+from rft_jax.records.problem import Path, Problem
+from rft_jax.task import answer
+from rft_jax.task.equations import equation_list, find_equations, holds
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from rft_jax.errors import UserError
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import split_kv_heads
-from rft_jax.model.cache import Sizes
+from rft_jax.sample.kv.pages import Sizes
 from rft_jax.sample.schedule import Job
 
 BLOCK = 16  # steps a call and tokens a block: longer ones read more that is not there, shorter ones come back oftener

@@ -12,12 +12,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rft_jax.model import cache as caches
 from rft_jax.model import partition
 from rft_jax.model.attention import per_device
-from rft_jax.model.cache import Cache
 from rft_jax.model.llama import Llama
 from rft_jax.sample.choose import Rule, choose
+from rft_jax.sample.kv.flush import flush
+from rft_jax.sample.kv.pages import Cache, KeysValues, Sizes, empty
+from rft_jax.sample.kv.step import step
 
 # Takes token, count of tokens with it, problem and sample, each int32 [B]; returns bool [B], whether the sample ends.
 Stop = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
@@ -99,14 +100,14 @@ def stop_at(end_tokens: tuple[int, ...]) -> Stop:
     return stop
 
 
-def idle(model: Llama, sizes: caches.Sizes, dtype: jnp.dtype, prefix: tuple[caches.KeysValues, ...] | None) -> State:
+def idle(model: Llama, sizes: Sizes, dtype: jnp.dtype, prefix: tuple[KeysValues, ...] | None) -> State:
     """Returns rows that have done nothing; compile it (jax.jit), so that no device ever holds more than its part."""
     rows = sizes.rows * partition.batch_devices()
 
     def numbers(value: int) -> jax.Array:
         return partition.place(jnp.full(rows, value, jnp.int32), "lengths")
 
-    return State(caches.empty(model, sizes, dtype, prefix), numbers(0), numbers(NONE), numbers(0))
+    return State(empty(model, sizes, dtype, prefix), numbers(0), numbers(NONE), numbers(0))
 
 
 def decode(
@@ -145,7 +146,7 @@ def decode(
         begin = jnp.where(free, now, begin)
         table = jnp.where(free[:, None], no_block, state.cache.table)
 
-        logits, cache = caches.step(
+        logits, cache = step(
             model, token, orders.prompt_length + count, dataclasses.replace(state.cache, table=table),
             orders.members, orders.seat, begin, now, dtype,
         )  # fmt: skip
@@ -160,7 +161,7 @@ def decode(
 
     start = state, orders.queued, jnp.zeros_like(state.count)
     (state, _, begin), (token, sample, finish) = jax.lax.scan(run_step, start, jnp.arange(size, dtype=jnp.int32))
-    cache, lost = caches.flush(state.cache, state.sample >= 0, begin, state.count)
+    cache, lost = flush(state.cache, state.sample >= 0, begin, state.count)
     state = State(cache, jnp.where(lost, orders.last_token, state.token), state.sample, jnp.where(lost, 0, state.count))
     return state, jax.tree.map(partition.everywhere, Steps(token, sample, finish, lost))
 

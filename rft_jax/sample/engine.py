@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from rft_jax.model import cache as caches
 from rft_jax.model import partition
-from rft_jax.model.cache import Sizes
 from rft_jax.model.llama import Llama
 from rft_jax.sample import decode
 from rft_jax.sample.choose import Rule
 from rft_jax.sample.decode import Orders, Steps, Stop
+from rft_jax.sample.kv.pages import Sizes
+from rft_jax.sample.kv.prefill import prefill, read_prefix
 from rft_jax.sample.schedule import Job, PromptBatch, Response, Schedule
 
 
@@ -67,7 +67,7 @@ class DeviceEngine:
         self._prefill = jax.jit(functools.partial(_prefill, dtype=dtype), donate_argnums=5)
         with jax.set_mesh(mesh):
             self._seed = self._put(np.asarray(jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))), None)
-            read = jax.jit(functools.partial(caches.read_prefix, dtype=dtype))
+            read = jax.jit(functools.partial(read_prefix, dtype=dtype))
             kept = read(model, self._put(prefix, None)) if len(prefix) else None
             self._state = jax.jit(decode.idle, static_argnums=(1, 2))(model, sizes, dtype, kept)
 
@@ -118,7 +118,7 @@ def _prefill(
     state: decode.State,
     dtype: jnp.dtype,
 ) -> decode.State:
-    cache = caches.prefill(model, tokens, lengths, slots, blocks, state.cache, dtype)
+    cache = prefill(model, tokens, lengths, slots, blocks, state.cache, dtype)
     return decode.State(cache, state.token, state.sample, state.count)
 
 

@@ -18,8 +18,8 @@ from pathlib import Path as FilePath
 
 from rft_jax import files
 from rft_jax.errors import UserError
-from rft_jax.reasoning.lines import dump
-from rft_jax.reasoning.problem import Path
+from rft_jax.records.lines import dump
+from rft_jax.records.problem import Path
 
 log = logging.getLogger(__name__)
 

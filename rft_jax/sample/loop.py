@@ -11,11 +11,11 @@ from rft_jax import runtime
 from rft_jax.config import SampleConfig
 from rft_jax.data import tokenizer as tokenizers
 from rft_jax.errors import UserError
-from rft_jax.model import hf, hf_config, hf_sidecars
+from rft_jax.hf import config as hf_config
+from rft_jax.hf import pretrained, sidecars
 from rft_jax.model.llama import Llama
-from rft_jax.reasoning import problem as problems_of
-from rft_jax.reasoning.problem import Problem
-from rft_jax.reasoning.prompt import FEW_SHOT_STOP
+from rft_jax.records import problem as problems_of
+from rft_jax.records.problem import Problem
 from rft_jax.sample import capacity, fingerprint, prompts, settings, shards
 from rft_jax.sample.choose import Rule
 from rft_jax.sample.decode import stop_at
@@ -23,6 +23,7 @@ from rft_jax.sample.engine import DeviceEngine, responses
 from rft_jax.sample.ledger import Ledger
 from rft_jax.sample.progress import Progress
 from rft_jax.sample.schedule import Schedule
+from rft_jax.task.prompt import FEW_SHOT_STOP
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
     texts = settings.prompt_texts(problems, shots=config.shots, shots_from=config.shots_from, seed=config.seed)
     model_print, prompts_print = fingerprint.of_model(folder), fingerprint.of_texts(texts)
     architecture = hf_config.read(folder)
-    end_tokens = config.end_tokens or hf_sidecars.end_tokens(folder)
+    end_tokens = config.end_tokens or sidecars.end_tokens(folder)
     dtype = settings.compute_dtype(config.compute)
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
 
@@ -79,7 +80,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         expected_lengths(tokenizer, problems, config.max_new_tokens, few_shot=config.shots > 0),
         config.max_new_tokens,
     )
-    model: Llama = hf.load(folder, mesh, dtype=dtype, stacked=False)
+    model: Llama = pretrained.load(folder, mesh, dtype=dtype, stacked=False)
     sizes = capacity.fit(
         lengths, architecture, mesh, jobs=jobs, dtype=dtype, prefix=len(encoded.prefix), rows=config.rows
     )

@@ -8,9 +8,9 @@ from types import TracebackType
 import jax
 from tqdm import tqdm
 
-from rft_jax.reasoning.answer import EVALUATION_TOLERANCE, reference_answer, reference_equal
-from rft_jax.reasoning.problem import Path, Problem
+from rft_jax.records.problem import Path, Problem
 from rft_jax.sample.schedule import Schedule
+from rft_jax.task.answer import EVALUATION_TOLERANCE, reference_answer, reference_equal
 
 log = logging.getLogger(__name__)
 

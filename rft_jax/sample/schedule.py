@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rft_jax.model.cache import Sizes
 from rft_jax.sample.decode import ENDED, GOES_ON, NONE, Orders, Steps
+from rft_jax.sample.kv.pages import Sizes
 
 PREFILL_ROWS = 8  # prompts that a device reads in a call
 
@@ -51,7 +51,7 @@ class Response:
 
 @dataclasses.dataclass(frozen=True)
 class PromptBatch:
-    """Prompts to read, as `cache.prefill` takes them."""
+    """Prompts to read, as `kv.prefill` takes them."""
 
     tokens: np.ndarray
     lengths: np.ndarray

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 
 from rft_jax.config import SampleConfig
 from rft_jax.errors import UserError
-from rft_jax.reasoning import problem as problems_of
-from rft_jax.reasoning import prompt as templates
-from rft_jax.reasoning.problem import Problem
+from rft_jax.records import problem as problems_of
+from rft_jax.records.problem import Problem
+from rft_jax.task import prompt as templates
 
 _OF_A_PATH = (
     "temperature", "top_k", "top_p", "min_p", "max_new_tokens", "prompt_tokens", "begin_token", "seed", "shots",

@@ -13,9 +13,10 @@ from rft_jax.data import examples, tokenizer
 from rft_jax.data.batches import Batches
 from rft_jax.data.examples import Examples
 from rft_jax.errors import UserError
-from rft_jax.model import flash, hf_sidecars
+from rft_jax.hf import sidecars
+from rft_jax.model import flash
 from rft_jax.model.architecture import LlamaConfig
-from rft_jax.reasoning.problem import read_problems
+from rft_jax.records.problem import read_problems
 from rft_jax.train import optimizer
 from rft_jax.train.checkpoint import Origin
 from rft_jax.train.start import Source
@@ -88,7 +89,7 @@ def batches_of(config: TrainConfig, known: Examples, replicas: int) -> Batches:
 def _end_token(loaded: Any, folder: Path) -> int:
     if loaded.eos_token_id is None:
         raise UserError(f"the tokenizer in {folder} has no end token: set eos_token in its tokenizer_config.json")
-    ends = hf_sidecars.token_ids(folder).get("eos_token_id", loaded.eos_token_id)
+    ends = sidecars.token_ids(folder).get("eos_token_id", loaded.eos_token_id)
     if loaded.eos_token_id not in (ends if isinstance(ends, list) else [ends]):
         # The model would learn to end with one token, and whoever samples from it would wait for another.
         raise UserError(

@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 import tensorstore
 
 from rft_jax.errors import UserError
-from rft_jax.model import hf_table
+from rft_jax.hf import names
 from rft_jax.model.architecture import LinearScaling, Llama3Scaling, LlamaConfig
 
 log = logging.getLogger(__name__)
@@ -237,10 +237,10 @@ def tensors(folder: Path, config: LlamaConfig, model: Any, dtype: np.dtype) -> I
     """
     sources: dict[str, tuple[str, tuple[int, ...], int | None]] = {}
     for path, leaf in jax.tree.leaves_with_path(model):
-        parts, on_layers = hf_table.names(path, config)
+        parts, on_layers = names.names(path, config)
         key = _name((jax.tree_util.GetAttrKey("model"), *path))
         sources |= {name: (key, leaf.shape, layer if on_layers else None) for layer, name in enumerate(parts)}
-    for name, shape in hf_table.shapes(config).items():
+    for name, shape in names.shapes(config).items():
         key, whole, layer = sources[name]
         stored = _open(folder / STATE, key)
         if stored.shape != whole:

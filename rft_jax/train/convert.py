@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rft_jax.errors import UserError
-from rft_jax.model import hf
+from rft_jax.hf import pretrained
 from rft_jax.model.llama import Llama
 from rft_jax.train import checkpoint
 
@@ -34,5 +34,5 @@ def convert(folder: Path, output: Path, tokenizer: Path | None, dtype: str) -> N
             raise UserError(f"the run's tokenizer was in {tokenizer}, which is not there now: give --tokenizer=DIR")
     model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True))
     tensors = checkpoint.tensors(folder, config, model, jnp.dtype(dtype))
-    hf.write(output, config, tensors, tokenizer_from=tokenizer, dtype=jnp.dtype(dtype))
+    pretrained.write(output, config, tensors, tokenizer_from=tokenizer, dtype=jnp.dtype(dtype))
     log.info("done: %s", output)

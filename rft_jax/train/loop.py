@@ -11,7 +11,7 @@ from rft_jax import files, runtime
 from rft_jax.config import TrainConfig
 from rft_jax.data.batches import Batches
 from rft_jax.errors import UserError
-from rft_jax.model import hf
+from rft_jax.hf import pretrained
 from rft_jax.train import start
 from rft_jax.train.assemble import (
     compute_dtype,
@@ -74,7 +74,7 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
                     raise Interrupted(f"stopped after step {step + 1} of {batches.steps}, saved; to go on: {command}")
             checkpoints.wait()
 
-        hf.save(state.model, workdir / "model", tokenizer_from=tokenizer, dtype=compute_dtype(config))
+        pretrained.save(state.model, workdir / "model", tokenizer_from=tokenizer, dtype=compute_dtype(config))
     log.info("done: %s", workdir / "model")
 
 

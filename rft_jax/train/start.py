@@ -12,7 +12,9 @@ import optax
 from jax.sharding import Mesh
 
 from rft_jax.errors import UserError
-from rft_jax.model import architecture, hf, hf_config, partition
+from rft_jax.hf import config as hf_config
+from rft_jax.hf import pretrained
+from rft_jax.model import architecture, partition
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.llama import Llama
 from rft_jax.train import checkpoint
@@ -41,12 +43,12 @@ class Source:
     load: Callable[[Mesh], Llama]
 
 
-def source(given: str | None, pretrained: str | None, size: str | None, seed: int) -> Source:
+def source(given: str | None, model: str | None, size: str | None, seed: int) -> Source:
     """Returns where a new run's weights come from: a given checkpoint, else a pretrained model, else random.
 
     Args:
         given: folder of a step of some training run; its weights are taken, its moments and step are not.
-        pretrained: folder of a Hugging Face model.
+        model: folder of a Hugging Face model.
         size: name of an architecture to fill with random weights.
         seed: of the random weights.
 
@@ -62,14 +64,14 @@ def source(given: str | None, pretrained: str | None, size: str | None, seed: in
             tokenizer=Path(origin.tokenizer),
             load=lambda mesh: _load_checkpoint(Path(given), origin.architecture, mesh),
         )
-    if pretrained:
-        folder = Path(pretrained)
+    if model:
+        folder = Path(model)
         return Source(
-            name=pretrained,
+            name=model,
             fingerprint=weights_fingerprint(folder),
             architecture=hf_config.read(folder),
             tokenizer=folder,
-            load=lambda mesh: hf.load(folder, mesh, dtype=jnp.float32, stacked=True),
+            load=lambda mesh: pretrained.load(folder, mesh, dtype=jnp.float32, stacked=True),
         )
     if size:
         config = architecture.size(size)

@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 from typing import Literal
 
-from rft_jax.reasoning.problem import Problem
+from rft_jax.records.problem import Problem
 from rft_jax.world.expression import Expression, Number, Operation, compute, write
 from rft_jax.world.families import FAMILIES
 from rft_jax.world.story import Story, draw, solve, tell

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rft_jax.files import make_folder, whole_file
-from rft_jax.reasoning.prompt import sampling_prompt
+from rft_jax.task.prompt import sampling_prompt
 
 PADDING, BEGIN, END = "<pad>", "<s>", "</s>"
 

@@ -5,8 +5,8 @@ import pytest
 
 from rft_jax.data import examples
 from rft_jax.errors import UserError
-from rft_jax.reasoning import prompt
-from rft_jax.reasoning.problem import Problem
+from rft_jax.records.problem import Problem
+from rft_jax.task import prompt
 
 BEGIN, END = 1, 2
 PROBLEMS = [Problem("How many?", "Two.\n#### 2"), Problem("And why?", "Because one and one.\n#### 2")]

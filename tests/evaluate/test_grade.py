@@ -8,8 +8,8 @@ import pytest
 
 from rft_jax.errors import UserError
 from rft_jax.evaluate.grade import Result, describe, grade, prefixes, responses_of
-from rft_jax.reasoning import problem as problems
-from rft_jax.reasoning.problem import Problem
+from rft_jax.records import problem as problems
+from rft_jax.records.problem import Problem
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 PROBLEM = Problem("How many?", "<<6*3=18>>18\n#### 18")

@@ -9,8 +9,8 @@ from rft_jax.config import EvaluateConfig
 from rft_jax.config_flag import load
 from rft_jax.errors import UserError
 from rft_jax.evaluate import loop
-from rft_jax.pipeline.settings import root
-from rft_jax.reasoning.problem import Path, Problem, read_problems, write_paths, write_problems
+from rft_jax.pipeline.stage_settings import root
+from rft_jax.records.problem import Path, Problem, read_problems, write_paths, write_problems
 from rft_jax.world.generate import problems
 
 COUNT, K = 30, 4

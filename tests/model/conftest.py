@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rft_jax.model import hf
+from rft_jax.hf import pretrained
 from rft_jax.model.llama import Llama
 
 LLAMA3 = {
@@ -74,7 +74,7 @@ def make_pair(tmp_path_factory):
                         parameter.uniform_(0.5, 1.5)
             folder = tmp_path_factory.mktemp(kind)
             model.save_pretrained(folder)
-            load = lambda stacked: hf.load(folder, dtype=jnp.float32, stacked=stacked)  # noqa: E731
+            load = lambda stacked: pretrained.load(folder, dtype=jnp.float32, stacked=stacked)  # noqa: E731
             made[kind] = Pair(model, folder, load(True), load(False))
         return made[kind]
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rft_jax.model import hf
+from rft_jax.hf import pretrained
 from rft_jax.model.llama import forward
 from tests.model.conftest import KINDS, Batch, random_batch
 
@@ -94,7 +94,7 @@ def test_gradients(make_pair, kind, tmp_path):
     gradients.save_pretrained(tmp_path)  # torch's gradients take the weights' way into our layout
 
     for stacked, model in ((True, pair.stacked), (False, pair.apart)):
-        expected = hf.load(tmp_path, dtype=jnp.float32, stacked=stacked)
+        expected = pretrained.load(tmp_path, dtype=jnp.float32, stacked=stacked)
         ours = our_loss_gradients(model, dataclasses.asdict(batch))
         for path, expected_leaf in jax.tree.leaves_with_path(expected):
             leaf = dict(jax.tree.leaves_with_path(ours))[path]

@@ -4,8 +4,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from rft_jax.model import architecture, cache
+from rft_jax.model import architecture
 from rft_jax.model.llama import Llama, forward
+from rft_jax.sample.kv.flush import flush
+from rft_jax.sample.kv.pages import Sizes, empty
+from rft_jax.sample.kv.prefill import prefill
+from rft_jax.sample.kv.step import step
 
 BF16 = jnp.bfloat16
 
@@ -22,15 +26,15 @@ def training_loss(model, tokens):
 
 
 def decode(model, tokens, lengths, rows, members):
-    sizes = cache.Sizes(
+    sizes = Sizes(
         rows=6, slots=2, together=3, prompt_blocks=4, history_blocks=9, prompt_width=8, suffix_width=8, block=4,
         key_order="ch",
     )  # fmt: skip
-    state = cache.empty(model, sizes, BF16)
+    state = empty(model, sizes, BF16)
     blocks = jnp.arange(4, dtype=jnp.int32).reshape(2, 2)
-    state = cache.prefill(model, tokens, lengths, jnp.arange(2, dtype=jnp.int32), blocks, state, BF16)
-    logits, state = cache.step(model, rows, rows, state, members, rows, rows, jnp.int32(0), BF16)
-    return logits, cache.flush(state, rows > 0, rows, rows)
+    state = prefill(model, tokens, lengths, jnp.arange(2, dtype=jnp.int32), blocks, state, BF16)
+    logits, state = step(model, rows, rows, state, members, rows, rows, jnp.int32(0), BF16)
+    return logits, flush(state, rows > 0, rows, rows)
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])

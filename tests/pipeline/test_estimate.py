@@ -6,9 +6,9 @@ import pytest
 
 from rft_jax.config import PipelineConfig
 from rft_jax.config_flag import load
-from rft_jax.model import hf_config
+from rft_jax.hf import config as hf_config
 from rft_jax.model.architecture import SIZES
-from rft_jax.pipeline import estimate, settings
+from rft_jax.pipeline import estimate, stage_settings
 
 
 def test_distinct_paths_are_the_papers_at_its_k():
@@ -25,7 +25,7 @@ def test_a_plan_for_gsm8k_counts_as_the_paper_does(tmp_path):
     question, answer = "q" * 235, "a" * 286  # as long as GSM8K's are on average
     problems = tmp_path / "train.jsonl"
     problems.write_text((json.dumps({"question": question, "answer": answer}) + "\n") * 7473)
-    config = load(f"{settings.root()}/configs/gsm8k.py:llama2-7b={folder}", PipelineConfig)
+    config = load(f"{stage_settings.root()}/configs/gsm8k.py:llama2-7b={folder}", PipelineConfig)
     fields = {"problems": str(problems), "test": str(problems)}
     config = PipelineConfig(**{**{f: getattr(config, f) for f in config.__dataclass_fields__}, **fields})
     found = {each.name: each for each in estimate.estimate(config, tmp_path, "a100-80g", 8)}

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from rft_jax.pipeline.settings import root
 from rft_jax.pipeline.stage import Record
+from rft_jax.pipeline.stage_settings import root
 
 # The same stages on 12 training problems.
 SMALL = """

@@ -8,7 +8,7 @@ import pytest
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
 from rft_jax.config_flag import load
 from rft_jax.errors import UserError
-from rft_jax.pipeline import recipe, settings
+from rft_jax.pipeline import recipe, stage_settings
 
 STAGES = (
     WorldStage(name="world", train=4, test=3, seed=5),
@@ -55,7 +55,7 @@ def test_commands_and_what_they_wait_for(tmp_path):
 
 def test_what_a_config_file_says_counts(tmp_path):
     own = tmp_path / "own.py"
-    own.write_text((settings.root() / "configs" / "sft.py").read_text())
+    own.write_text((stage_settings.root() / "configs" / "sft.py").read_text())
     stages = made(tmp_path, dataclasses.replace(CONFIG, train=f"{own}:llama2-7b"))
     assert stages["sft"].reads[recipe.CONFIG_FILE] == str(own)
     for name, file in (("paths", "sample.py"), ("eval", "evaluate.py")):
@@ -135,7 +135,7 @@ def test_mistakes_in_models(tmp_path, models, told):
 
 
 def test_the_shipped_configs_make_stages(tmp_path):
-    root = settings.root()
+    root = stage_settings.root()
     quick = load(f"{root}/configs/quickstart.py:2", PipelineConfig)
     assert recipe.stages(quick, tmp_path)[0].flags[-1] == "--seed=2"
     two = load(f"{root}/configs/gsm8k.py:llama2-7b=/x,llama2-13b=/y+", PipelineConfig)

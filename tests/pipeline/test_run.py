@@ -13,8 +13,8 @@ import pytest
 from rft_jax.errors import UserError
 from rft_jax.pipeline import process
 from rft_jax.pipeline.run import followers, run_stages, states
-from rft_jax.pipeline.settings import root
 from rft_jax.pipeline.stage import LOG, RECORD, Record, Stage, changes, fingerprint
+from rft_jax.pipeline.stage_settings import root
 
 # Adds the numbers in its inputs and itself; counts how often it ran; dies, or waits, when told to.
 SCRIPT = """

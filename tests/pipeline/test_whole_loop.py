@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from rft_jax.model import hf
+from rft_jax.hf import pretrained
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.llama import Llama
-from rft_jax.pipeline.settings import root
 from rft_jax.pipeline.stage import Record
+from rft_jax.pipeline.stage_settings import root
 from rft_jax.world.generate import corpus
 from rft_jax.world.vocabulary import write_tokenizer
 
@@ -36,7 +36,7 @@ def model(tmp_path_factory):
         rms_epsilon=1e-5, rope_theta=10_000.0, rope_scaling=None, tied_embeddings=True,
     )  # fmt: skip
     llama = Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True)
-    hf.save(llama, folder / "llama", tokenizer_from=folder / "tokenizer", dtype=jnp.float32)
+    pretrained.save(llama, folder / "llama", tokenizer_from=folder / "tokenizer", dtype=jnp.float32)
     return folder / "llama"
 
 

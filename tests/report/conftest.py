@@ -8,12 +8,12 @@ import pytest
 
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
 from rft_jax.evaluate.grade import describe, grade
-from rft_jax.evaluate.statistics import compare
+from rft_jax.evaluate.intervals import compare
 from rft_jax.pipeline import recipe, run
-from rft_jax.reasoning.lines import dump
-from rft_jax.reasoning.problem import Path, write_paths
-from rft_jax.reasoning.select import select
-from rft_jax.world import files, generate
+from rft_jax.records.lines import dump
+from rft_jax.records.problem import Path, write_paths
+from rft_jax.select.selection import select
+from rft_jax.world import generate, write
 from rft_jax.world.story import solve
 
 K = 8
@@ -46,7 +46,7 @@ def workdir(tmp_path_factory):
         stages=STAGES,
     )  # fmt: skip
     (folder / "pipeline.json").write_text(json.dumps(recipe.describe(config) | run.versions()))
-    files.write_problem_sets(folder / "world", train=40, test=60, seed=0)
+    write.write_problem_sets(folder / "world", train=40, test=60, seed=0)
     _write_paths(folder)
     _write_selections(folder)
     _write_trainings(folder)

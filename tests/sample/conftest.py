@@ -10,7 +10,8 @@ import pytest
 import tokenizers
 import transformers
 
-from rft_jax.model import architecture, hf
+from rft_jax.hf import pretrained
+from rft_jax.model import architecture
 from rft_jax.model.llama import Llama
 
 END = 2
@@ -72,5 +73,5 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=False)
     model = jax.tree.map(lambda x: 4 * x if x.ndim > 1 else x, model)
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    hf.save(model, folder, tokenizer_from=tokenizer, dtype=jnp.dtype(jnp.float32))
+    pretrained.save(model, folder, tokenizer_from=tokenizer, dtype=jnp.dtype(jnp.float32))
     return folder

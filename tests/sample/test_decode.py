@@ -10,14 +10,16 @@ import optax
 import pytest
 import scipy.stats
 
-from rft_jax.model import architecture, cache, hf, partition
+from rft_jax.hf import pretrained
+from rft_jax.model import architecture, partition
 from rft_jax.model.llama import Llama, forward
-from rft_jax.reasoning.prompt import sampling_prompt
 from rft_jax.runtime import make_mesh
 from rft_jax.sample import capacity, decode, prompts
 from rft_jax.sample.choose import Rule
 from rft_jax.sample.engine import DeviceEngine, responses
+from rft_jax.sample.kv.pages import Sizes
 from rft_jax.sample.schedule import Job, Schedule
+from rft_jax.task.prompt import sampling_prompt
 from tests.sample.conftest import END, save_tokenizer
 from tests.shared_data import shared
 
@@ -100,7 +102,7 @@ def test_greedy_equals_transformers(kind, gsm8k_prompts, tmp_path):
         model = jax.tree.map(lambda x: 4 * x if x.ndim > 1 else x, model)
     else:
         model = trained(model, gsm8k_prompts)
-    hf.save(model, tmp_path / "m", tokenizer_from=None, dtype=jnp.dtype(F32))
+    pretrained.save(model, tmp_path / "m", tokenizer_from=None, dtype=jnp.dtype(F32))
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "m", attn_implementation="eager")
     ends = [END, 17, 400]  # several, so that some responses end
     expected = []
@@ -220,6 +222,4 @@ def test_programs_copy_no_cache():
 
 def test_sizes_refuse_pools_that_no_row_fits():
     with pytest.raises(ValueError, match="pools too small"):
-        cache.Sizes(
-            rows=1, slots=1, together=1, prompt_blocks=1, history_blocks=1, prompt_width=8, suffix_width=64, block=8
-        )
+        Sizes(rows=1, slots=1, together=1, prompt_blocks=1, history_blocks=1, prompt_width=8, suffix_width=64, block=8)

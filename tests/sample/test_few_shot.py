@@ -9,10 +9,10 @@ import pytest
 from rft_jax import config_flag
 from rft_jax.config import SampleConfig
 from rft_jax.data import tokenizer as tokenizers
-from rft_jax.reasoning.problem import read_paths, read_problems
-from rft_jax.reasoning.prompt import FEW_SHOT_STOP
+from rft_jax.records.problem import read_paths, read_problems
 from rft_jax.sample import loop, settings, shards
 from rft_jax.sample.schedule import Response
+from rft_jax.task.prompt import FEW_SHOT_STOP
 
 SHOTS, COUNT = 2, 6
 

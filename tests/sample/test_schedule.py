@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rft_jax.model.cache import Sizes
 from rft_jax.sample.decode import ENDED, FULL, GOES_ON, NONE, Steps
 from rft_jax.sample.engine import responses
+from rft_jax.sample.kv.pages import Sizes
 from rft_jax.sample.schedule import Job, Schedule
 
 SIZES = Sizes(

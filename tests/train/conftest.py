@@ -11,8 +11,9 @@ import pytest
 import tokenizers
 import transformers
 
-from rft_jax.model import architecture, hf, llama
-from rft_jax.reasoning import prompt
+from rft_jax.hf import pretrained
+from rft_jax.model import architecture, llama
+from rft_jax.task import prompt
 
 END = 2
 
@@ -63,7 +64,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = tmp_path_factory.mktemp("tokenizer")
     save_tokenizer(tokenizer, tiny_texts(), 256)
     model = llama.Llama(architecture.SIZES["tiny"], jax.random.key(0), dtype=jnp.float32, stacked=True)
-    hf.save(model, folder, tokenizer_from=tokenizer, dtype=jnp.dtype(jnp.float32))
+    pretrained.save(model, folder, tokenizer_from=tokenizer, dtype=jnp.dtype(jnp.float32))
     return folder
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.model import architecture, hf, partition
+from rft_jax.hf import pretrained
+from rft_jax.model import architecture, partition
 from rft_jax.model.llama import Llama
 from rft_jax.runtime import make_mesh
 from rft_jax.train import checkpoint, convert, optimizer, step
@@ -112,7 +113,7 @@ def test_half_a_checkpoint_is_removed(saved, state):
 
 
 def test_convert_is_export(saved, state, model_folder, tmp_path):
-    hf.save(state.model, tmp_path / "exported", tokenizer_from=model_folder, dtype=jnp.dtype(jnp.bfloat16))
+    pretrained.save(state.model, tmp_path / "exported", tokenizer_from=model_folder, dtype=jnp.dtype(jnp.bfloat16))
     convert.convert(saved / "3", tmp_path / "converted", tokenizer=model_folder, dtype="bfloat16")
     names = sorted(path.name for path in (tmp_path / "exported").iterdir())
     assert names == sorted(path.name for path in (tmp_path / "converted").iterdir())

@@ -14,9 +14,10 @@ import pytest
 from configs import sft
 from rft_jax.config import MeshConfig
 from rft_jax.errors import UserError
-from rft_jax.model import hf, llama
-from rft_jax.reasoning import prompt
+from rft_jax.hf import pretrained
+from rft_jax.model import llama
 from rft_jax.runtime import make_mesh
+from rft_jax.task import prompt
 from rft_jax.train import checkpoint, loop
 from tests.train.conftest import tiny_problems
 
@@ -69,7 +70,7 @@ def test_what_a_run_leaves(finished):
 
 
 def test_the_model_is_the_last_checkpoints(finished):
-    exported = hf.load(finished / "model", dtype=None, stacked=True)
+    exported = pretrained.load(finished / "model", dtype=None, stacked=True)
     origin = checkpoint.read_origin(finished / "checkpoints" / "10")
     model = jax.eval_shape(lambda: exported)
     saved = dict(checkpoint.tensors(finished / "checkpoints" / "10", origin.architecture, model, np.dtype(np.float32)))
@@ -94,7 +95,7 @@ def test_going_on_from_a_checkpoint(finished, model_folder, data, tmp_path, size
         file.write('{"step": 11, "lo')  # as a kill leaves it
     train(tiny_config(model_folder, data, mesh=MeshConfig(*sizes)), tmp_path)
     assert [line["step"] for line in lines(tmp_path)] == list(range(1, 11))
-    ours, theirs = (hf.load(folder / "model", dtype=None, stacked=True) for folder in (tmp_path, finished))
+    ours, theirs = (pretrained.load(folder / "model", dtype=None, stacked=True) for folder in (tmp_path, finished))
     for leaf, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         if sizes == (1, 8, 1):
             np.testing.assert_array_equal(leaf, other)
@@ -108,7 +109,10 @@ def test_start_order(finished, model_folder, data, tmp_path):
         model_folder, data, checkpoint=str(finished / "checkpoints" / "8"), epochs=1, learning_rate=0.0
     )
     train(config, tmp_path)
-    ours, theirs = hf.load(tmp_path / "model", dtype=None, stacked=True), dict(_tensors(finished / "checkpoints" / "8"))
+    ours, theirs = (
+        pretrained.load(tmp_path / "model", dtype=None, stacked=True),
+        dict(_tensors(finished / "checkpoints" / "8")),
+    )
     np.testing.assert_array_equal(ours.embedding[...], theirs["model.embed_tokens.weight"])
     assert [line["step"] for line in lines(tmp_path)] == [1, 2, 3]
 
@@ -123,7 +127,7 @@ def test_from_random_weights(model_folder, data, tmp_path):
     config = tiny_config(None, data, size="tiny", tokenizer=str(model_folder), epochs=1, learning_rate=0.0)
     train(dataclasses.replace(config, model=None), tmp_path)
     expected = llama.Llama(llama_config("tiny"), jax.random.key(0), dtype=jnp.float32, stacked=True)
-    ours = hf.load(tmp_path / "model", dtype=None, stacked=True)
+    ours = pretrained.load(tmp_path / "model", dtype=None, stacked=True)
     np.testing.assert_allclose(ours.embedding[...], expected.embedding[...], atol=1e-7)
 
 
@@ -245,7 +249,7 @@ def greedy(folder, questions, new_tokens=24):
     from rft_jax.data import tokenizer
 
     loaded = tokenizer.load(folder)
-    model = hf.load(folder, make_mesh(1, 8, 1), dtype=jnp.float32, stacked=True)
+    model = pretrained.load(folder, make_mesh(1, 8, 1), dtype=jnp.float32, stacked=True)
     prompts = [
         [1, *loaded(prompt.sampling_prompt(question), add_special_tokens=False)["input_ids"]] for question in questions
     ]

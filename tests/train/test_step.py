@@ -9,7 +9,8 @@ import pytest
 
 from rft_jax.data.batches import Batches
 from rft_jax.data.examples import Examples
-from rft_jax.model import architecture, hf, llama, partition
+from rft_jax.hf import pretrained
+from rft_jax.model import architecture, llama, partition
 from rft_jax.runtime import make_mesh
 from rft_jax.train import optimizer, step
 
@@ -167,7 +168,7 @@ def test_twenty_steps_beside_torch(tmp_path, normalisation, accumulation):
     plan = dataclasses.replace(PLAN, normalisation=normalisation, accumulation=accumulation)
     assert plan.steps == 20
     folder = tmp_path / "start"
-    hf.save(make_model(), folder, tokenizer_from=None, dtype=jnp.dtype(jnp.float32))
+    pretrained.save(make_model(), folder, tokenizer_from=None, dtype=jnp.dtype(jnp.float32))
     theirs = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     torch_adamw = torch.optim.AdamW(theirs.parameters(), lr=1e-2, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1)
     schedule = transformers.get_cosine_schedule_with_warmup(torch_adamw, 2, 20)
@@ -189,7 +190,7 @@ def test_twenty_steps_beside_torch(tmp_path, normalisation, accumulation):
     state, lines = run(plan, (2, 2, 2) if accumulation == 1 else (1, 8, 1), plan.steps)
     np.testing.assert_allclose([line["loss"] for line in lines], losses, rtol=1e-4)
     assert losses[-1] < losses[0] - 0.5
-    hf.save(state.model, tmp_path / "ours", tokenizer_from=None, dtype=jnp.dtype(jnp.float32))
+    pretrained.save(state.model, tmp_path / "ours", tokenizer_from=None, dtype=jnp.dtype(jnp.float32))
     ours = transformers.LlamaForCausalLM.from_pretrained(tmp_path / "ours", dtype=torch.float32)
     for name, tensor in theirs.state_dict().items():
         difference = ours.state_dict()[name] - tensor

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 from rft_jax.data import tokenizer
-from rft_jax.model import architecture, hf_config
-from rft_jax.reasoning.prompt import sampling_prompt
+from rft_jax.hf import config as hf_config
+from rft_jax.model import architecture
+from rft_jax.task.prompt import sampling_prompt
 from rft_jax.world import generate
-from rft_jax.world.files import write_corpus
 from rft_jax.world.generate import problems
+from rft_jax.world.write import write_corpus
 
 FOLDER = Path(generate.__file__).parent / "base_model"
 

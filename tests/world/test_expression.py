@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rft_jax.reasoning import arithmetic
+from rft_jax.task import arithmetic
 from rft_jax.world.expression import Number, Operation, commuted, compute, parse, substitute, variables, write
 
 numbers = st.builds(Number, st.integers(1, 40))

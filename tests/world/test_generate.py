@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from rft_jax.reasoning import answer
-from rft_jax.reasoning.equations import all_hold, equation_list, find_equations
+from rft_jax.task import answer
+from rft_jax.task.equations import all_hold, equation_list, find_equations
 from rft_jax.world import generate
 from rft_jax.world.families import FAMILIES
 from rft_jax.world.generate import corpus, problems, solutions

@@ -3,7 +3,7 @@
 import pytest
 
 from rft_jax.data import tokenizer
-from rft_jax.reasoning.prompt import sampling_prompt, training_text
+from rft_jax.task.prompt import sampling_prompt, training_text
 from rft_jax.world.generate import corpus, problems
 from rft_jax.world.vocabulary import write_tokenizer
 

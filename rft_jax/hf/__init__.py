@@ -1,0 +1,1 @@
+"""Llama models to and from Hugging Face folders."""

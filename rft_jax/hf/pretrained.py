@@ -1,0 +1,240 @@
+"""Llama to and from a Hugging Face folder.
+
+Loading maps the files and hands each device its slice; saving gathers and writes one tensor at a time. Neither ever
+holds the whole model on the host beside the devices' own. The names and shapes are in hf_table.py.
+"""
+
+import collections
+import concurrent.futures
+import functools
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, Sharding
+from jax.sharding import PartitionSpec as P
+
+from rft_jax import files
+from rft_jax.errors import UserError
+from rft_jax.hf import config as hf_config
+from rft_jax.hf import host_memory, sidecars, weights
+from rft_jax.hf.names import names, shapes
+from rft_jax.model import partition
+from rft_jax.model.architecture import LlamaConfig
+from rft_jax.model.llama import Llama
+
+Index = tuple[slice, ...]
+_IN_FLIGHT = 2  # parameters loaded at once: while one goes to its device, the next is read
+
+
+def load(folder: str | Path, mesh: Mesh | None = None, *, dtype: jnp.dtype | None, stacked: bool) -> Llama:
+    """Loads a Llama from a Hugging Face folder, each device reading only its part.
+
+    Args:
+        folder: holds config.json and the weights: safetensors, or pytorch_model*.bin when torch is installed.
+        mesh: where the parameters go, as partition.TABLE says; None is the default device.
+        dtype: of the parameters; None keeps the file's.
+        stacked: whether the layers are stacked (training) or apart (sampling).
+
+    Raises:
+        UserError: the folder is not a whole Llama checkpoint; one line says what is wrong and where.
+    """
+    folder = Path(folder)
+    config = hf_config.read(folder)
+    found = weights.find(folder)
+    if config.tied_embeddings:
+        found.pop("lm_head.weight", None)  # some tied checkpoints hold the table twice
+    weights.check(folder, found, shapes(config))
+
+    abstract = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=stacked))
+
+    def load_parameter(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        parts, on_layers = names(path, config)
+        if len({found[name].array.dtype for name in parts}) > 1:
+            raise UserError(f"{folder} stores {parts[0]} and the same of other layers in different dtypes")
+        sources = [found[name] for name in parts]
+        place = partition.sharding(partition.role_of(path), leaf.shape, mesh) if mesh else None
+        cast = dtype is not None and dtype != sources[0].array.dtype
+        array = _fill(leaf.shape, place, lambda index: _read(sources, leaf.shape, index, on_layers, mapped=not cast))
+        return array.astype(dtype) if cast else array
+
+    leaves, form = jax.tree.flatten_with_path(abstract)
+    loaded = []
+    with concurrent.futures.ThreadPoolExecutor(_IN_FLIGHT) as pool, _bar("load", config) as bar:
+        for array in pool.map(lambda leaf: load_parameter(*leaf), leaves):
+            bar.update(array.size)
+            loaded.append(array)
+    return jax.tree.unflatten(form, loaded)
+
+
+def _bar(action: str, config: LlamaConfig) -> tqdm.tqdm:
+    """Returns a progress bar that counts parameters, on process 0 and for a terminal only."""
+    quiet = None if jax.process_index() == 0 else True
+    return tqdm.tqdm(desc=action, total=config.parameters, unit=" parameters", unit_scale=True, disable=quiet)
+
+
+def _fill(shape: tuple[int, ...], place: Sharding | None, read: Callable[[Index], np.ndarray]) -> jax.Array:
+    """Makes an array whose slices are read one at a time, each once also when several devices hold it."""
+    if place is None:
+        return jax.device_put(read((slice(None),) * len(shape)))
+    holders = collections.defaultdict(list)
+    indices = place.addressable_devices_indices_map(shape)
+    for device, index in indices.items():
+        holders[str(index)].append(device)
+    on_device: dict[Any, jax.Array] = {}
+    for devices in holders.values():
+        part = read(cast(Index, indices[devices[0]]))
+        on_device |= {device: jax.device_put(part, device) for device in devices}
+    return jax.make_array_from_single_device_arrays(shape, place, [on_device[device] for device in indices])
+
+
+def _read(
+    sources: list[weights.Stored], shape: tuple[int, ...], index: Index, on_layers: bool, *, mapped: bool
+) -> np.ndarray:
+    """Reads a slice of a parameter: of one tensor, or of one tensor a layer, which become the leading axis.
+
+    With `mapped` the result may be the file's mapping itself, which a device copies from and the CPU uses as it is.
+    Files are replaced and never changed in place, so it stays what it is (files.py).
+    """
+    layers, inner = (index[0], index[1:]) if on_layers else (slice(None), index)
+    inner_shape = shape[1:] if on_layers else shape
+    views = [stored.array.reshape(inner_shape)[inner] for stored in sources[layers]]
+    if mapped and not on_layers and host_memory.usable_in_place(views[0]):
+        sources[0].file.read_ahead(views[0])
+        return views[0]
+    buffer = host_memory.empty((len(views), *views[0].shape), views[0].dtype)
+    releases = [stored.file.release for stored in sources[layers]]
+    host_memory.copy(zip(buffer, views, releases, strict=True))
+    return buffer if on_layers else buffer[0]
+
+
+def save(
+    model: Llama,
+    folder: str | Path,
+    *,
+    tokenizer_from: str | Path | None,
+    dtype: jnp.dtype,
+    shard_bytes: int = 5_000_000_000,
+) -> None:
+    """Saves a model as a Hugging Face folder, whole or not at all; transformers 4 and 5 load it.
+
+    When the parameters are spread over several processes, all of them call this: each tensor is gathered, process 0
+    writes it, and all return or raise together.
+
+    Args:
+        model: stacked or not, of arrays on any devices.
+        folder: to make; an earlier one of that name is replaced.
+        tokenizer_from: a model folder whose tokenizer, special tokens' numbers and generation settings go along; None
+            for a model without a tokenizer.
+        dtype: of the saved weights: bfloat16, float16 or float32.
+        shard_bytes: the most bytes of tensors in a file.
+
+    Raises:
+        UserError: no tokenizer in `tokenizer_from`, no room or no permission to write.
+    """
+    tensors = _tensors(model, jnp.dtype(dtype))
+    error: Exception | None = None
+    if jax.process_index() == 0:
+        try:
+            write(
+                folder,
+                model.config,
+                tensors,
+                tokenizer_from=tokenizer_from,
+                dtype=jnp.dtype(dtype),
+                shard_bytes=shard_bytes,
+            )
+        except Exception as caught:  # told to all below: the others would wait for process 0 for ever
+            error = caught
+    for _ in tensors:  # a gather needs every process, also those that do not write or can no longer
+        pass
+    _raise_together(error)
+
+
+def write(
+    folder: str | Path,
+    config: LlamaConfig,
+    tensors: Iterable[tuple[str, np.ndarray]],
+    *,
+    tokenizer_from: str | Path | None,
+    dtype: jnp.dtype,
+    shard_bytes: int = 5_000_000_000,
+) -> None:
+    """Writes a Hugging Face folder, whole or not at all, from tensors that are made one at a time.
+
+    Args:
+        folder, tokenizer_from, dtype, shard_bytes: as for `save`.
+        config: of the model.
+        tensors: the names and shapes of `shapes(config)`, in that order.
+
+    Raises:
+        UserError: no tokenizer in `tokenizer_from`, no room or no permission to write.
+    """
+    dtype = jnp.dtype(dtype)
+    source = None if tokenizer_from is None else Path(tokenizer_from)
+    tokenizer = [] if source is None else sidecars.tokenizer_files(source)
+    ids = {} if source is None else sidecars.token_ids(source)
+    with files.whole_folder(folder) as partial:
+        hf_config.write(partial, config, dtype.name, ids)
+        sidecars.write_generation(partial, source, ids)
+        for file in tokenizer:
+            shutil.copyfile(file, partial / file.name)
+        weights.write(partial, shapes(config), dtype, tensors, shard_bytes=shard_bytes)
+
+
+def _tensors(model: Llama, dtype: np.dtype) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields every tensor of the file, on the host, gathered from all devices and processes; one is there at a time."""
+    leaves: dict[str, tuple[jax.Array, int | None]] = {}
+    for path, leaf in jax.tree.leaves_with_path(model):
+        parts, on_layers = names(path, model.config)
+        leaves |= {name: (leaf, layer if on_layers else None) for layer, name in enumerate(parts)}
+    with _bar("save", model.config) as bar:
+        for name, shape in shapes(model.config).items():
+            with jax.transfer_guard("allow"):  # the layer's number travels to the devices
+                tensor = _bits(*leaves[name], dtype=dtype)
+            if not tensor.is_fully_addressable:
+                tensor = _gather(tensor)
+            tensor = tensor.addressable_data(0) if tensor.is_fully_replicated else tensor
+            yield name, jax.device_get(tensor).view(dtype).reshape(shape)
+            bar.update(tensor.size)
+
+
+@functools.partial(jax.jit, static_argnames="dtype")
+def _bits(parameter: jax.Array, layer: int | None, dtype: np.dtype) -> jax.Array:
+    """Returns a parameter, or one layer of it, cast and as integers, which numpy handles in bulk.
+
+    Always a new array: an array keeps the host copy that was made of it, and the parameters must not all do so.
+    """
+    if layer is not None:
+        parameter = jax.lax.dynamic_index_in_dim(parameter, layer, keepdims=False)
+    return jax.lax.bitcast_convert_type(parameter.astype(dtype), jnp.dtype(f"uint{8 * dtype.itemsize}"))
+
+
+def _gather(tensor: jax.Array) -> jax.Array:
+    """Returns a tensor that is spread over processes whole on every device."""
+    place = NamedSharding(cast(NamedSharding, tensor.sharding).mesh, P())
+    return jax.jit(lambda tensor: tensor, out_shardings=place)(tensor)
+
+
+_TOLD_BYTES = 1024
+
+
+def _raise_together(error: Exception | None) -> None:
+    """Raises process 0's error on every process."""
+    if jax.process_count() > 1:
+        told = np.zeros(_TOLD_BYTES, np.uint8)
+        text = str(error).encode()[:_TOLD_BYTES] if isinstance(error, UserError) else b"process 0 failed to save"
+        if error is not None:
+            told[: len(text)] = np.frombuffer(text, np.uint8)
+        with jax.transfer_guard("allow"):
+            told = np.asarray(multihost_utils.broadcast_one_to_all(told))
+        if error is None and told.any():
+            raise UserError(told.tobytes().rstrip(b"\0").decode(errors="replace"))
+    if error is not None:
+        raise error

@@ -1,1 +1,0 @@
-"""Problems, prompts, grading, equations and the selector: pure Python, no accelerator, no JAX."""

@@ -1,0 +1,1 @@
+"""The KV cache of sampling: what it holds, reading prompts, decoding a step, flushing a block."""

@@ -1,0 +1,230 @@
+"""The first pass over the paths: grade each one, and sort it into a file by the block of problems it belongs to.
+
+Path files may hold the problems in any order, and together they may be larger than memory. So each piece of a file
+(some megabytes, cut at a line end; a compressed file is one piece) is read once, in any process, and what the second
+pass needs of its paths goes to spill files where the paths of a block stand together. A wrong path leaves its grades,
+but not its text. Order is kept as (piece, line), so that nothing depends on which process read what.
+"""
+
+import dataclasses
+import hashlib
+import marshal
+import pathlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rft_jax.errors import UserError
+from rft_jax.records.lines import LineError, is_compressed, opened, parse_object
+from rft_jax.records.problem import Path
+from rft_jax.select.farthest import MAX_CHARACTERS
+from rft_jax.task.answer import Answers, answers
+from rft_jax.task.equations import list_if_all_hold
+
+PIECE_BYTES = 8 << 20
+_BUFFER_BYTES = 16 << 20  # lines whose graded paths one process holds back
+
+# A `Graded` as the spill files hold it: marshal takes plain tuples only.
+_Fields = tuple[int | str | bool | bytes | None, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a path file: the lines that begin in [start, end); end None is the whole file."""
+
+    number: int
+    file: str
+    start: int = 0
+    end: int | None = None
+
+
+class Graded(NamedTuple):
+    """A path as the second pass needs it.
+
+    Attributes:
+        line: its line in the piece, from 0; with `piece` the order of reading.
+        digest: tells texts apart where `response` is None, else None.
+        parsed, correct: by the grader in use.
+        reference, robust: correct by each grader.
+        vote: the robust answer as text, or None.
+        equations: the name of the equation list, or None when an equation is wrong or the text is too long.
+        response: the text where it may be selected, else None.
+    """
+
+    problem: int
+    piece: int
+    line: int
+    model: str
+    sample: int
+    digest: bytes | None
+    parsed: bool
+    correct: bool
+    reference: bool
+    robust: bool
+    vote: str | None
+    equations: str | None
+    response: str | None
+
+
+class Segment(NamedTuple):
+    """Where the paths of a block stand in a spill file, in bytes."""
+
+    file: pathlib.Path
+    start: int
+    length: int
+
+
+@dataclasses.dataclass(slots=True)
+class Spilled:
+    """What came out of a piece.
+
+    Attributes:
+        lines: how many lines it has.
+        models: the models seen.
+        segments: for each block, where its paths went.
+        error: the line, from 0, and what is wrong with it; reading stopped there.
+    """
+
+    lines: int = 0
+    models: set[str] = dataclasses.field(default_factory=set)
+    segments: dict[int, list[Segment]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    error: tuple[int, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SpillTask:
+    """A piece with all that `spill_piece` needs to work on it in another process.
+
+    Attributes:
+        gold: the gold answers of all problems, as each grader reads them.
+        grader: which grader decides what is correct, `reference` or `robust`.
+        keep_wrong_equations: keep the text of correct paths whose equations fail.
+        problems_per_block: how many problems a block has.
+        folder: where the spill files go.
+    """
+
+    piece: Piece
+    gold: Sequence[Answers]
+    grader: str
+    keep_wrong_equations: bool
+    problems_per_block: int
+    folder: pathlib.Path
+
+
+def cut_into_pieces(files: Sequence[str], piece_bytes: int = PIECE_BYTES) -> list[Piece]:
+    """Returns the pieces of the files in order.
+
+    Raises:
+        UserError: a file is missing.
+    """
+    pieces: list[Piece] = []
+    for file in files:
+        with opened(file):
+            size = pathlib.Path(file).stat().st_size
+        if is_compressed(file):
+            pieces.append(Piece(len(pieces), file))
+        else:
+            for start in range(0, max(size, 1), piece_bytes):
+                pieces.append(Piece(len(pieces), file, start, start + piece_bytes))
+    return pieces
+
+
+def spill_piece(task: SpillTask) -> Spilled:
+    """Grades the paths of a piece and writes them to spill files; see `Spilled`.
+
+    Raises:
+        UserError: the file cannot be read, or the disk is full.
+    """
+    spilled = Spilled()
+    blocks: dict[int, list[_Fields]] = defaultdict(list)
+    buffered = 0
+    for line in _lines_of(task.piece):
+        number = spilled.lines
+        spilled.lines += 1
+        if line.isspace():
+            continue
+        try:
+            graded = _grade(Path.from_fields(parse_object(line), len(task.gold)), number, task)
+        except LineError as error:
+            spilled.error = (number, str(error))
+            return spilled
+        blocks[graded.problem // task.problems_per_block].append(tuple(graded))
+        spilled.models.add(graded.model)
+        buffered += len(line)
+        if buffered > _BUFFER_BYTES:
+            _flush(blocks, task, spilled)
+            buffered = 0
+    _flush(blocks, task, spilled)
+    return spilled
+
+
+def read_segments(segments: Sequence[Segment]) -> Iterator[Graded]:
+    """Yields the paths of a block in the order of the segments, which is that of reading."""
+    for file, start, length in segments:
+        with file.open("rb") as stream:
+            stream.seek(start)
+            yield from map(Graded._make, marshal.loads(stream.read(length)))
+
+
+def _lines_of(piece: Piece) -> Iterator[bytes]:
+    with opened(piece.file) as stream:
+        if piece.end is None:
+            yield from stream
+            return
+        if piece.start:
+            # The line that runs into this piece belongs to the one before; it may end exactly at the border.
+            stream.seek(piece.start - 1)
+            stream.readline()
+        position = stream.tell()
+        for line in stream:
+            if position >= piece.end:
+                return
+            position += len(line)
+            yield line
+
+
+def _grade(path: Path, line: int, task: SpillTask) -> Graded:
+    response, gold = path.response, task.gold[path.problem]
+    reference, robust = answers(response)
+    by_reference = reference is not None and reference == gold.reference
+    by_robust = robust is not None and robust == gold.robust
+    is_reference = task.grader == "reference"
+    correct = by_reference if is_reference else by_robust
+    name = list_if_all_hold(response) if len(response) <= MAX_CHARACTERS else None
+    selectable = correct and (name is not None or task.keep_wrong_equations)
+    return Graded(
+        path.problem,
+        task.piece.number,
+        line,
+        path.model,
+        path.sample,
+        None if selectable else _digest(response),
+        (reference if is_reference else robust) is not None,
+        correct,
+        by_reference,
+        by_robust,
+        robust,
+        name,
+        response if selectable else None,
+    )
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
+
+
+def _flush(blocks: dict[int, list[_Fields]], task: SpillTask, spilled: Spilled) -> None:
+    if not blocks:
+        return
+    # The first and the n-th flush of a piece go to different files, so that a segment is one stretch of bytes.
+    flush = sum(len(segments) for segments in spilled.segments.values())
+    file = task.folder / f"paths-{task.piece.number}-{flush}"
+    try:
+        with file.open("wb") as stream:
+            for block, paths in sorted(blocks.items()):
+                data = marshal.dumps(paths)  # read back by this run, so by the same Python
+                spilled.segments[block].append(Segment(file, stream.tell(), len(data)))
+                stream.write(data)
+    except OSError as error:
+        raise UserError(f"cannot write to {task.folder}: {error.strerror}") from error
+    blocks.clear()

@@ -1,0 +1,40 @@
+"""The world's problem sets and corpus as files."""
+
+from pathlib import Path
+
+from rft_jax.errors import UserError
+from rft_jax.files import make_folder
+from rft_jax.records.problem import write_problems
+from rft_jax.world.generate import corpus, problems
+from rft_jax.world.vocabulary import write_tokenizer
+
+# Of the base model; a row of the world has at most about 140 tokens.
+POSITIONS, VOCABULARY = 512, 1024
+_WORDS_FROM = 4000  # rows of the corpus, enough for every word of the world to come up
+
+
+def write_problem_sets(folder: Path, *, train: int, test: int, seed: int) -> None:
+    """Writes train.jsonl and test.jsonl; the test problems are the same for every seed.
+
+    Raises:
+        UserError: the world does not have so many, or the disk is full.
+    """
+    make_folder(folder)
+    try:
+        sets = {"train.jsonl": problems("train", train, seed), "test.jsonl": problems("test", test, 0)}
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    for name, made in sets.items():
+        write_problems(folder / name, made)
+
+
+def write_corpus(folder: Path, *, rows: int, seed: int, drills: float) -> None:
+    """Writes corpus.jsonl, a share of its rows drills, and the tokenizer, which does not depend on size and seed.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    make_folder(folder)
+    write_problems(folder / "corpus.jsonl", corpus(rows, seed, drills))
+    texts = (text for row in corpus(_WORDS_FROM, seed=0, drills=0.5) for text in (row.question, row.response))
+    write_tokenizer(folder / "tokenizer", texts, VOCABULARY, POSITIONS)

@@ -1,0 +1,327 @@
+"""Every mistake in a Hugging Face folder is one clear line, and a failed save leaves nothing behind."""
+
+import json
+import resource
+import shutil
+import signal
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rft_jax import command
+from rft_jax.data import tokenizer
+from rft_jax.errors import UserError
+from rft_jax.hf import names, pretrained, safetensors, sidecars, weights
+from rft_jax.model import architecture
+
+TINY = architecture.size("tiny-gqa")
+FP32 = np.dtype(np.float32)
+QUERY = "model.layers.1.self_attn.q_proj.weight"
+
+
+def zeros(config=TINY):
+    return {name: np.zeros(shape, FP32) for name, shape in names.shapes(config).items()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    pretrained.write(tmp_path / "model", TINY, zeros().items(), tokenizer_from=None, dtype=FP32)
+    return tmp_path / "model"
+
+
+def rewrite(folder, tensors):
+    shapes = {name: array.shape for name, array in tensors.items()}
+    safetensors.write(folder / "model.safetensors", shapes, FP32, tensors.items())
+
+
+def refuses(folder, *words, load=None):
+    """Loading raises one line that holds all the words."""
+    with pytest.raises(UserError) as caught:
+        (load or (lambda: pretrained.load(folder, dtype=None, stacked=True)))()
+    line = str(caught.value)
+    assert "\n" not in line
+    for word in words:
+        assert word in line, line
+
+
+def change_config(folder, **changes):
+    path = folder / "config.json"
+    fields = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({name: value for name, value in fields.items() if value is not ...}))
+
+
+def test_no_folder(tmp_path):
+    refuses(tmp_path / "absent", f"no model folder {tmp_path / 'absent'}")
+
+
+def test_no_config(folder):
+    (folder / "config.json").unlink()
+    refuses(folder, str(folder), "has no config.json")
+
+
+def test_no_weights(folder):
+    (folder / "model.safetensors").unlink()
+    refuses(folder, str(folder), "has no weights", "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model_type": "mistral"}, ["'mistral'", "only 'llama'"]),
+        ({"model_type": ...}, ["'None'"]),
+        ({"attention_bias": True}, ["attention_bias is set"]),
+        ({"mlp_bias": True}, ["mlp_bias is set"]),
+        ({"hidden_act": "gelu"}, ["'gelu'", "'silu'"]),
+        ({"quantization_config": {"bits": 4}}, ["quantized"]),
+        ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, ["unknown rope scaling 'dynamic'", "linear, llama3"]),
+        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1.0}}, ["unknown rope scaling 'yarn'"]),
+        ({"rope_parameters": {"rope_type": "linear"}}, ["factor is null"]),
+        ({"rope_scaling": 2.0}, ["rope settings 2.0"]),
+        ({"rope_parameters": {"partial_rotary_factor": 0.5}}, ["partial_rotary_factor"]),
+        ({"hidden_size": ...}, ["hidden_size is null", "a whole number"]),
+        ({"hidden_size": "many"}, ['hidden_size is "many"']),
+        ({"num_hidden_layers": True}, ["num_hidden_layers is true"]),
+        ({"num_attention_heads": 0}, ["heads of at least 1"]),
+        ({"num_key_value_heads": 3}, ["4 query heads cannot share 3"]),
+    ],
+)
+def test_a_config_that_is_not_ours(folder, changes, words):
+    change_config(folder, **changes)
+    refuses(folder, str(folder / "config.json"), *words)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\xff", "[" * 100_000])
+def test_a_config_that_is_no_json_object(folder, text):
+    (folder / "config.json").write_bytes(text.encode("latin-1"))
+    refuses(folder, str(folder / "config.json"), "JSON")
+
+
+def test_missing_tensors(folder):
+    tensors = zeros()
+    del tensors[QUERY], tensors["lm_head.weight"]
+    rewrite(folder, tensors)
+    refuses(folder, str(folder), f"lacks {QUERY} and 1 more")
+
+
+def test_extra_tensors(folder):
+    rewrite(folder, zeros() | {"model.layers.0.self_attn.q_proj.bias": np.zeros(3, FP32)})
+    refuses(folder, str(folder), "unknown", "model.layers.0.self_attn.q_proj.bias")
+
+
+def test_rotary_tables_of_old_checkpoints_are_no_extra_tensors(folder):
+    name = "model.layers.0.self_attn.rotary_emb.inv_freq"
+    rewrite(folder, zeros() | {name: np.zeros(3, FP32), "model.rotary_emb.inv_freq": np.zeros(3, FP32)})
+    pretrained.load(folder, dtype=None, stacked=True)
+
+
+def test_misshapen_tensors(folder):
+    rewrite(folder, zeros() | {QUERY: np.zeros((32, 31), FP32)})
+    refuses(folder, str(folder), f"{QUERY} is [32, 31], not [32, 32]")
+
+
+def test_layers_of_different_dtypes(folder):
+    tensors = zeros()
+    half = {QUERY: tensors.pop(QUERY).astype(np.float16)}
+    rewrite(folder, tensors)
+    (folder / "model.safetensors").rename(folder / "a.safetensors")
+    safetensors.write(folder / "b.safetensors", {QUERY: half[QUERY].shape}, np.dtype(np.float16), half.items())
+    weight_map = {name: "a.safetensors" for name in tensors} | {QUERY: "b.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    refuses(folder, str(folder), "different dtypes")
+
+
+# Damaged files.
+
+
+def test_a_truncated_file(folder):
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    for length in (0, 4, 8, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        refuses(folder, str(path), "again")
+
+
+def with_header(folder, header, data=b"\0" * 64, length=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    prefix = (len(text) if length is None else length).to_bytes(8, "little")
+    (folder / "model.safetensors").write_bytes(prefix + text + data)
+
+
+def entry(dtype: object = "F32", shape=(4,), offsets=(0, 16)):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (b"not json", ["no valid safetensors header"]),
+        (b"\xff\xfe", ["no valid safetensors header"]),
+        (b"[" * 100_000, ["no valid safetensors header"]),
+        ([], ["no valid safetensors header"]),
+        ({"x": 3}, ["no valid safetensors header"]),
+        ({"x": {"dtype": "F32"}}, ["no valid safetensors header"]),
+        ({"x": entry(offsets=(0, 16, 32))}, ["no valid safetensors header"]),
+        ({"x": entry(offsets=(-16, 0))}, ["no valid safetensors header"]),
+        ({"x": entry(offsets=(16, 0))}, ["no valid safetensors header"]),
+        ({"x": entry(offsets=(0.0, 16.0))}, ["no valid safetensors header"]),
+        ({"x": entry(shape=(-4, -1))}, ["no valid safetensors header"]),
+        ({"x": entry(dtype=[])}, ["no valid safetensors header"]),
+        ({"x": entry(offsets=(56, 72))}, ["truncated", "x ends at byte"]),
+        ({"x": entry(offsets=(2**63, 2**63 + 16))}, ["truncated"]),
+        ({"x": entry(shape=(2**40, 2**40))}, ["does not take 16 bytes"]),
+        ({"x": entry(dtype="F8_E4M3")}, ["x is stored as F8_E4M3", "BF16, F16, F32"]),
+    ],
+)
+def test_a_header_is_never_trusted(folder, header, words):
+    with_header(folder, header)
+    refuses(folder, str(folder / "model.safetensors"), *words)
+
+
+@pytest.mark.parametrize("length", [2**64 - 1, 2**40, 200])
+def test_a_headers_length_is_never_trusted(folder, length):
+    with_header(folder, {}, length=length)
+    refuses(folder, str(folder / "model.safetensors"), "not a whole safetensors file")
+
+
+def test_a_git_lfs_pointer(folder):
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    refuses(folder, "git-lfs pointer", "git lfs pull")
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        ({"weight_map": {"x": "model-00002-of-00002.safetensors"}}, ["model-00002-of-00002.safetensors", "missing"]),
+        ({"weight_map": {"x": "../model.safetensors"}}, ["not a file name"]),
+        ({"weight_map": {"x": 3}}, ["no weight_map"]),
+        ({}, ["no weight_map"]),
+    ],
+)
+def test_an_index_that_is_wrong(folder, index, words):
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    refuses(folder, str(folder / "model.safetensors.index.json"), *words)
+
+
+def test_a_tensor_in_two_shards(folder):
+    (folder / "model.safetensors").rename(folder / "a.safetensors")
+    shutil.copy(folder / "a.safetensors", folder / "b.safetensors")
+    index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    refuses(folder, "twice", "model.embed_tokens.weight")
+
+
+class TestLegacy:
+    @pytest.fixture
+    def legacy(self, folder):
+        (folder / "model.safetensors").unlink()
+        (folder / "pytorch_model.bin").write_bytes(b"nothing that torch knows")
+        return folder
+
+    def test_without_torch(self, legacy, monkeypatch):
+        monkeypatch.setitem(sys.modules, "torch", None)
+        refuses(legacy, "pytorch_model.bin needs torch")
+
+    def test_damaged(self, legacy):
+        pytest.importorskip("torch", reason="legacy files are read by torch: install the extra `torch`")
+        refuses(legacy, "pytorch_model.bin is damaged")
+
+    @pytest.mark.parametrize(("contents", "words"), [([1], "dictionary"), ({"x": 3}, "dictionary")])
+    def test_no_tensors(self, legacy, contents, words):
+        torch = pytest.importorskip("torch", reason="legacy files are read by torch: install the extra `torch`")
+        torch.save(contents, legacy / "pytorch_model.bin")
+        refuses(legacy, words)
+
+    def test_a_pickle_that_would_run_code(self, legacy):
+        torch = pytest.importorskip("torch", reason="legacy files are read by torch: install the extra `torch`")
+        torch.save({"x": print}, legacy / "pytorch_model.bin")
+        refuses(legacy, "damaged, or not a file of tensors")
+
+    def test_integers(self, legacy):
+        torch = pytest.importorskip("torch", reason="legacy files are read by torch: install the extra `torch`")
+        torch.save({"x": torch.ones(3, dtype=torch.int64)}, legacy / "pytorch_model.bin")
+        refuses(legacy, "x is stored as torch.int64")
+
+
+# The tokenizer.
+
+
+def test_no_tokenizer(folder, tmp_path):
+    refuses(folder, str(folder), "has no tokenizer", load=lambda: tokenizer.load(folder))
+    refuses(folder, "no model folder", load=lambda: tokenizer.load(tmp_path / "absent"))
+    model = pretrained.load(folder, dtype=None, stacked=True)
+    save = lambda: pretrained.save(model, tmp_path / "saved", tokenizer_from=folder, dtype=jnp.dtype(FP32))  # noqa: E731
+    refuses(folder, "has no tokenizer", load=save)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_sentencepiece_tokenizer_without_sentencepiece(folder, monkeypatch):
+    (folder / "tokenizer.model").write_bytes(b"")
+    monkeypatch.setattr(tokenizer.importlib.util, "find_spec", lambda _: None)
+    refuses(folder, "tokenizer.model needs sentencepiece", load=lambda: tokenizer.load(folder))
+
+
+def test_a_damaged_tokenizer(folder):
+    pytest.importorskip("transformers")
+    (folder / "tokenizer.json").write_text("{")
+    refuses(folder, str(folder), "cannot read the tokenizer", load=lambda: tokenizer.load(folder))
+
+
+@pytest.mark.parametrize("ids", [None, "two", [1, "two"], []])
+def test_no_end_token(folder, ids):
+    change_config(folder, eos_token_id=ids)
+    refuses(folder, str(folder), "eos_token_id", load=lambda: sidecars.end_tokens(folder))
+
+
+# Saving.
+
+
+def save_tiny(folder, target):
+    pretrained.save(
+        pretrained.load(folder, dtype=None, stacked=True), target, tokenizer_from=None, dtype=jnp.dtype(FP32)
+    )
+
+
+def test_a_disk_with_too_little_room_is_told_first(folder, tmp_path, monkeypatch):
+    nearly_full = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(weights.shutil, "disk_usage", lambda _: nearly_full)
+    refuses(folder, str(tmp_path), "GB free", load=lambda: save_tiny(folder, tmp_path / "saved"))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_disk_that_fills_while_writing(folder, tmp_path):
+    earlier = (folder / "model.safetensors").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        refuses(folder, "cannot write", "nothing was written", load=lambda: save_tiny(folder, tmp_path / "saved"))
+        refuses(folder, "cannot write", "nothing was written", load=lambda: save_tiny(folder, folder))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (folder / "model.safetensors").read_bytes() == earlier
+
+
+def test_nowhere_to_write(folder, tmp_path):
+    refuses(folder, "cannot write", load=lambda: save_tiny(folder, tmp_path / "absent" / "saved"))
+
+
+def test_tensors_that_were_not_announced_are_our_mistake(tmp_path):
+    for wrong in ({"x": np.zeros((3, 2), FP32)}, {"y": np.zeros((2, 3), FP32)}, {"x": np.zeros((2, 3))}, {}):
+        with pytest.raises(ValueError, match="expected tensor x"):
+            safetensors.write(tmp_path / "file", {"x": (2, 3)}, FP32, wrong.items())
+
+
+def test_a_command_prints_the_line_and_exits_with_1(folder, capsys, monkeypatch):
+    (folder / "model.safetensors").write_bytes(b"")
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(SystemExit) as stopped:
+        command.run(lambda: pretrained.load(folder, dtype=None, stacked=True) and None)
+    assert stopped.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1

@@ -1,0 +1,87 @@
+"""Two processes of four devices each save what one process saves, and fail together."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rft_jax.hf import names, pretrained
+from rft_jax.model import architecture
+
+PROGRAM = """
+import sys
+import jax, jax.numpy as jnp
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+address, number, source, target, absent = sys.argv[1:]
+jax.distributed.initialize(address, num_processes=2, process_id=int(number))
+from rft_jax import runtime
+from rft_jax.errors import UserError
+from rft_jax.hf import pretrained
+mesh = runtime.make_mesh(1, 4, 2)
+for stacked in (True, False):
+    model = pretrained.load(source, mesh, dtype=None, stacked=stacked)
+    assert not model.embedding[...].is_fully_addressable
+    dtype = jnp.dtype(jnp.bfloat16)
+    pretrained.save(model, f"{target}-{stacked}", tokenizer_from=None, dtype=dtype, shard_bytes=20_000)
+    try:
+        pretrained.save(model, absent, tokenizer_from=None, dtype=dtype)
+    except UserError as error:
+        assert "cannot write" in str(error), error
+    else:
+        raise AssertionError("saved where it cannot be")
+print("done")
+"""
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_two_processes_save_the_bytes_of_one(tmp_path):
+    config = architecture.size("tiny-gqa")
+    random = np.random.default_rng(0)
+    tensors = (
+        (name, random.standard_normal(shape, np.float32).astype(jnp.bfloat16))
+        for name, shape in names.shapes(config).items()
+    )
+    dtype = jnp.dtype(jnp.bfloat16)
+    pretrained.write(tmp_path / "model", config, tensors, tokenizer_from=None, dtype=dtype)
+    pretrained.save(
+        pretrained.load(tmp_path / "model", dtype=None, stacked=True),
+        tmp_path / "one",
+        tokenizer_from=None,
+        dtype=dtype,
+        shard_bytes=20_000,
+    )
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    address = f"127.0.0.1:{free_port()}"
+    arguments = [str(tmp_path / name) for name in ("model", "two", "absent/model")]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, address, str(number), *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    try:
+        outputs = [process.communicate(timeout=120)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    for process, output in zip(processes, outputs, strict=True):
+        if "gloo" in output and "not available" in output:
+            pytest.skip("this jaxlib has no gloo")
+        assert process.returncode == 0, output
+        assert output.strip().endswith("done"), output
+    one = {file.name: file.read_bytes() for file in (tmp_path / "one").iterdir()}
+    for stacked in (True, False):
+        assert {file.name: file.read_bytes() for file in (tmp_path / f"two-{stacked}").iterdir()} == one

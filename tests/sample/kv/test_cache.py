@@ -1,0 +1,223 @@
+"""Cached decoding equals the full forward: shared prompts, samples of any age side by side, one device and eight."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rft_jax.model import architecture, partition
+from rft_jax.model.llama import Llama, forward, stack_layers
+from rft_jax.runtime import make_mesh
+from rft_jax.sample.kv.flush import flush
+from rft_jax.sample.kv.pages import Sizes, empty
+from rft_jax.sample.kv.prefill import prefill, read_prefix
+from rft_jax.sample.kv.step import step
+
+F32 = jnp.float32
+CONFIGS = {
+    "gqa": architecture.size("tiny-gqa"),
+    "three-heads": dataclasses.replace(architecture.size("tiny"), heads=3, kv_heads=3, head_width=8, width=24),
+    "scaled": dataclasses.replace(
+        architecture.size("tiny"), rope_scaling=architecture.Llama3Scaling(8.0, 1.0, 4.0, 16), tied_embeddings=True
+    ),
+}
+BLOCK, WIDTH = 4, 8
+# What one device does: three prompts (one empty), five rows. Row 2 stays with prompt 0, and so on; each row reads one
+# sample after another, of the given lengths, so that samples begin in the middle of blocks.
+PROMPTS = [7, 0, 4]
+ROW_SLOT = [0, 2, 0, 1, 2]
+SAMPLES = [[13], [3, 9], [1, 1, 11], [6, 5], [2, 10]]
+STEPS = 14
+SIZES = Sizes(
+    rows=5, slots=3, together=2, prompt_blocks=4, history_blocks=14, prompt_width=8, suffix_width=13, block=BLOCK
+)
+
+
+@dataclasses.dataclass
+class Story:
+    """What every device does, with its own random tokens.
+
+    Attributes:
+        prompts: [devices × slots] token lists.
+        samples: [devices × rows] lists of samples, token lists.
+    """
+
+    prompts: list[list[int]]
+    samples: list[list[list[int]]]
+
+    @classmethod
+    def random(cls, devices, vocabulary):
+        draw = lambda length: np.random.default_rng(next(seeds)).integers(0, vocabulary, length).tolist()  # noqa: E731
+        seeds = iter(range(10_000))
+        prompts = [draw(length) for _ in range(devices) for length in PROMPTS]
+        return cls(prompts, [[draw(n) for n in lengths] for _ in range(devices) for lengths in SAMPLES])
+
+
+def decode(model, story, devices, prefix=(), sizes=SIZES):
+    """Returns for each row and sample its logits, [length, V]."""
+    jit = lambda f, *donated: jax.jit(f, static_argnames=("dtype",), donate_argnums=donated)  # noqa: E731
+    rows, slots = devices * SIZES.rows, devices * SIZES.slots
+    read = jit(read_prefix)(model, jnp.asarray(prefix, jnp.int32), dtype=F32) if prefix else None
+    state = jax.jit(lambda: empty(model, sizes, F32, read))()
+
+    tokens = np.zeros((slots, WIDTH), np.int32)
+    for slot, prompt in enumerate(story.prompts):
+        tokens[slot, : len(prompt)] = prompt
+    lengths = np.array(PROMPTS * devices, np.int32)
+    blocks = np.array([[3, 1], [4, 4], [0, 4]] * devices, np.int32)  # 4 is beyond the pool: no block
+    order = np.tile(np.arange(SIZES.slots, dtype=np.int32), devices)
+    batch = tokens, lengths, order, blocks
+    state = jit(prefill, 5)(model, *map(jnp.asarray, batch), state, dtype=F32)
+
+    members = np.full((SIZES.slots, SIZES.together), SIZES.rows, np.int32)
+    seats = np.zeros(SIZES.rows, np.int32)
+    for row, slot in enumerate(ROW_SLOT):
+        seat = int(np.sum(np.array(ROW_SLOT[:row]) == slot))
+        members[slot, seat], seats[row] = row, 2 * slot + seat
+    members, seats = np.tile(members, (devices, 1)), np.tile(seats, devices)
+    slot_of = np.tile(ROW_SLOT, devices)
+
+    take_step, move = jit(step, 3), jax.jit(flush, donate_argnums=0)
+    logits = [[[] for _ in samples] for samples in story.samples]
+    sample, age, begin = np.zeros(rows, int), np.zeros(rows, np.int32), np.zeros(rows, np.int32)
+    for now in range(STEPS):
+        place = now % BLOCK
+        live = np.array([s < len(samples) for s, samples in zip(sample, story.samples, strict=True)])
+        fresh = jnp.asarray(live & (age > 0))
+        table = jnp.where(partition.place(fresh, "lengths")[:, None], state.table, SIZES.history_blocks)
+        state = dataclasses.replace(state, table=table)
+        read_now = [story.samples[r][sample[r]][age[r]] if live[r] else 0 for r in range(rows)]
+        positions = len(prefix) + np.array(PROMPTS, np.int32)[slot_of] + age
+        now_inputs = np.array(read_now, np.int32), positions, state, members, seats, begin, np.int32(place)
+        new, state = take_step(model, *now_inputs, dtype=F32)
+        for row in np.flatnonzero(live):
+            logits[row][sample[row]].append(np.asarray(new)[row])
+        age += live
+        done = [bool(live[r]) and age[r] == len(story.samples[r][sample[r]]) for r in range(rows)]
+        sample, age = sample + done, np.where(done, 0, age).astype(np.int32)
+        begin = np.where(done, place + 1, begin).astype(np.int32)
+        if place == BLOCK - 1:
+            live = np.array([s < len(samples) for s, samples in zip(sample, story.samples, strict=True)])
+            state, lost = move(state, live, begin, age)
+            assert not np.any(lost)
+            begin = np.zeros(rows, np.int32)
+    return [[np.stack(sample) for sample in samples] for samples in logits]
+
+
+def full(model, story, devices, prefix=()):
+    run = jax.jit(lambda model, *batch: model.logits(forward(model, *batch, dtype=F32)))
+    stacked, longest = stack_layers(model), max(PROMPTS) + 13 + len(prefix)
+    results = []
+    for row, samples in enumerate(story.samples):
+        slot = row // SIZES.rows * SIZES.slots + ROW_SLOT[row % SIZES.rows]
+        before = [*prefix, *story.prompts[slot]]
+        results.append([])
+        for sample in samples:
+            tokens = np.zeros((1, longest), np.int32)
+            tokens[0, : len(before) + len(sample)] = [*before, *sample]
+            segments = (np.arange(longest)[None] < len(before) + len(sample)).astype(np.int32)
+            positions = np.arange(longest, dtype=np.int32)[None]
+            logits = run(stacked, tokens, segments, positions)
+            results[-1].append(np.asarray(logits)[0, len(before) : len(before) + len(sample)])
+    return results
+
+
+def assert_equal(got, expected):
+    for row, (ours, theirs) in enumerate(zip(got, expected, strict=True)):
+        for sample, pair in enumerate(zip(ours, theirs, strict=True)):
+            np.testing.assert_allclose(*pair, atol=2e-5, rtol=1e-5, err_msg=f"row {row}, sample {sample}")
+
+
+def scaled_model(config):
+    # Four times the usual weights: attention that is nearly uniform would hide a wrong mask.
+    return jax.tree.map(lambda x: 4 * x, Llama(config, jax.random.key(0), dtype=F32, stacked=False))
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_cached_equals_full(kind):
+    model = scaled_model(CONFIGS[kind])
+    story = Story.random(1, CONFIGS[kind].vocabulary)
+    assert_equal(decode(model, story, 1), full(model, story, 1))
+
+
+def test_keys_lie_in_either_order():
+    model = scaled_model(CONFIGS["gqa"])
+    story = Story.random(1, CONFIGS["gqa"].vocabulary)
+    prefix = (5, 9, 9, 2, 200)
+    sizes = dataclasses.replace(SIZES, key_order="ch")  # as on GPUs
+    assert_equal(decode(model, story, 1, prefix, sizes), full(model, story, 1, prefix))
+
+
+@pytest.mark.parametrize("kind", ["gqa", "three-heads"])
+def test_cached_equals_full_after_a_common_prefix(kind):
+    model = scaled_model(CONFIGS[kind])
+    story = Story.random(1, CONFIGS[kind].vocabulary)
+    prefix = (5, 9, 9, 2, 200)
+    assert_equal(decode(model, story, 1, prefix), full(model, story, 1, prefix))
+
+
+@pytest.mark.parametrize("sizes", [(8, 1, 1), (1, 4, 2), (2, 1, 4), (1, 1, 8)], ids=str)
+@pytest.mark.parametrize("prefix", [(), (5, 9, 9)], ids=["", "prefix"])
+def test_eight_devices(sizes, prefix):
+    """With 2 key-value heads for 4 query heads, so that tensor = 4 has to repeat heads, and 8 cannot split them."""
+    model = scaled_model(CONFIGS["gqa"])
+    devices = sizes[0] * sizes[1]
+    story = Story.random(devices, CONFIGS["gqa"].vocabulary)
+    expected = full(model, story, devices, prefix)
+    mesh = make_mesh(*sizes)
+    with jax.set_mesh(mesh):
+        on_mesh = jax.device_put(model, partition.shardings(model, mesh))
+        assert_equal(decode(on_mesh, story, devices, prefix), expected)
+
+
+def test_rows_without_a_free_block_are_told():
+    model = Llama(architecture.size("tiny"), jax.random.key(0), dtype=F32, stacked=False)
+    sizes = dataclasses.replace(SIZES, history_blocks=6)
+    state = empty(model, sizes, F32)
+    move = jax.jit(flush)
+    rows = jnp.arange(5, dtype=jnp.int32)
+    everyone, none = jnp.ones(5, bool), jnp.zeros(5, jnp.int32)
+    state, lost = move(state, everyone, none, rows)
+    assert not np.any(lost)
+    state, lost = move(state, everyone, none, rows)
+    assert lost.tolist() == [True, True, True, True, False]  # the oldest goes first
+    state, lost = move(state, everyone, none, rows)
+    assert lost.tolist() == [True, False, False, False, False]  # the others' blocks are free again
+    assert sorted(np.asarray(state.table)[np.asarray(state.table) < 6].tolist()) == list(range(6))
+
+
+def test_programs_update_the_cache_in_place():
+    """A copied cache would show as temporaries of its size in the compiled program."""
+    config = dataclasses.replace(
+        architecture.size("tiny"), vocabulary=64, width=128, heads=2, kv_heads=2, head_width=64
+    )
+    model = Llama(config, jax.random.key(0), dtype=F32, stacked=False)
+    sizes = Sizes(
+        rows=16, slots=4, together=8, prompt_blocks=512, history_blocks=512, prompt_width=32, suffix_width=256, block=16
+    )
+    state = jax.eval_shape(lambda: empty(model, sizes, F32))
+    cache_bytes = sum(leaf.size * 4 for leaf in jax.tree.leaves(state.layers))
+    int32 = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.int32)  # noqa: E731
+    programs = {
+        "step": (step, 3, (model, int32(16), int32(16), state, int32(4, 8), int32(16), int32(16), int32())),
+        "flush": (flush, 0, (state, jax.ShapeDtypeStruct((16,), jnp.bool), int32(16), int32(16))),
+        "prefill": (prefill, 5, (model, int32(2, 32), int32(2), int32(2), int32(2, 2), state)),
+    }
+    for name, (function, donated, arguments) in programs.items():
+        dtype = {} if name == "flush" else {"dtype": F32}
+        jitted = jax.jit(function, static_argnames=tuple(dtype), donate_argnums=donated)
+        memory = jitted.lower(*arguments, **dtype).compile().memory_analysis()
+        assert memory.alias_size_in_bytes >= cache_bytes, name
+        assert memory.temp_size_in_bytes < 0.15 * cache_bytes, name
+
+
+def test_a_stacked_model_is_refused():
+    stacked, apart = (
+        Llama(architecture.size("tiny"), jax.random.key(0), dtype=F32, stacked=stacked) for stacked in (True, False)
+    )
+    state = empty(apart, SIZES, F32)
+    one = jnp.zeros(1, jnp.int32)
+    with pytest.raises(ValueError, match="unstack"):
+        prefill(stacked, jnp.ones((1, 8), jnp.int32), one, one, jnp.zeros((1, 2), jnp.int32), state, F32)
