@@ -26,11 +26,13 @@ class Problem:
 
     Attributes:
         question: the text of the question.
-        response: the gold path, with equations and `#### answer`.
+        response: the gold path, with the answer in the form that the task's grader reads.
+        history: the turns before the question, as (role, content); empty but for data of several turns.
     """
 
     question: str
     response: str
+    history: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> "Problem":

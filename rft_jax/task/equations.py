@@ -3,6 +3,7 @@
 Two paths of a problem count as the same reasoning when their equation lists are the same text (the paper, section 3.3).
 """
 
+import abc
 import functools
 import re
 from collections.abc import Iterable
@@ -80,3 +81,35 @@ def _holds(equation: str) -> bool:
         return abs(float(arithmetic.evaluate(left)) - float(rest[0])) < TOLERANCE
     except (arithmetic.NoValueError, ValueError, OverflowError):
         return False
+
+
+class Equations(abc.ABC):
+    """Finds and checks the equations of a response; the name of their list is the key of the dedup."""
+
+    @abc.abstractmethod
+    def find(self, response: str) -> list[str]:
+        """Returns the equations in order."""
+
+    @abc.abstractmethod
+    def key(self, response: str) -> str | None:
+        """Returns the name of the equation list, None when an equation does not hold."""
+
+    @abc.abstractmethod
+    def name(self, response: str) -> str:
+        """Returns the name of the equation list, whether or not the equations hold."""
+
+
+class _Annotated(Equations):
+    def find(self, response: str) -> list[str]:
+        return find_equations(response)
+
+    def key(self, response: str) -> str | None:
+        return list_if_all_hold(response)
+
+    def name(self, response: str) -> str:
+        return equation_list(find_equations(response))
+
+
+ANNOTATED: Equations = _Annotated()
+REFERENCE: Equations = _Annotated()
+PLAIN: Equations = _Annotated()

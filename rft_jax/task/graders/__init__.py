@@ -1,0 +1,1 @@
+"""The shipped graders, one file each."""

@@ -1,0 +1,46 @@
+"""From a row of a file to a problem, by the names of its fields."""
+
+from typing import Any
+
+from rft_jax.records.lines import LineError, text_field
+from rft_jax.records.problem import Problem
+
+# The selected sets, which are trained on, and the reference's own files: every task reads them.
+_SELECTED = ("query", "response")
+
+
+class Reader:
+    """Reads `messages`, or the first pair of fields that a row has: the question's and the gold response's."""
+
+    def __init__(self, *pairs: tuple[str, str]) -> None:
+        """Takes the names of the fields, question first; `query` and `response` are always known."""
+        self.pairs = (*pairs, _SELECTED) if _SELECTED not in pairs else pairs
+
+    def __call__(self, fields: dict[str, Any]) -> Problem:
+        """Returns the problem of a row.
+
+        Raises:
+            LineError: none of the pairs is there, or a field is no text.
+        """
+        if "messages" in fields:
+            return _of_messages(fields["messages"])
+        for question, response in self.pairs:
+            if question in fields:
+                return Problem(text_field(fields, question), text_field(fields, response))
+        wanted = " or ".join(f'"{question}" and "{response}"' for question, response in self.pairs)
+        there = ", ".join(map(repr, list(fields)[:8])) or "none"
+        raise LineError(f'it needs the fields {wanted} or "messages"; the line has {there}')
+
+
+def _of_messages(messages: Any) -> Problem:
+    if not isinstance(messages, list) or not messages:
+        raise LineError('"messages" is no list of turns')
+    turns: list[tuple[str, str]] = []
+    for number, message in enumerate(messages):
+        role, content = (message.get(name) if isinstance(message, dict) else None for name in ("role", "content"))
+        if not isinstance(role, str) or not isinstance(content, str):
+            raise LineError(f'turn {number} of "messages" has no "role" and "content", both texts')
+        turns.append((role, content))
+    if len(turns) < 2 or turns[-1][0] != "assistant" or turns[-2][0] != "user":
+        raise LineError('"messages" does not end with a turn of the user and one of the assistant')
+    return Problem(turns[-2][1], turns[-1][1], tuple(turns[:-2]))
