@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from rft_jax.data.encode import Encoder
 from rft_jax.errors import UserError
 from rft_jax.records.problem import Problem
-from rft_jax.task import prompt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Examples:
         prompts: int32 [examples], tokens before the response; the loss is on what follows.
         cut: examples longer than the limit, which lost their right end and with it the end token.
         emptied: those of them that lost their whole response; they stay in their batches and weigh nothing.
+        merged: examples whose tokens are not the prompt that is sampled from and its response: only the reference's
+            joint tokens are ever so.
     """
 
     tokens: np.ndarray
@@ -29,6 +31,7 @@ class Examples:
     prompts: np.ndarray
     cut: int
     emptied: int
+    merged: int
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -63,57 +66,76 @@ class Examples:
         return digest.hexdigest()[:16]
 
 
-def tokenise(
-    problems: Sequence[Problem],
-    encode: Callable[[list[str]], Sequence[Sequence[int]]],
-    *,
-    begin: int | None,
-    end: int,
-    max_length: int,
-) -> Examples:
-    """Tokenises each problem's prompt and response jointly, as the model will see them (PAPER.md, trap 1).
+def tokenise(problems: Sequence[Problem], encoder: Encoder, source: str, *, joint: bool, max_length: int) -> Examples:
+    """Tokenises each problem's prompt and response; data of several turns are one example per turn of the assistant.
 
     Args:
         problems: what to train on.
-        encode: texts to token numbers, without special tokens.
-        begin: the token before every prompt, or None where the model knows none.
-        end: the token after every response.
-        max_length: tokens kept of an example, from the left.
+        encoder: makes the tokens.
+        source: their file, for messages.
+        joint: as for `Encoder.examples`; then what is longer than `max_length` is cut at the right, as the reference
+            does. Otherwise a row that does not fit is an error: it would never teach how to end.
+        max_length: tokens of an example at most.
 
     Raises:
-        UserError: a response is empty, or no example has a token of its response left.
+        UserError: see `Encoder.examples`; or a row is too long, or none has a token of its response left.
     """
-    for line, problem in enumerate(problems, start=1):
-        if not problem.response.strip():
-            raise UserError(f"line {line} of the training data has an empty response: remove it")
-    texts = [prompt.training_text(problem.question, problem.response) for problem in problems]
-    before = [] if begin is None else [begin]
-    rows = [[*before, *tokens, end] for tokens in encode([text for text, _ in texts])]
-    # The response begins after as many tokens as the prompt has alone, also where a tokenizer merges across the border.
-    prompts = encode([text[:characters] for text, characters in texts])
-    prompt_lengths = np.array([len(before) + len(tokens) for tokens in prompts], np.int32)
-    lengths = np.array([len(row) for row in rows], np.int64)
+    turns, rows = _turns(problems, source)
+    made = encoder.examples(turns, source, rows, joint=joint)
+    lengths = np.array([len(example.tokens) for example in made], np.int64)
+    prompts = np.array([example.loss_from for example in made], np.int32)
+    if not joint and (lengths > max_length).any():
+        first = int(np.argmax(lengths > max_length))
+        raise UserError(
+            f"{source}:{rows[first]}: the example has {lengths[first]} tokens, so its end token is beyond max_length "
+            f"{max_length}, as in {(lengths > max_length).sum()} of {len(made)} examples: --config.max_length="
+            f"{lengths.max()} keeps all whole (and --config.row_length at least as much), or remove those rows"
+        )
     kept = np.minimum(lengths, max_length)
-    if not (kept > prompt_lengths).any():
+    if not (kept > prompts).any():
         raise UserError(
             f"at max_length {max_length} no example has any of its response left: the shortest prompt has "
-            f"{prompt_lengths.min()} tokens, the longest example {lengths.max()}; raise max_length"
+            f"{prompts.min()} tokens, the longest example {lengths.max()}; raise max_length"
         )
+    apart = encoder.examples(turns, source, rows) if joint else made
     return Examples(
-        tokens=np.concatenate([np.array(row[:max_length], np.int32) for row in rows]),
+        tokens=np.concatenate([example.tokens[:max_length] for example in made]),
         starts=np.concatenate([[0], np.cumsum(kept)]).astype(np.int64),
-        prompts=prompt_lengths,
+        prompts=prompts,
         cut=int((lengths > max_length).sum()),
-        emptied=int((kept <= prompt_lengths).sum()),
+        emptied=int((kept <= prompts).sum()),
+        merged=sum(not np.array_equal(one.tokens, other.tokens) for one, other in zip(made, apart, strict=True)),
     )
+
+
+def _turns(problems: Sequence[Problem], source: str) -> tuple[list[Problem], list[int]]:
+    """Returns a problem per turn of the assistant, with what was said before it, and the line of each, from 1."""
+    turns: list[Problem] = []
+    rows: list[int] = []
+    for row, problem in enumerate(problems, start=1):
+        for number, (role, content) in enumerate(problem.history):
+            if role != "assistant":
+                continue
+            asked = problem.history[:number]
+            if not asked or asked[-1][0] != "user":
+                raise UserError(f"{source}:{row}: a turn of the assistant does not follow one of the user")
+            turns.append(Problem(asked[-1][1], content, asked[:-1]))
+            rows.append(row)
+        turns.append(problem)
+        rows.append(row)
+    return turns, rows
 
 
 def describe(examples: Examples, decode: Callable[[Sequence[int]], str]) -> str:
     """Returns what a person should check before a long run: what was cut, and the first example with its mask."""
     first, prompt = examples[0].tolist(), int(examples.prompts[0])
+    as_the_reference = (
+        f"{examples.cut} examples are cut and lose their end token, {examples.emptied} of them their whole response\n"
+        f"{examples.merged} examples are not token for token what is sampled from: the tokenizer merges across the border\n"
+    )
     return (
         f"{len(examples)} examples, {len(examples.tokens)} tokens, {int(examples.responses.sum())} of them trained on\n"
-        f"{examples.cut} examples are cut and lose their end token, {examples.emptied} of them their whole response\n"
+        f"{as_the_reference if examples.cut or examples.merged else ''}"
         f"first example, {prompt} tokens without loss: {decode(first[:prompt])!r}\n"
         f"  then {max(len(first) - prompt, 0)} tokens with loss: {decode(first[prompt:])!r}"
     )

@@ -120,6 +120,7 @@ def save(
     *,
     tokenizer_from: str | Path | None,
     dtype: jnp.dtype,
+    prompt: sidecars.PromptSidecar | None = None,
     shard_bytes: int = 5_000_000_000,
 ) -> None:
     """Saves a model as a Hugging Face folder, whole or not at all; transformers 4 and 5 load it.
@@ -133,6 +134,7 @@ def save(
         tokenizer_from: a model folder whose tokenizer, special tokens' numbers and generation settings go along; None
             for a model without a tokenizer.
         dtype: of the saved weights: bfloat16, float16 or float32.
+        prompt: how the model is asked, if it was trained to be asked in some way.
         shard_bytes: the most bytes of tensors in a file.
 
     Raises:
@@ -148,6 +150,7 @@ def save(
                 tensors,
                 tokenizer_from=tokenizer_from,
                 dtype=jnp.dtype(dtype),
+                prompt=prompt,
                 shard_bytes=shard_bytes,
             )
         except Exception as caught:  # told to all below: the others would wait for process 0 for ever
@@ -164,12 +167,13 @@ def write(
     *,
     tokenizer_from: str | Path | None,
     dtype: jnp.dtype,
+    prompt: sidecars.PromptSidecar | None = None,
     shard_bytes: int = 5_000_000_000,
 ) -> None:
     """Writes a Hugging Face folder, whole or not at all, from tensors that are made one at a time.
 
     Args:
-        folder, tokenizer_from, dtype, shard_bytes: as for `save`.
+        folder, tokenizer_from, dtype, prompt, shard_bytes: as for `save`.
         config: of the model.
         tensors: the names and shapes of `shapes(config)`, in that order.
 
@@ -179,12 +183,14 @@ def write(
     dtype = jnp.dtype(dtype)
     source = None if tokenizer_from is None else Path(tokenizer_from)
     tokenizer = [] if source is None else sidecars.tokenizer_files(source)
-    ids = {} if source is None else sidecars.token_ids(source)
+    ids = ({} if source is None else sidecars.token_ids(source)) | ({} if prompt is None else prompt.token_ids)
     with files.whole_folder(folder) as partial:
         hf_config.write(partial, config, dtype.name, ids)
         sidecars.write_generation(partial, source, ids)
         for file in tokenizer:
             shutil.copyfile(file, partial / file.name)
+        if prompt is not None:
+            prompt.write(partial)
         weights.write(partial, shapes(config), dtype, tensors, shard_bytes=shard_bytes)
 
 

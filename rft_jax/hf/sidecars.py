@@ -1,6 +1,6 @@
 """What lies beside the weights in a Hugging Face folder: the tokenizer's files and the generation settings."""
 
-import shutil
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +8,19 @@ from rft_jax.errors import UserError
 from rft_jax.hf.config import CONFIG, read_json, write_json
 
 GENERATION = "generation_config.json"
+PROMPT_FORMAT = "prompt_format.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+_CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json")
 _TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 # The tokenizer proper, any one of them suffices; and what may go with it.
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _WITH_TOKENIZER = (
-    "tokenizer_config.json",
+    TOKENIZER_CONFIG,
     "special_tokens_map.json",
     "added_tokens.json",
     "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
+    *_CHAT_TEMPLATES,
 )
 
 
@@ -58,8 +60,36 @@ def end_tokens(folder: str | Path) -> tuple[int, ...]:
 
 
 def write_generation(folder: Path, source: Path | None, ids: dict[str, Any]) -> None:
-    """Copies the source's generation_config.json into a folder, or writes one with the special tokens' numbers."""
-    if source is not None and (source / GENERATION).exists():
-        shutil.copyfile(source / GENERATION, folder / GENERATION)
-    else:
-        write_json(folder / GENERATION, {"_from_model_config": True, **ids})
+    """Writes generation_config.json: the source's, if it has one, with these special tokens' numbers."""
+    there = source is not None and (source / GENERATION).exists()
+    fields = read_json(source / GENERATION) if source is not None and there else {"_from_model_config": True}
+    write_json(folder / GENERATION, fields | ids)
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptSidecar:
+    """How a model is asked, as it lies beside the weights: for us, and for transformers and vLLM.
+
+    Attributes:
+        prompt_format: of prompt_format.json.
+        chat_template: of the tokenizer.
+        ends: numbers of the tokens that end a text.
+    """
+
+    prompt_format: dict[str, Any]
+    chat_template: str
+    ends: tuple[int, ...]
+
+    @property
+    def token_ids(self) -> dict[str, Any]:
+        """The special tokens' numbers for config.json and generation_config.json."""
+        return {"eos_token_id": self.ends[0] if len(self.ends) == 1 else list(self.ends)}
+
+    def write(self, folder: Path) -> None:
+        """Writes prompt_format.json, and the chat template into the tokenizer's settings that are there."""
+        write_json(folder / PROMPT_FORMAT, self.prompt_format)
+        settings = folder / TOKENIZER_CONFIG
+        fields = read_json(settings) if settings.exists() else {}
+        for other in _CHAT_TEMPLATES:  # transformers would take these first
+            (folder / other).unlink(missing_ok=True)
+        write_json(settings, fields | {"chat_template": self.chat_template})

@@ -3,7 +3,7 @@ r"""MATH: `problem` and `solution`, the answer in \boxed{…}, LaTeX."""
 from rft_jax.task.equations import PLAIN
 from rft_jax.task.reader import Reader
 from rft_jax.task.task import Task
-from rft_jax.task.template import Chat
+from rft_jax.task.templates.chat import Chat
 
 TASK = Task(
     name="math",

@@ -1,0 +1,182 @@
+"""How a model wants to be asked: kept beside its weights by training, taken by whoever samples from it."""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from rft_jax.data import special_tokens
+from rft_jax.data.encode import Encoder
+from rft_jax.errors import UserError
+from rft_jax.hf import sidecars
+from rft_jax.hf.config import read_json
+from rft_jax.records.problem import Problem
+from rft_jax.task import task as tasks
+from rft_jax.task.template import Template
+from rft_jax.task.templates import known
+
+log = logging.getLogger(__name__)
+
+FILE = sidecars.PROMPT_FORMAT
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptFormat:
+    """How a model is asked.
+
+    Attributes:
+        name: of the model, in the paths that it samples.
+        task: name or file of the task; it reads and judges.
+        template: from a question to a prompt.
+        begin: numbers of the tokens before a prompt.
+        end: number of the token behind a response in training.
+        ends: numbers of all tokens that end a sampled response.
+    """
+
+    name: str
+    task: str
+    template: Template
+    begin: tuple[int, ...]
+    end: int
+    ends: tuple[int, ...]
+
+    def encoder(self, tokenizer: Any, vocabulary: int) -> Encoder:
+        """Returns what makes its tokens, for a model that knows `vocabulary` of them."""
+        for token in self.ends:
+            if not 0 <= token < vocabulary:
+                raise UserError(f"the end token {token} is no token of the model, which has {vocabulary}, from 0")
+        return Encoder(tokenizer, self.template, begin=self.begin, end=self.end, vocabulary=vocabulary)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the values of FILE."""
+        return dataclasses.asdict(self) | {"template": self.template.describe()}
+
+
+def read(folder: Path) -> PromptFormat | None:
+    """Returns how the model of a folder wants to be asked, None if the folder does not say.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    file = folder / FILE
+    if not file.exists():
+        return None
+    fields = read_json(file)
+    try:
+        return PromptFormat(
+            name=str(fields["name"]),
+            task=str(fields["task"]),
+            template=known.from_description(fields["template"]),
+            begin=_numbers(fields["begin"]),
+            end=_numbers([fields["end"]])[0],
+            ends=_numbers(fields["ends"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file} is damaged ({type(error).__name__}: {error}): export the model anew") from None
+
+
+def _numbers(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, list) or any(type(value) is not int for value in values):
+        raise ValueError(f"{json.dumps(values)} is no list of token numbers")
+    return tuple(values)
+
+
+def choose(
+    folder: Path,
+    tokenizer: Any,
+    *,
+    name: str | None,
+    task: str | None,
+    template: Template | None,
+    begin_token: int | None,
+    end_tokens: tuple[int, ...] | None,
+) -> PromptFormat:
+    """Returns how to ask the model of a folder: as it says itself, but for what is given.
+
+    Args:
+        folder: of the model.
+        tokenizer: its own, or the one in its place.
+        name, task, template, begin_token, end_tokens: None is the model's own, else the default: the folder's name, the
+            task `gsm8k`, the task's template, what the tokenizer itself puts before a text, and
+            `special_tokens.ends`.
+
+    Raises:
+        UserError: see `tasks.load` and `special_tokens`; or the folder contradicts itself.
+    """
+    own = read(folder)
+    task = task or (own.task if own else tasks.DEFAULT)
+    if template is None:
+        # A model of this task may have been trained with a template that is not the task's.
+        template = own.template if own and own.task == task else tasks.load(task).template
+    as_trained = own is not None and own.template == template
+    if begin_token is not None:
+        begin: tuple[int, ...] = (begin_token,)
+    elif own is not None and as_trained:
+        begin = own.begin
+    else:
+        begin = special_tokens.begin_tokens(tokenizer, template)
+    if end_tokens:
+        end, ends = end_tokens[0], end_tokens
+    else:
+        found = special_tokens.ends(folder, tokenizer, template)
+        end, ends = found.trained, found.sampled
+    if own is not None:
+        if as_trained and not end_tokens and (end, set(ends)) != (own.end, set(own.ends)):
+            raise UserError(
+                f"{folder} contradicts itself: {FILE} says that a response ends with {own.end} {own.ends}, its other "
+                f"files say {end} {ends}; export the model anew, or give --config.end_tokens"
+            )
+        _tell_differences(own, task, template, begin, end_tokens)
+    return PromptFormat(
+        name=name or (own.name if own else folder.resolve().name),
+        task=task,
+        template=template,
+        begin=begin,
+        end=end,
+        ends=ends,
+    )
+
+
+def _tell_differences(
+    own: PromptFormat, task: str, template: Template, begin: tuple[int, ...], ends: tuple[int, ...] | None
+) -> None:
+    pairs = {
+        "task": (own.task, task),
+        "template": (own.template.describe()["kind"], template.describe()["kind"]),
+        "begin tokens": (own.begin, begin),
+        "end tokens": (own.ends, ends or own.ends),
+    }
+    different = [f"{name} {before}, now {now}" for name, (before, now) in pairs.items() if before != now]
+    if own.template != template and own.template.describe()["kind"] == template.describe()["kind"]:
+        different.append("another text in its template")
+    if different:
+        log.warning("the model was trained to be asked otherwise: %s", "; ".join(different))
+
+
+def chat_template(encoder: Encoder) -> str:
+    """Returns a chat template that makes transformers and vLLM ask with one user turn exactly as `encoder` does.
+
+    Raises:
+        UserError: there is none; whoever samples by `messages` would ask otherwise than the model was trained.
+    """
+    tokenizer, before = encoder.tokenizer, encoder.tokenizer.chat_template
+    probes = [Problem("How many?", ""), Problem("A “5”\n\n x", "")]
+    wanted = [ids.tolist() for ids in encoder.prompts(probes, "probe")]
+    begin = "".join(tokenizer.convert_ids_to_tokens(list(encoder.begin)))
+    # Behind a special token some SentencePiece tokenizers drop the space that they put before a text.
+    for text in (begin, f"{begin} "):
+        written = encoder.template.as_chat_template(text, before)
+        try:
+            tokenizer.chat_template = written
+            if [_asked(tokenizer, problem.question) for problem in probes] == wanted:
+                return written
+        finally:
+            tokenizer.chat_template = before
+    raise UserError("no chat template makes this tokenizer write the prompt that the model is trained on")
+
+
+def _asked(tokenizer: Any, question: str) -> list[int]:
+    messages = [{"role": "user", "content": question}]
+    ids = tokenizer.apply_chat_template(messages, tokenize=True, add_generation_prompt=True, return_dict=False)
+    return list(map(int, ids))
