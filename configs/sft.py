@@ -33,7 +33,10 @@ def get_config(argument: str = "") -> TrainConfig:
         epochs=3,
         batch=128,
         seed=0,
+        task="gsm8k",
+        template=None,
         begin_token=None,
+        border="exact",
         max_length=1024,
         packing="prefix",
         row_length=1024,
@@ -72,6 +75,7 @@ def get_config(argument: str = "") -> TrainConfig:
         config,
         # Llama's </s>; the larger models were trained with the ordinary <s>, which is 1.
         begin_token=1 if large else 2,
+        border="joint",
         max_length=512,
         loss="microbatch_mean",
         microbatch=REFERENCE_MICROBATCH.get(size, 1),

@@ -33,8 +33,12 @@ class TrainConfig:
         epochs: how often each example is seen.
         batch: examples a step.
         seed: of the order, and of random weights.
-        begin_token: number of the token before every prompt; none: the tokenizer's own.
-        max_length: tokens kept of an example; the rest is cut at the right.
+        task: what is asked: the name of a shipped task, or a Python file that defines TASK.
+        template: paper, chat, or a Jinja file, in place of the task's; none: the task's.
+        begin_token: number of the token before every prompt; none: what the tokenizer itself puts before a text.
+        border: of prompt and response. exact: the response is tokenised from there on, behind the prompt that is
+            sampled from; joint: with the prompt, as the reference does, even where the tokenizer merges across it.
+        max_length: tokens of an example at most; a longer one is an error, with border=joint it is cut at the right.
         packing: rows: several examples a row; prefix: likewise, and what all examples begin with stands once a row
             (rows where the attention is splash, which cannot); none: one, padded to the longest of the step.
         row_length: tokens a packed row.
@@ -65,7 +69,10 @@ class TrainConfig:
     epochs: int
     batch: int
     seed: int
+    task: str
+    template: str | None
     begin_token: int | None
+    border: Literal["exact", "joint"]
     max_length: int
     packing: Literal["prefix", "rows", "none"]
     row_length: int
@@ -104,14 +111,18 @@ class SampleConfig:
         seed: of the random numbers; a path depends on seed, problem and sample alone.
         max_new_tokens: where a response is cut.
         prompt_tokens: of a longer prompt only the last ones are kept; none: all, and too long a prompt is an error.
-        begin_token: number of the token before every prompt; none: the tokenizer's own.
+        task: what is asked and how answers are judged: the name of a shipped task, or a Python file that defines TASK;
+            none: the model's own, else gsm8k.
+        template: paper, chat, or a Jinja file, in place of the task's; none: the one the model was trained with, else
+            the task's.
+        begin_token: number of the token before every prompt; none: the model's own, else the tokenizer's.
         end_tokens: numbers of the tokens that end a response; none: the model's own.
-        shots: worked examples before each question, for a model that was only pre-trained; 0: the instruction template.
+        shots: worked examples before each question, for a model that was only pre-trained; 0: no examples.
         shots_from: problems to take the examples from.
         compute: dtype of weights, computation and cache; auto: bfloat16, on CPU float32.
         mesh: how the devices are laid out: replicas along data, each split along tensor.
         rows: samples in flight on a device; none: as many as its memory holds.
-        task, tasks: this process is one of several that share the work; none: SLURM's job array, or alone.
+        part, parts: this process is one of several that share the work; none: SLURM's job array, or alone.
     """
 
     model: str | None = None
@@ -132,8 +143,10 @@ class SampleConfig:
     compute: Literal["auto", "float32", "bfloat16"]
     mesh: MeshConfig
     rows: int | None
-    task: int = 0
-    tasks: int | None = None
+    part: int = 0
+    parts: int | None = None
+    task: str | None = None
+    template: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

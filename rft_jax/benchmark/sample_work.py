@@ -9,7 +9,6 @@ import numpy as np
 from rft_jax.benchmark import tokenizer
 from rft_jax.errors import UserError
 from rft_jax.records.problem import read_problems
-from rft_jax.task.prompt import sampling_prompt
 
 MAX_NEW = 256
 # How much the samples of one problem differ: the deviation of the logarithm of the length.
@@ -57,10 +56,10 @@ def make(problems_file: str, problems: int, k: int) -> Work:
     known = read_problems(problems_file)
     if len(known) < problems:
         raise UserError(f"{problems_file} holds {len(known)} problems, {problems} are asked for")
-    encode = tokenizer.make(known).encode_batch
+    encoder = tokenizer.encoder(known)
     random = np.random.default_rng(0)
     chosen = [known[number] for number in random.permutation(len(known))[:problems]]
-    prompts = [[tokenizer.BEGIN, *encoded.ids] for encoded in encode([sampling_prompt(p.question) for p in chosen])]
-    gold = np.array([len(encoded.ids) + 1 for encoded in encode([p.response for p in chosen])])
+    prompts = [ids.tolist() for ids in encoder.prompts(chosen, "work")]
+    gold = encoder.response_lengths([problem.response for problem in chosen])
     scattered = gold[:, None] * np.exp(SPREAD * random.standard_normal((problems, k)) - SPREAD**2 / 2)
     return Work(prompts, np.clip(np.round(scattered), 4, MAX_NEW).astype(int))

@@ -5,17 +5,18 @@ It has as many rows as give Llama's lengths (PERFORMANCE.md: prompts of 101 toke
 
 from collections.abc import Sequence
 
-import tokenizers
-
+from rft_jax.data.encode import Encoder
 from rft_jax.records.problem import Problem
-from rft_jax.task.prompt import training_text
+from rft_jax.task.templates.paper import Paper, instruction
 
-BEGIN, END = 1, 2
 _ROWS = 2300  # with fewer, prompts and responses are longer than Llama's, with more, shorter
 
 
-def make(problems: Sequence[Problem]) -> tokenizers.Tokenizer:
-    """Returns a tokenizer trained on the problems' training texts."""
+def encoder(problems: Sequence[Problem]) -> Encoder:
+    """Returns an encoder of the paper's template, its tokenizer trained on the problems' prompts and responses."""
+    import tokenizers
+    import transformers
+
     made = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>"))
     made.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
         [
@@ -23,8 +24,15 @@ def make(problems: Sequence[Problem]) -> tokenizers.Tokenizer:
             tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )
+    made.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=_ROWS, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False
+        vocab_size=_ROWS,
+        special_tokens=["<unk>", "<s>", "</s>"],
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
-    made.train_from_iterator([training_text(each.question, each.response)[0] for each in problems], trainer)
-    return made
+    made.train_from_iterator([instruction(each.question) + each.response for each in problems], trainer)
+    loaded = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    )
+    return Encoder(loaded, Paper(), begin=(1,), end=2, vocabulary=made.get_vocab_size())

@@ -130,12 +130,7 @@ def _table(measured: dict[str, list[Measured]], useful: list[int]) -> list[str]:
 def gsm8k(path: str, max_length: int) -> Examples:
     """Returns GSM8K's training examples with a tokenizer of its own."""
     problems = read_problems(path)
-    made = tokenizer.make(problems)
-
-    def encode(texts: list[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in made.encode_batch(texts)]
-
-    return examples.tokenise(problems, encode, begin=tokenizer.BEGIN, end=tokenizer.END, max_length=max_length)
+    return examples.tokenise(problems, tokenizer.encoder(problems), path, joint=False, max_length=max_length)
 
 
 @contextlib.contextmanager

@@ -33,10 +33,12 @@ class Example:
     Attributes:
         tokens: int32 [tokens]: begin tokens, prompt, response, end token.
         loss_from: how many tokens the prompt has; the loss is on those that follow.
+        merged: whether those before the loss are other tokens than the prompt's; only joint ones ever are.
     """
 
     tokens: np.ndarray
     loss_from: int
+    merged: bool = False
 
 
 class Encoder:
@@ -137,13 +139,18 @@ class Encoder:
             else:
                 tokens = np.concatenate([prompt, np.array([*body, self.end], np.int32)])
             self._check_vocabulary(int(tokens.max()), place(row))
-            made.append(Example(tokens, len(prompt)))
+            merged = joint and not np.array_equal(tokens[: len(prompt)], prompt)
+            made.append(Example(tokens, len(prompt), merged))
         return made
 
     def texts(self, responses: Sequence[Sequence[int]]) -> list[str]:
         """Returns what sampled tokens say in their place behind a prompt; special tokens say nothing."""
         whole = self._decode([[*self._anchor, *ids] for ids in responses], skip_special_tokens=True)
         return [text[len(self._anchor_text) :] for text in whole]
+
+    def response_lengths(self, texts: Sequence[str]) -> np.ndarray:
+        """Returns about how many tokens responses have, end token included: int64 [texts]."""
+        return np.array([len(ids) + 1 for ids in self._plain(texts)], np.int64)
 
     def _responses(self, texts: Sequence[str], place: "_Places") -> list[list[int]]:
         """Returns the tokens of responses behind a prompt, and makes sure that they are the responses."""

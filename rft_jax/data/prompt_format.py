@@ -106,6 +106,8 @@ def choose(
     """
     own = read(folder)
     task = task or (own.task if own else tasks.DEFAULT)
+    if task.endswith(".py"):  # it will be looked for from other folders
+        task = str(Path(task).absolute())
     if template is None:
         # A model of this task may have been trained with a template that is not the task's.
         template = own.template if own and own.task == task else tasks.load(task).template

@@ -13,9 +13,9 @@ from rft_jax.errors import UserError
 from rft_jax.evaluate.grade import Result, describe, grade, responses_of
 from rft_jax.evaluate.intervals import compare
 from rft_jax.files import whole_file
+from rft_jax.records import manifest
 from rft_jax.records.lines import dump, read_objects, write_lines
 from rft_jax.records.problem import Problem, read_paths, read_problems
-from rft_jax.sample import fingerprint
 from rft_jax.sample.loop import sample
 from rft_jax.task.answer import GRADERS
 
@@ -39,7 +39,7 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     if config.k and config.temperature <= 0:
         raise UserError(f"temperature {config.temperature}: k = {config.k} samples would all be the greedy path")
     problems = read_problems(config.problems)
-    asked = fingerprint.of_texts([problem.question for problem in problems])
+    asked = manifest.of_problems(problems)["fingerprint"]
     others = [read_evaluation(Path(folder)) for folder in config.against]
     for folder, (metrics, _) in zip(config.against, others, strict=True):
         if metrics["fingerprint"] != asked:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from rft_jax.errors import UserError
@@ -17,7 +17,7 @@ from rft_jax.records.lines import (
     write_lines,
 )
 
-FINISHES = ("eos", "length")
+FINISHES = ("eos", "stop", "length")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class Path(NamedTuple):  # there are millions, and a frozen dataclass takes thre
         model: the model's name.
         response: the text, without prompt and end token.
         tokens: the response's length in tokens, end token included; None where a foreign file does not tell.
-        finish: `eos` when the model ended the response, `length` when it was cut; None as above.
+        finish: `eos` when the model ended the response, `stop` when a stop text did, `length` when it was cut; None as
+            above.
     """
 
     problem: int
@@ -93,8 +94,14 @@ class Path(NamedTuple):  # there are millions, and a frozen dataclass takes thre
         return {name: value for name, value in self._asdict().items() if value is not None}
 
 
-def read_problems(source: str | os.PathLike[str]) -> list[Problem]:
+def read_problems(
+    source: str | os.PathLike[str], reader: Callable[[dict[str, Any]], Problem] = Problem.from_fields
+) -> list[Problem]:
     """Returns the problems of a JSONL file, or of a Hugging Face data set as `hf:openai/gsm8k:main:train`.
+
+    Args:
+        source: the file or the data set.
+        reader: makes a problem of a row's fields, or raises LineError.
 
     Raises:
         UserError: there is no such file or data set, it holds no problem, or a line is wrong.
@@ -107,7 +114,7 @@ def read_problems(source: str | os.PathLike[str]) -> list[Problem]:
         if number != len(problems) + 1:
             raise UserError(f"{name}:{len(problems) + 1}: an empty line between problems")
         with at_line(name, number):
-            problems.append(Problem.from_fields(fields))
+            problems.append(reader(fields))
     if not problems:
         raise UserError(f"{name} holds no problem")
     return problems

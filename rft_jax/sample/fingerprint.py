@@ -4,10 +4,23 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from rft_jax.errors import UserError
 
 _PROBES, _PROBE_BYTES = 64, 4096
 _WEIGHTS = {".safetensors", ".bin"}
+_SETTINGS = (
+    "config.",
+    "generation_config.",
+    "prompt_format.",
+    "token",
+    "vocab",
+    "merges",
+    "added_tokens",
+    "special_tokens",
+    "chat_template",
+)
 
 
 def of_model(folder: str | Path) -> str:
@@ -24,7 +37,7 @@ def of_model(folder: str | Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):
         # What does not change what is sampled (a README, a training log) does not count.
-        if not (file.suffix in _WEIGHTS or file.name.startswith(("config.", "generation_config.", "token"))):
+        if not (file.suffix in _WEIGHTS or file.name.startswith(_SETTINGS)):
             continue
         size = file.stat().st_size
         digest.update(f"{file.name} {size} ".encode())
@@ -38,9 +51,9 @@ def of_model(folder: str | Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def of_texts(texts: Iterable[str]) -> str:
-    """Returns a hash of texts, in their order."""
+def of_tokens(prompts: Iterable[np.ndarray]) -> str:
+    """Returns a hash of prompts, each int32 [tokens], in their order."""
     digest = hashlib.sha256()
-    for text in texts:
-        digest.update(text.encode(errors="surrogatepass") + b"\0")
+    for tokens in prompts:
+        digest.update(np.int64(len(tokens)).tobytes() + tokens.tobytes())
     return digest.hexdigest()[:16]

@@ -4,8 +4,8 @@ A folder of paths holds:
 - manifest.json: every setting that a path depends on. Other settings are refused, so that one folder is one sample.
 - 00000-00031.000-049.jsonl: samples 0 to 49 of problems 0 to 31, ordered by problem and sample.
 - 00000-00031.000-049.jsonl.sha256: its checksum, in the format of sha256sum, written first.
-The folder itself says what is missing, so tasks that share the work need not talk: task i of n takes every n-th block
-of problems, and the next start, with any number of tasks, does what a dead one left.
+The folder itself says what is missing, so processes that share the work need not talk: part i of n is every n-th block
+of problems, and the next start, with any number of parts, does what a dead one left.
 """
 
 import dataclasses
@@ -63,12 +63,12 @@ class Shard:
 
 
 class Ledger:
-    """The folder of paths of one run, and what this task has to add to it.
+    """The folder of paths of one run, and what this process has to add to it.
 
     Attributes:
-        missing: shards that this task has to make, by their problems.
-        done: paths that are there, of this task's share.
-        wanted: paths of this task's share.
+        missing: shards that this process has to make, by their problems.
+        done: paths that are there, of this process's part.
+        wanted: paths of this process's part.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class Ledger:
         *,
         problems: int,
         k: int,
-        task: int,
-        tasks: int,
+        part: int,
+        parts: int,
         writer: bool = True,
     ) -> None:
         """Opens or makes the folder.
@@ -89,16 +89,16 @@ class Ledger:
             settings: everything but k that a path depends on; JSON values.
             problems: how many there are.
             k: samples wanted of each problem.
-            task, tasks: this process is number `task`, from 0, of `tasks` that share the work.
-            writer: whether this process changes the folder; when several do one task together, one of them.
+            part, parts: the share of this process: part number `part`, from 0, of `parts`.
+            writer: whether this process changes the folder; when several make one part together, one of them.
 
         Raises:
             UserError: the folder holds paths of other settings, or cannot be written.
         """
         if k < 1:
             raise UserError(f"k = {k}: sample at least 1 path a problem")
-        if not 0 <= task < tasks:
-            raise UserError(f"task {task} of {tasks}: tasks are numbered from 0 to {tasks - 1}")
+        if not 0 <= part < parts:
+            raise UserError(f"part {part} of {parts}: parts are numbered from 0 to {parts - 1}")
         self._folder, self._writer = folder, writer
         if writer:
             try:
@@ -108,7 +108,7 @@ class Ledger:
         self._agree(settings)
         self.missing: list[Shard] = []
         blocks = [(first, min(first + PROBLEMS_A_SHARD, problems)) for first in range(0, problems, PROBLEMS_A_SHARD)][
-            task::tasks
+            part::parts
         ]
         there = self._whole(set(blocks))
         for block in blocks:

@@ -2,20 +2,21 @@
 
 import logging
 from pathlib import Path as FilePath
-from typing import Any
 
 import jax
 import numpy as np
 
 from rft_jax import runtime
 from rft_jax.config import SampleConfig
+from rft_jax.data import prompt_format
 from rft_jax.data import tokenizer as tokenizers
+from rft_jax.data.encode import Encoder
 from rft_jax.errors import UserError
 from rft_jax.hf import config as hf_config
-from rft_jax.hf import pretrained, sidecars
+from rft_jax.hf import pretrained
 from rft_jax.model.llama import Llama
-from rft_jax.records import problem as problems_of
-from rft_jax.records.problem import Problem
+from rft_jax.records import manifest
+from rft_jax.records.problem import Problem, read_problems
 from rft_jax.sample import capacity, fingerprint, prompts, settings, shards
 from rft_jax.sample.choose import Rule
 from rft_jax.sample.decode import stop_at
@@ -23,7 +24,7 @@ from rft_jax.sample.engine import DeviceEngine, responses
 from rft_jax.sample.ledger import Ledger
 from rft_jax.sample.progress import Progress
 from rft_jax.sample.schedule import Schedule
-from rft_jax.task.prompt import FEW_SHOT_STOP
+from rft_jax.task import task as tasks
 
 log = logging.getLogger(__name__)
 
@@ -40,44 +41,59 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         raise UserError(f"max_new_tokens = {config.max_new_tokens}: a path has at least 1 token")
     if config.prompt_tokens is not None and config.prompt_tokens < 1:
         raise UserError(f"prompt_tokens = {config.prompt_tokens}: keep at least 1 token of a prompt, or none for all")
-    folder = FilePath(config.model)
-    name = config.name or folder.resolve().name
     rule = Rule(config.temperature, config.top_k, config.top_p, config.min_p)
-    problems = problems_of.read_problems(config.problems)
-    texts = settings.prompt_texts(problems, shots=config.shots, shots_from=config.shots_from, seed=config.seed)
-    model_print, prompts_print = fingerprint.of_model(folder), fingerprint.of_texts(texts)
+    folder = FilePath(config.model)
+    model_print = fingerprint.of_model(folder)
     architecture = hf_config.read(folder)
-    end_tokens = config.end_tokens or sidecars.end_tokens(folder)
+
+    # How the model is asked: as it was trained, but for what the settings say.
+    tokenizer = tokenizers.load(folder)
+    own = prompt_format.read(folder)
+    task = config.task or (own.task if own else tasks.DEFAULT)
+    asked = prompt_format.choose(
+        folder,
+        tokenizer,
+        name=config.name,
+        task=config.task,
+        template=settings.template(config, task),
+        begin_token=config.begin_token,
+        end_tokens=config.end_tokens,
+    )
+    encoder = asked.encoder(tokenizer, architecture.vocabulary)
+    problems = read_problems(config.problems, tasks.load(asked.task).reader)
+    whole = prompts.fit(
+        encoder.prompts(problems, config.problems),
+        keep=config.prompt_tokens,
+        max_new=config.max_new_tokens,
+        positions=architecture.max_positions,
+    )
     dtype = settings.compute_dtype(config.compute)
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
 
     # What is there already, and what is missing.
-    task, tasks = settings.share(config.task, config.tasks)
+    part, parts = settings.share(config.part, config.parts)
     agreed = settings.of_a_path(
-        config, model=model_print, prompts=prompts_print, name=name, end_tokens=end_tokens, compute=dtype.name
+        config,
+        asked,
+        model=model_print,
+        problems=manifest.of_problems(problems),
+        prompts=fingerprint.of_tokens(whole),
+        compute=dtype.name,
     )
     ledger = Ledger(
-        workdir / "paths", agreed, problems=len(problems), k=config.k, task=task, tasks=tasks,
+        workdir / "paths", agreed, problems=len(problems), k=config.k, part=part, parts=parts,
         writer=jax.process_index() == 0,
     )  # fmt: skip
     if not ledger.missing:
         log.info("nothing to do: all %d paths are in %s", ledger.wanted, workdir / "paths")
         return
 
-    # The prompts, the model, and as many rows as fit beside it.
-    tokenizer = tokenizers.load(folder)
-    encoded = prompts.encode(
-        tokenizer,
-        texts,
-        begin_token=config.begin_token,
-        keep=config.prompt_tokens,
-        max_new=config.max_new_tokens,
-        positions=architecture.max_positions,
-    )
+    # The model, and as many rows as fit beside it.
+    encoded = prompts.split(whole)
     jobs = shards.jobs(ledger.missing, encoded.own)
     lengths = capacity.Lengths(
         np.array([len(own) for own in encoded.own]),
-        expected_lengths(tokenizer, problems, config.max_new_tokens, few_shot=config.shots > 0),
+        expected_lengths(encoder, problems, config.max_new_tokens),
         config.max_new_tokens,
     )
     model: Llama = pretrained.load(folder, mesh, dtype=dtype, stacked=False)
@@ -90,7 +106,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         sizes,
         prefix=encoded.prefix,
         rule=rule,
-        stop=stop_at(end_tokens),
+        stop=stop_at(asked.ends),
         max_new=config.max_new_tokens,
         seed=config.seed,
         dtype=dtype,
@@ -98,22 +114,21 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
     schedule = Schedule(sizes, devices=capacity.devices(mesh), skipped=len(encoded.prefix))
 
     # From responses to paths to whole shards.
-    stop_text = FEW_SHOT_STOP if config.shots else None
     collector = shards.Collector(ledger.missing)
     with Progress(ledger.wanted, ledger.done, schedule, problems) as progress:
         for response in responses(engine, schedule, iter(jobs)):
-            path = shards.path_of(response, tokenizer, name, stop_text)
+            path = shards.path_of(response, encoder, asked.name)
             progress.add(path)
             for shard, paths in collector.add(path):
                 ledger.write(shard, paths)
 
 
-def expected_lengths(tokenizer: Any, problems: list[Problem], max_new: int, *, few_shot: bool) -> np.ndarray:
+def expected_lengths(encoder: Encoder, problems: list[Problem], max_new: int) -> np.ndarray:
     """Returns the tokens to expect of each response: as many as the gold one has, or the most where that tells nothing.
 
-    A model that continues a few-shot prompt goes on to the next question, up to the limit.
+    A model that is stopped by a text may go on beyond it, up to the limit.
     """
-    if few_shot:
+    if encoder.template.stops:
         return np.full(len(problems), max_new)
-    gold = tokenizer([problem.response for problem in problems])["input_ids"]
-    return np.array([len(ids) if problem.response else max_new for ids, problem in zip(gold, problems, strict=True)])
+    gold = encoder.response_lengths([problem.response for problem in problems])
+    return np.where([bool(problem.response) for problem in problems], gold, max_new)

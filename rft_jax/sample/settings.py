@@ -1,4 +1,4 @@
-"""What the settings of a run mean: the texts to continue, this process's share, and all that a path depends on."""
+"""What the settings of a run mean: how the model is asked, this process's share, and all that a path depends on."""
 
 import os
 
@@ -6,36 +6,51 @@ import jax
 import jax.numpy as jnp
 
 from rft_jax.config import SampleConfig
+from rft_jax.data.prompt_format import PromptFormat
 from rft_jax.errors import UserError
-from rft_jax.records import problem as problems_of
-from rft_jax.records.problem import Problem
-from rft_jax.task import prompt as templates
+from rft_jax.records.problem import read_problems
+from rft_jax.task import task as tasks
+from rft_jax.task.template import Template
+from rft_jax.task.templates import known
+from rft_jax.task.templates.shots import choose_shots
 
-_OF_A_PATH = (
-    "temperature", "top_k", "top_p", "min_p", "max_new_tokens", "prompt_tokens", "begin_token", "seed", "shots",
-)  # fmt: skip
+_OF_A_PATH = ("temperature", "top_k", "top_p", "min_p", "max_new_tokens", "prompt_tokens", "seed")
 
 
-def of_a_path(config: SampleConfig, **others: object) -> dict[str, object]:
+def of_a_path(config: SampleConfig, asked: PromptFormat, **others: object) -> dict[str, object]:
     """Returns what a path depends on: everything but k and how the work is laid out."""
-    return {**others, **{name: getattr(config, name) for name in _OF_A_PATH}}
+    how = {
+        "name": asked.name,
+        "template": asked.template.describe()["kind"],
+        "begin_tokens": asked.begin,
+        "end_tokens": asked.ends,
+        "stop_texts": asked.template.stops,
+    }
+    return {**others, **how, **{name: getattr(config, name) for name in _OF_A_PATH}}
 
 
-def prompt_texts(problems: list[Problem], *, shots: int, shots_from: str | None, seed: int) -> list[str]:
-    """Returns the prompt of each problem: the instruction template, or worked examples before the question.
+def template(config: SampleConfig, task: str) -> Template | None:
+    """Returns the template that the settings ask for, or None: the model's own, or the task's.
+
+    Args:
+        config: of the run.
+        task: whose reader reads the worked examples.
 
     Raises:
-        UserError: no file to take the examples from, or too few problems in it.
+        UserError: an unknown template, no file to take the examples from, or too few problems in it.
     """
-    if shots == 0:
-        return [templates.sampling_prompt(problem.question) for problem in problems]
-    if shots_from is None:
-        raise UserError(f"{shots} worked examples need --config.shots_from=FILE, problems to take them from")
-    known = problems_of.read_problems(shots_from)
-    if not 0 < shots <= len(known):
-        raise UserError(f"shots = {shots}, but {shots_from} has {len(known)} problems to take worked examples from")
-    examples = templates.choose_shots(known, shots, seed)
-    return [templates.few_shot_prompt(examples, problem.question) for problem in problems]
+    if config.shots == 0:
+        return known.load(config.template) if config.template else None
+    if config.template:
+        raise UserError(f"shots = {config.shots} is a template of its own: give no --config.template beside it")
+    if config.shots_from is None:
+        raise UserError(f"{config.shots} worked examples need --config.shots_from=FILE, problems to take them from")
+    problems = read_problems(config.shots_from, tasks.load(task).reader)
+    if not 0 < config.shots <= len(problems):
+        raise UserError(
+            f"shots = {config.shots}, but {config.shots_from} has {len(problems)} problems to take worked examples from"
+        )
+    return choose_shots(problems, config.shots, config.seed)
 
 
 def compute_dtype(name: str) -> jnp.dtype:
@@ -45,17 +60,17 @@ def compute_dtype(name: str) -> jnp.dtype:
     return jnp.dtype(name)
 
 
-def share(task: int, tasks: int | None) -> tuple[int, int]:
-    """Returns this task's number and how many there are; without a count SLURM's job array tells, or there is one."""
-    if tasks is not None:
-        return task, tasks
+def share(part: int, parts: int | None) -> tuple[int, int]:
+    """Returns this part's number and how many there are; without a count SLURM's job array tells, or there is one."""
+    if parts is not None:
+        return part, parts
     if "SLURM_ARRAY_TASK_ID" in os.environ:
         number, first, count = (int(os.environ[f"SLURM_ARRAY_TASK_{name}"]) for name in ("ID", "MIN", "COUNT"))
         place, between = divmod(number - first, int(os.environ.get("SLURM_ARRAY_TASK_STEP", "1")))
         if between or place >= count:
             raise UserError(
                 f"task {number} of a job array of {count} from {first}: its numbers are no even range; give "
-                "--config.task=NUMBER, from 0, and --config.tasks=HOW_MANY"
+                "--config.part=NUMBER, from 0, and --config.parts=HOW_MANY"
             )
         return place, count
     return 0, 1

@@ -2,10 +2,10 @@
 
 import bisect
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
+from rft_jax.data.encode import Encoder
 from rft_jax.records.problem import Path
 from rft_jax.sample.ledger import Shard, numbers
 from rft_jax.sample.schedule import Job, Response
@@ -25,23 +25,24 @@ def jobs(missing: Sequence[Shard], prompts: Sequence[np.ndarray]) -> list[Job]:
     return [Job(number, prompts[number], tuple(sorted(samples))) for number, samples in sorted(wanted.items())]
 
 
-def path_of(response: Response, tokenizer: Any, model: str, stop_text: str | None) -> Path:
+def path_of(response: Response, encoder: Encoder, model: str) -> Path:
     """Returns the path of a response.
 
     Args:
         response: its tokens; the end token gives no text.
-        tokenizer: a transformers tokenizer.
+        encoder: says what tokens say, and which texts of its template end a response before they begin.
         model: the model's name.
-        stop_text: the text ends before its first occurrence; None: nowhere.
     """
     tokens = response.tokens.tolist()
-    text = tokenizer.decode(tokens[:-1] if response.ended else tokens, skip_special_tokens=True)
+    (text,) = encoder.texts([tokens[:-1] if response.ended else tokens])
     finish = "eos" if response.ended else "length"
-    if stop_text is not None and stop_text in text:
-        text, finish = text[: text.index(stop_text)], "eos"
+    stops = [(text.index(stop), stop) for stop in encoder.template.stops if stop in text]
+    if stops:
+        end, stop = min(stops)
+        text, finish = text[:end], "stop"
         # What was sampled beyond the stop is no part of the response.
         beginnings = range(len(tokens) + 1)
-        tokens = tokens[: bisect.bisect(beginnings, False, key=lambda n: stop_text in tokenizer.decode(tokens[:n]))]
+        tokens = tokens[: bisect.bisect(beginnings, False, key=lambda n: stop in encoder.texts([tokens[:n]])[0])]
     return Path(response.problem, response.sample, model, text, len(tokens), finish)
 
 

@@ -1,5 +1,6 @@
 """The parts of a run, made from its config: beside the loop, the only place in train/ that sees the config."""
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,17 @@ import jax.numpy as jnp
 import optax
 
 from rft_jax.config import TrainConfig
-from rft_jax.data import examples, tokenizer
+from rft_jax.data import examples, prompt_format
 from rft_jax.data.batches import Batches
 from rft_jax.data.examples import Examples
+from rft_jax.data.prompt_format import PromptFormat
 from rft_jax.errors import UserError
-from rft_jax.hf import sidecars
+from rft_jax.hf.sidecars import PromptSidecar
 from rft_jax.model import flash
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.records.problem import read_problems
+from rft_jax.task import task as tasks
+from rft_jax.task.templates import known
 from rft_jax.train import optimizer
 from rft_jax.train.checkpoint import Origin
 from rft_jax.train.start import Source
@@ -34,38 +38,60 @@ def make_tokenizer_folder(config: TrainConfig, source: Source) -> Path:
     return source.tokenizer
 
 
-def make_batches(config: TrainConfig, folder: Path, architecture: LlamaConfig, replicas: int) -> Batches:
-    """Returns the batches of the run, and tells what is in them.
+def make_prompt_format(config: TrainConfig, tokenizer_folder: Path, loaded: Any, name: str) -> PromptFormat:
+    """Returns how the model is asked, in training and ever after.
 
     Args:
         config: of the run.
-        folder: of the tokenizer.
+        tokenizer_folder: of the tokenizer and of what ends a text.
+        loaded: the tokenizer.
+        name: of the new model.
+
+    Raises:
+        UserError: the task or the template is unknown, or the folder contradicts itself about the end of a text.
+    """
+    template = known.load(config.template) if config.template else tasks.load(config.task).template
+    return prompt_format.choose(
+        tokenizer_folder,
+        loaded,
+        name=name,
+        task=config.task,
+        template=template,
+        begin_token=config.begin_token,
+        end_tokens=None,
+    )
+
+
+def make_batches(
+    config: TrainConfig, asked: PromptFormat, loaded: Any, architecture: LlamaConfig, replicas: int
+) -> tuple[Batches, PromptSidecar]:
+    """Returns the batches of the run and what goes out with its model, and tells what is in them.
+
+    Args:
+        config: of the run.
+        asked: how the model is asked.
+        loaded: the tokenizer.
         architecture: of the model that will read them.
         replicas: devices that split the rows.
 
     Raises:
-        UserError: the data or the tokenizer is missing or wrong, or does not go with the model or the mesh.
+        UserError: the data is missing or wrong, or does not go with the tokenizer, the model or the mesh.
     """
     if not config.data:
         raise UserError("nothing to train on: give --config.data=FILE, JSONL lines with query and response")
-    loaded = tokenizer.load(folder)
-    known = examples.tokenise(
-        read_problems(config.data),
-        lambda texts: loaded(texts, add_special_tokens=False, verbose=False)["input_ids"],
-        begin=loaded.bos_token_id if config.begin_token is None else config.begin_token,
-        end=_end_token(loaded, folder),
-        max_length=config.max_length,
+    encoder = asked.encoder(loaded, architecture.vocabulary)
+    problems = read_problems(config.data, tasks.load(config.task).reader)
+    made = examples.tokenise(
+        problems, encoder, config.data, joint=config.border == "joint", max_length=config.max_length
     )
-    for what, is_there, limit in (
-        ("the token number", int(known.tokens.max()), architecture.vocabulary - 1),
-        ("an example of length", int(known.lengths.max()), architecture.max_positions),
-    ):
-        if is_there > limit:
-            raise UserError(
-                f"{config.data} with the tokenizer of {folder}: {what} {is_there}, the model ends at {limit}"
-            )
-    log.info("%s: %s", config.data, examples.describe(known, loaded.decode))
-    return batches_of(config, known, replicas)
+    if (longest := int(made.lengths.max())) > architecture.max_positions:
+        raise UserError(
+            f"{config.data}: an example has {longest} tokens, the model has {architecture.max_positions} positions: "
+            "remove the rows that are too long"
+        )
+    log.info("%s: %s", config.data, examples.describe(made, loaded.decode))
+    sidecar = PromptSidecar(asked.to_json(), prompt_format.chat_template(encoder), asked.ends)
+    return batches_of(config, made, replicas), sidecar
 
 
 def batches_of(config: TrainConfig, known: Examples, replicas: int) -> Batches:
@@ -84,19 +110,6 @@ def batches_of(config: TrainConfig, known: Examples, replicas: int) -> Batches:
         replicas=replicas,
         accumulation=config.accumulation,
     )
-
-
-def _end_token(loaded: Any, folder: Path) -> int:
-    if loaded.eos_token_id is None:
-        raise UserError(f"the tokenizer in {folder} has no end token: set eos_token in its tokenizer_config.json")
-    ends = sidecars.token_ids(folder).get("eos_token_id", loaded.eos_token_id)
-    if loaded.eos_token_id not in (ends if isinstance(ends, list) else [ends]):
-        # The model would learn to end with one token, and whoever samples from it would wait for another.
-        raise UserError(
-            f"{folder}: the tokenizer's end token is {loaded.eos_token_id}, config.json or generation_config.json "
-            f"says {ends}; correct the wrong one"
-        )
-    return int(loaded.eos_token_id)
 
 
 def compute_dtype(config: TrainConfig) -> jnp.dtype:
@@ -132,7 +145,9 @@ def make_training(config: TrainConfig) -> tuple[optax.GradientTransformation, St
     return adamw, step
 
 
-def make_origin(config: TrainConfig, source: Source, batches: Batches, tokenizer_folder: Path) -> Origin:
+def make_origin(
+    config: TrainConfig, source: Source, batches: Batches, tokenizer_folder: Path, sidecar: PromptSidecar
+) -> Origin:
     """Returns what the run's checkpoints belong to."""
     return Origin(
         model=source.name,
@@ -144,4 +159,5 @@ def make_origin(config: TrainConfig, source: Source, batches: Batches, tokenizer
         seed=config.seed,
         architecture=source.architecture,
         tokenizer=str(tokenizer_folder.absolute()),
+        prompt=dataclasses.asdict(sidecar),
     )

@@ -40,6 +40,7 @@ class Origin:
         fraction, batch, seed: with the data, they define every batch.
         architecture: of the model.
         tokenizer: the folder whose tokenizer goes with the model.
+        prompt: how the model is asked, the fields of a hf.sidecars.PromptSidecar; None in checkpoints of before.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Origin:
     seed: int
     architecture: LlamaConfig
     tokenizer: str
+    prompt: dict[str, Any] | None = None
 
     def refuse_other(self, other: "Origin", folder: Path) -> None:
         """Raises UserError if a run of this origin cannot go on from checkpoints of another."""

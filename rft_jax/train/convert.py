@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from rft_jax.errors import UserError
 from rft_jax.hf import pretrained
+from rft_jax.hf.sidecars import PromptSidecar
 from rft_jax.model.llama import Llama
 from rft_jax.train import checkpoint
 
@@ -33,6 +34,7 @@ def convert(folder: Path, output: Path, tokenizer: Path | None, dtype: str) -> N
         if not tokenizer.is_dir():
             raise UserError(f"the run's tokenizer was in {tokenizer}, which is not there now: give --tokenizer=DIR")
     model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True))
+    prompt = None if origin.prompt is None else PromptSidecar(**origin.prompt)
     tensors = checkpoint.tensors(folder, config, model, jnp.dtype(dtype))
-    pretrained.write(output, config, tensors, tokenizer_from=tokenizer, dtype=jnp.dtype(dtype))
+    pretrained.write(output, config, tensors, tokenizer_from=tokenizer, dtype=jnp.dtype(dtype), prompt=prompt)
     log.info("done: %s", output)

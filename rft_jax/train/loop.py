@@ -9,6 +9,7 @@ import numpy as np
 
 from rft_jax import files, runtime
 from rft_jax.config import TrainConfig
+from rft_jax.data import tokenizer as tokenizers
 from rft_jax.data.batches import Batches
 from rft_jax.errors import UserError
 from rft_jax.hf import pretrained
@@ -17,6 +18,7 @@ from rft_jax.train.assemble import (
     compute_dtype,
     make_batches,
     make_origin,
+    make_prompt_format,
     make_schedule,
     make_tokenizer_folder,
     make_training,
@@ -45,12 +47,15 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
     files.make_folder(workdir)
     with jax.set_mesh(mesh):
         source = start.source(config.checkpoint, config.model, config.size, config.seed)
-        tokenizer = make_tokenizer_folder(config, source)
-        batches = make_batches(config, tokenizer, source.architecture, mesh.shape["data"] * mesh.shape["fsdp"])
+        folder = make_tokenizer_folder(config, source)
+        tokenizer = tokenizers.load(folder)
+        asked = make_prompt_format(config, folder, tokenizer, workdir.resolve().name)
+        replicas = mesh.shape["data"] * mesh.shape["fsdp"]
+        batches, prompt = make_batches(config, asked, tokenizer, source.architecture, replicas)
         optimizer, take_step = make_training(config)
         rate = make_schedule(config, batches.steps)
 
-        origin = make_origin(config, source, batches, tokenizer)
+        origin = make_origin(config, source, batches, folder, prompt)
         checkpoints = Checkpoints(workdir / "checkpoints", origin, config.keep)
         state = start.first_state(checkpoints, source, optimizer, mesh, batches.steps)
         first = checkpoints.latest or 0
@@ -74,7 +79,9 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
                     raise Interrupted(f"stopped after step {step + 1} of {batches.steps}, saved; to go on: {command}")
             checkpoints.wait()
 
-        pretrained.save(state.model, workdir / "model", tokenizer_from=tokenizer, dtype=compute_dtype(config))
+        pretrained.save(
+            state.model, workdir / "model", tokenizer_from=folder, dtype=compute_dtype(config), prompt=prompt
+        )
     log.info("done: %s", workdir / "model")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rft_jax.files import make_folder, whole_file
-from rft_jax.task.prompt import sampling_prompt
+from rft_jax.task.templates.paper import instruction
 
 PADDING, BEGIN, END = "<pad>", "<s>", "</s>"
 
@@ -41,7 +41,7 @@ def write_tokenizer(folder: Path, texts: Iterable[str], size: int, positions: in
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    halves = sampling_prompt("\0").split("\0")
+    halves = instruction("\0").split("\0")
     tokenizer.add_tokens([AddedToken(half, normalized=False, special=False) for half in halves])
     numbers = {name: tokenizer.token_to_id(token) for name, token in (("bos", BEGIN), ("eos", END), ("pad", PADDING))}
     tokenizer.post_processor = processors.TemplateProcessing(
