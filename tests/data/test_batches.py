@@ -20,7 +20,9 @@ GSM8K = Path(__file__).parents[3] / "shared" / "data" / "gsm8k" / "train.jsonl"
 
 def make_examples(lengths: list[int], prompts: list[int]) -> Examples:
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    return Examples(np.arange(starts[-1], dtype=np.int32), starts, np.array(prompts, np.int32), 0, 0)
+    return Examples(
+        np.arange(starts[-1], dtype=np.int32), starts, np.array(prompts, np.int32), cut=0, emptied=0, merged=0
+    )
 
 
 LENGTHS = np.random.default_rng(0).integers(5, 31, 50)

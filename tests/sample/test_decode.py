@@ -19,7 +19,7 @@ from rft_jax.sample.choose import Rule
 from rft_jax.sample.engine import DeviceEngine, responses
 from rft_jax.sample.kv.pages import Sizes
 from rft_jax.sample.schedule import Job, Schedule
-from rft_jax.task.prompt import sampling_prompt
+from rft_jax.task.templates.paper import instruction
 from tests.sample.conftest import END, save_tokenizer
 from tests.shared_data import shared
 
@@ -60,7 +60,7 @@ def gsm8k_prompts(tmp_path_factory):
     import transformers
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    texts = [sampling_prompt(problem["question"]) for problem in problems[:200]]
+    texts = [instruction(problem["question"]) for problem in problems[:200]]
     tokens = [np.array(ids, np.int32) for ids in tokenizer(texts)["input_ids"]]
     assert max(map(len, tokens)) > 2 * min(map(len, tokens))
     return tokens

@@ -9,10 +9,13 @@ import pytest
 from rft_jax import config_flag
 from rft_jax.config import SampleConfig
 from rft_jax.data import tokenizer as tokenizers
+from rft_jax.data.encode import Encoder
 from rft_jax.records.problem import read_paths, read_problems
 from rft_jax.sample import loop, settings, shards
 from rft_jax.sample.schedule import Response
-from rft_jax.task.prompt import FEW_SHOT_STOP
+from rft_jax.task.template import text_of
+from rft_jax.task.templates.paper import Paper
+from rft_jax.task.templates.shots import Shots
 
 SHOTS, COUNT = 2, 6
 
@@ -31,24 +34,26 @@ def test_greedy_paths_equal_transformers(model_folder, problems_file, tmp_path):
     (file,) = (tmp_path / "out" / "paths").glob("*.jsonl")
     paths = {path.problem: path for path in read_paths(file)}
 
-    texts = settings.prompt_texts(read_problems(few), shots=SHOTS, shots_from=str(problems_file), seed=config.seed)
     tokenizer = tokenizers.load(model_folder)
+    template = settings.template(config, "gsm8k")
+    texts = [text_of(template.prompt(problem, tokenizer)) for problem in read_problems(few)]
     theirs = transformers.AutoModelForCausalLM.from_pretrained(model_folder, attn_implementation="eager")
     for number, text in enumerate(texts):
         assert text.count("Question:") == SHOTS + 1
         prompt = torch.tensor(tokenizer([text])["input_ids"])
         out = theirs.generate(prompt, do_sample=False, max_new_tokens=12, pad_token_id=0)[0, prompt.shape[1] :]
-        expected = tokenizer.decode(out, skip_special_tokens=True).split(FEW_SHOT_STOP)[0]
+        expected = tokenizer.decode(out, skip_special_tokens=True).split(Shots.STOP)[0]
         assert paths[number].response == expected
-    assert json.loads((tmp_path / "out" / "paths" / "manifest.json").read_text())["shots"] == SHOTS
+    assert json.loads((tmp_path / "out" / "paths" / "manifest.json").read_text())["stop_texts"] == [Shots.STOP]
 
 
 def test_the_next_question_is_no_part_of_the_answer(model_folder):
     tokenizer = tokenizers.load(model_folder)
-    text = f" 1+1=2\n#### 2{FEW_SHOT_STOP} What is"
+    text = f" 1+1=2\n#### 2{Shots.STOP} What is"
+    few, none = (Encoder(tokenizer, template, begin=(1,), end=2, vocabulary=320) for template in (Shots(()), Paper()))
     response = Response(0, 0, np.array(tokenizer.encode(text, add_special_tokens=False), np.int32), ended=False)
-    path = shards.path_of(response, tokenizer, "m", FEW_SHOT_STOP)
-    assert (path.response, path.finish) == (" 1+1=2\n#### 2", "eos")
-    shortest = next(n for n in range(99) if FEW_SHOT_STOP in tokenizer.decode(response.tokens[:n]))
+    path = shards.path_of(response, few, "m")
+    assert (path.response, path.finish) == (" 1+1=2\n#### 2", "stop")
+    shortest = next(n for n in range(99) if Shots.STOP in tokenizer.decode(response.tokens[:n]))
     assert path.tokens == shortest < len(response.tokens)
-    assert shards.path_of(response, tokenizer, "m", None).finish == "length"
+    assert shards.path_of(response, none, "m").finish == "length"

@@ -12,8 +12,8 @@ from rft_jax.sample.ledger import Ledger, Shard, numbers
 SETTINGS = {"model": "abc", "temperature": 0.7, "end_tokens": (2,)}
 
 
-def open_ledger(folder, problems=70, k=60, task=0, tasks=1, writer=True, **changes):
-    return Ledger(folder, SETTINGS | changes, problems=problems, k=k, task=task, tasks=tasks, writer=writer)
+def open_ledger(folder, problems=70, k=60, part=0, parts=1, writer=True, **changes):
+    return Ledger(folder, SETTINGS | changes, problems=problems, k=k, part=part, parts=parts, writer=writer)
 
 
 def paths(shard):
@@ -54,13 +54,13 @@ def test_a_larger_k_adds(tmp_path, steps):
 
 
 def test_tasks_share_without_overlap(tmp_path):
-    books = [open_ledger(tmp_path, task=task, tasks=3) for task in range(3)]
+    books = [open_ledger(tmp_path, part=part, parts=3) for part in range(3)]
     shares = [set(book.missing) for book in books]
     assert not (shares[0] & shares[1] | shares[0] & shares[2] | shares[1] & shares[2])
     fill(books[0])
     fill(books[2])
     # Another number of tasks, and one that starts late, find what the dead one left.
-    rest = open_ledger(tmp_path, task=0, tasks=1)
+    rest = open_ledger(tmp_path, part=0, parts=1)
     assert set(rest.missing) == shares[1]
     fill(rest)
     assert sampled(tmp_path) == everything(70, 60)
@@ -108,10 +108,10 @@ def test_a_manifest_that_is_none(tmp_path):
             open_ledger(tmp_path)
 
 
-@pytest.mark.parametrize(("k", "task", "tasks"), [(0, 0, 1), (1, 1, 1), (1, -1, 2)])
-def test_nothing_to_ask_for(tmp_path, k, task, tasks):
+@pytest.mark.parametrize(("k", "part", "parts"), [(0, 0, 1), (1, 1, 1), (1, -1, 2)])
+def test_nothing_to_ask_for(tmp_path, k, part, parts):
     with pytest.raises(UserError):
-        open_ledger(tmp_path, k=k, task=task, tasks=tasks)
+        open_ledger(tmp_path, k=k, part=part, parts=parts)
 
 
 def test_a_shard_takes_its_own_paths_only(tmp_path):

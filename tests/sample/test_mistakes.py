@@ -38,7 +38,12 @@ def config(model_folder, problems_file):
         ({"shots": 65, "shots_from": "problems"}, "has 64 problems"),
         ({"mesh": MeshConfig(tensor=3)}, "does not cover the 8 devices"),
         ({"rows": 0}, "rows = 0"),
-        ({"task": 2, "tasks": 2}, "task 2 of 2"),
+        ({"part": 2, "parts": 2}, "part 2 of 2"),
+        ({"begin_token": 99999}, "begin token 99999 is no token of the model"),
+        ({"end_tokens": (320,)}, "end token 320 is no token of the model"),
+        ({"task": "gsm9k"}, "no task is called 'gsm9k'.*did you mean 'gsm8k'"),
+        ({"template": "papr"}, "no template is called 'papr'"),
+        ({"template": "chat"}, "has no chat template"),
         ({"prompt_tokens": 0}, "prompt_tokens = 0"),
     ],
     ids=str,
@@ -60,7 +65,7 @@ def test_an_empty_problem_file(config, tmp_path):
 def test_half_a_character(config, tmp_path):
     broken = tmp_path / "broken.jsonl"
     broken.write_text('{"question": "so \\ud83d", "answer": "#### 1"}\n')
-    with pytest.raises(UserError, match="problem 0 has half a character"):
+    with pytest.raises(UserError, match=r"broken\.jsonl:1: the question has half a character"):
         loop.sample(dataclasses.replace(config, problems=str(broken)), tmp_path)
 
 
@@ -71,6 +76,9 @@ def test_a_model_without_an_end_token(config, tmp_path):
         fields = json.loads((other / name).read_text())
         fields.pop("eos_token_id", None)
         (other / name).write_text(json.dumps(fields))
+    settings = json.loads((other / "tokenizer_config.json").read_text())
+    del settings["eos_token"]
+    (other / "tokenizer_config.json").write_text(json.dumps(settings))
     with pytest.raises(UserError, match="eos_token_id"):
         loop.sample(dataclasses.replace(config, model=str(other)), tmp_path)
 

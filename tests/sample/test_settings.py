@@ -1,4 +1,4 @@
-"""Which part of the work a task of a job array takes."""
+"""Which part of the work a process of a job array takes."""
 
 import pytest
 

@@ -13,7 +13,7 @@ import transformers
 
 from rft_jax.hf import pretrained
 from rft_jax.model import architecture, llama
-from rft_jax.task import prompt
+from rft_jax.task.templates.paper import instruction
 
 END = 2
 
@@ -31,7 +31,7 @@ def tiny_problems(count: int) -> list[dict[str, str]]:
 
 def tiny_texts() -> list[str]:
     """What a tokenizer for these problems should know, and every printable character."""
-    problems = [prompt.training_text(line["query"], line["response"])[0] for line in tiny_problems(100)]
+    problems = [instruction(line["query"]) + line["response"] for line in tiny_problems(100)]
     return [*problems, *(chr(code) * 2 for code in range(32, 127))]
 
 

@@ -17,7 +17,7 @@ from rft_jax.errors import UserError
 from rft_jax.hf import pretrained
 from rft_jax.model import llama
 from rft_jax.runtime import make_mesh
-from rft_jax.task import prompt
+from rft_jax.task.templates.paper import instruction
 from rft_jax.train import checkpoint, loop
 from tests.train.conftest import tiny_problems
 
@@ -250,9 +250,7 @@ def greedy(folder, questions, new_tokens=24):
 
     loaded = tokenizer.load(folder)
     model = pretrained.load(folder, make_mesh(1, 8, 1), dtype=jnp.float32, stacked=True)
-    prompts = [
-        [1, *loaded(prompt.sampling_prompt(question), add_special_tokens=False)["input_ids"]] for question in questions
-    ]
+    prompts = [[1, *loaded(instruction(question), add_special_tokens=False)["input_ids"]] for question in questions]
     tokens = np.zeros((len(prompts), max(map(len, prompts)) + new_tokens), np.int32)
     lengths = np.array([len(row) for row in prompts])
     for row, known in zip(tokens, prompts, strict=True):

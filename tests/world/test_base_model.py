@@ -6,7 +6,7 @@ from pathlib import Path
 from rft_jax.data import tokenizer
 from rft_jax.hf import config as hf_config
 from rft_jax.model import architecture
-from rft_jax.task.prompt import sampling_prompt
+from rft_jax.task.templates.paper import instruction
 from rft_jax.world import generate
 from rft_jax.world.generate import problems
 from rft_jax.world.write import write_corpus
@@ -30,4 +30,4 @@ def test_problems_fit_the_quickstarts_rows():
     """The quickstart pads each example to 128 tokens and cuts beyond."""
     loaded = tokenizer.load(FOLDER)
     for each in [*problems("train", 384, 0), *problems("test", 800, 0)]:
-        assert len(loaded(sampling_prompt(each.question) + each.response)["input_ids"]) < 129
+        assert len(loaded(instruction(each.question) + each.response)["input_ids"]) < 129

@@ -3,7 +3,7 @@
 import pytest
 
 from rft_jax.data import tokenizer
-from rft_jax.task.prompt import sampling_prompt, training_text
+from rft_jax.task.templates.paper import instruction
 from rft_jax.world.generate import corpus, problems
 from rft_jax.world.vocabulary import write_tokenizer
 
@@ -19,7 +19,7 @@ def loaded(tmp_path_factory):
 
 def test_texts_survive(loaded):
     for text in [
-        *(training_text(each.question, each.response)[0] for each in problems("test", 24, 0)),
+        *(instruction(each.question) + each.response for each in problems("test", 24, 0)),
         "Łódź costs $1,000.50 – «or» 10 %\n\n\t#### −5",
     ]:
         ids = loaded(text, add_special_tokens=False)["input_ids"]
@@ -28,7 +28,7 @@ def test_texts_survive(loaded):
 
 def test_a_digit_is_a_token_and_the_template_two(loaded):
     question = "Is 7*89 >= 1234?"
-    tokens = loaded.tokenize(sampling_prompt(question))
+    tokens = loaded.tokenize(instruction(question))
     assert [token for token in tokens if any(map(str.isdigit, token))] == list("7891234")
     assert len(tokens) == len(loaded.tokenize(question)) + 2
     assert loaded(question)["input_ids"][0] == loaded.bos_token_id

@@ -32,14 +32,12 @@ class Jinja(Template):
         return [Piece(self._rendered(tokenizer, problem.question, messages), control=True)]
 
     def _rendered(self, tokenizer: Any, question: str, messages: list[dict[str, str]]) -> str:
-        import jinja2
-
         try:
             return _compiled(self.source).render(
                 question=question, messages=messages, bos_token=tokenizer.bos_token, eos_token=tokenizer.eos_token
             )
-        except jinja2.TemplateError as error:
-            raise UserError(f"the Jinja template cannot write this problem: {error}") from error
+        except Exception as error:  # whatever a template raises
+            raise UserError(f"the Jinja template cannot write this problem: {' '.join(str(error).split())}") from error
 
     def end_text(self, tokenizer: Any) -> str | None:
         """Returns what the template sets as `end`."""
@@ -53,7 +51,10 @@ class Jinja(Template):
 
     def _set(self, name: str) -> Any:
         known = {"question": "?", "messages": [{"role": "user", "content": "?"}], "bos_token": "", "eos_token": ""}
-        return getattr(_compiled(self.source).make_module(known), name, None)
+        try:
+            return getattr(_compiled(self.source).make_module(known), name, None)
+        except Exception as error:  # whatever a template raises
+            raise UserError(f"the Jinja template fails on '?': {' '.join(str(error).split())}") from error
 
     def as_chat_template(self, begin: str, own: str | None) -> str:
         """Returns the template with the last turn as its question."""
