@@ -23,7 +23,7 @@ from rft_jax.task.template import Piece, Template, text_of
 # What may stand before a response while it is tokenised, and is taken off: SentencePiece puts a space before a text's
 # first word, which the first word of a response is not.
 _LEADS = ("", "\n", "x:", ":\n")
-_PROBES = ("The", " The", "5", ".5", "\n5", "$5", "é", "(")
+_PROBES = ("The", " The", "5", ".5", "\n5", "$5", "(")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +70,8 @@ class Encoder:
 
     @functools.cached_property
     def _leads(self) -> list[str]:
-        """The leads behind which this tokenizer writes what it is given."""
-        leads = [lead for lead in _LEADS if not self._continued(lead, _PROBES)[1]]
-        if not leads:
-            raise UserError("this tokenizer does not give back what it is given, so no response can be trained on")
-        return leads
+        """The leads behind which this tokenizer writes what it is given; a row that none suits is refused later."""
+        return [lead for lead in _LEADS if not self._continued(lead, _PROBES)[1]] or [""]
 
     def prompts(self, problems: Sequence[Problem], source: str, rows: Sequence[int] | None = None) -> list[np.ndarray]:
         """Returns the prompt of each problem, begin tokens included, each int32 [tokens].
@@ -180,7 +177,7 @@ class Encoder:
         made = [ids[len(before) :] for ids in whole]
         # A lead is itself a text to stand behind; where there is none, another one is put before.
         back = self._decode(whole if lead else [self._anchor + ids for ids in whole])
-        stands_behind = lead or self._anchor_text
+        stands_behind = self._decode([before])[0] if lead else self._anchor_text
         wrong = [
             number
             for number, (ids, text, decoded) in enumerate(zip(whole, texts, back, strict=True))

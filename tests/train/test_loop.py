@@ -13,12 +13,17 @@ import pytest
 
 from configs import sft
 from rft_jax.config import MeshConfig
+from rft_jax.data import prompt_format
+from rft_jax.data import tokenizer as tokenizers
 from rft_jax.errors import UserError
+from rft_jax.hf import config as hf_config
 from rft_jax.hf import pretrained
 from rft_jax.model import llama
+from rft_jax.records.problem import Problem, read_problems
 from rft_jax.runtime import make_mesh
-from rft_jax.task.templates.paper import instruction
-from rft_jax.train import checkpoint, loop
+from rft_jax.task import task as tasks
+from rft_jax.task.templates.paper import Paper, instruction
+from rft_jax.train import assemble, checkpoint, loop
 from tests.train.conftest import tiny_problems
 
 
@@ -76,6 +81,53 @@ def test_the_model_is_the_last_checkpoints(finished):
     saved = dict(checkpoint.tensors(finished / "checkpoints" / "10", origin.architecture, model, np.dtype(np.float32)))
     np.testing.assert_array_equal(exported.embedding[...], saved["model.embed_tokens.weight"])
     assert (finished / "model" / "tokenizer.json").exists()
+
+
+def test_the_model_says_how_it_wants_to_be_asked(finished, model_folder, data):
+    """Whoever samples from it, by our settings or by transformers' messages, asks token for token as training did."""
+    folder = finished / "model"
+    loaded = tokenizers.load(folder)
+    asked = prompt_format.choose(folder, loaded, name=None, task=None, template=None, begin_token=None, end_tokens=None)
+    assert (asked.name, asked.task, asked.template) == ("finished", "gsm8k", Paper())
+    assert (asked.begin, asked.end, asked.ends) == ((), 2, (2,))
+    batches, _ = assemble.make_batches(
+        tiny_config(model_folder, data), asked, loaded, hf_config.read(folder), replicas=8
+    )
+    for number, problem in enumerate(read_problems(data)):
+        messages = [{"role": "user", "content": problem.question}]
+        ids = loaded.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        assert batches.examples[number][: batches.examples.prompts[number]].tolist() == ids
+    for name in ("config.json", "generation_config.json"):
+        assert json.loads((folder / name).read_text())["eos_token_id"] == 2
+
+
+def test_the_reference_preset_need_not_be_typed_again(model_folder, data, tmp_path):
+    config = tiny_config(model_folder, data, begin_token=2, border="joint", epochs=1, batch=40)
+    train(config, tmp_path / "run")
+    folder = tmp_path / "run" / "model"
+    own = prompt_format.read(folder)
+    assert own.begin == (2,)
+    encoder = own.encoder(tokenizers.load(folder), 256)
+    assert encoder.prompts([Problem("?", "")], "f")[0][0] == 2
+
+
+def test_a_damaged_prompt_format_is_told(finished, tmp_path):
+    shutil.copytree(finished / "model", tmp_path / "model")
+    loaded = tokenizers.load(tmp_path / "model")
+    file = tmp_path / "model" / prompt_format.FILE
+    whole = json.loads(file.read_text())
+    for changes, message in (
+        ({"end": 1}, "contradicts itself: prompt_format.json says that a response ends with 1"),
+        ({"begin": "1"}, "is damaged"),
+        ({"template": {"kind": "none"}}, "is damaged"),
+        ({"task": "gsm9k"}, "no task is called 'gsm9k'"),
+    ):
+        file.write_text(json.dumps(whole | changes))
+        with pytest.raises(UserError, match=message):
+            asked = prompt_format.choose(
+                tmp_path / "model", loaded, name=None, task=None, template=None, begin_token=None, end_tokens=None
+            )
+            tasks.load(asked.task)
 
 
 def test_the_same_command_again_changes_nothing(finished, model_folder, data):
@@ -173,9 +225,16 @@ def test_bad_input_is_refused_in_one_line(model_folder, data, finished, tmp_path
         ({"data": str(write(tmp_path / "a.jsonl", problem, {"query": "?"}))}, r'a\.jsonl:2: .*"response" is missing'),
         (
             {"data": str(write(tmp_path / "b.jsonl", problem, {"query": "?", "response": ""}))},
-            "line 2 .* empty response",
+            r"b\.jsonl:2: the response is empty",
         ),
-        ({"max_length": 20}, "at max_length 20 no example has any of its response left"),
+        (
+            {"max_length": 20},
+            r"jsonl:1: .* beyond max_length 20, as in 40 of 40 examples: --config.max_length=\d+ keeps",
+        ),
+        ({"max_length": 20, "border": "joint"}, "at max_length 20 no example has any of its response left"),
+        ({"task": "gsm9k"}, "no task is called 'gsm9k'"),
+        ({"template": "chat"}, "has no chat template"),
+        ({"begin_token": 99999}, "begin token 99999 is no token of the model"),
         ({"row_length": 32}, "does not fit a row of 32"),
         ({"batch": 12, "packing": "none"}, "batch of 12 .* over 8 devices .* these would: 8 or 16"),
         ({"mesh": MeshConfig(1, 3, 1)}, "does not cover the 8 devices here; these would"),
@@ -204,7 +263,9 @@ def test_a_tokenizer_that_disagrees_about_the_end_is_refused(model_folder, data,
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "eos_token_id": 1}))
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     (tmp_path / "model" / "config.json").write_text(json.dumps({**config, "eos_token_id": 1}))
-    with pytest.raises(UserError, match=r"tokenizer's end token is 2, .* says 1"):
+    with pytest.raises(
+        UserError, match=r"generation_config.json says 1, config.json 1, the tokenizer 2; correct the wrong one"
+    ):
         train(tiny_config(tmp_path / "model", data), tmp_path / "run")
 
 

@@ -25,6 +25,7 @@ EXAMPLES = Examples(
     (LENGTHS // 2).astype(np.int32),
     cut=0,
     emptied=0,
+    merged=0,
 )
 PLAN = Batches(
     examples=EXAMPLES, fraction=1.0, epochs=10, size=24, seed=0, packing="rows", row_length=64,
