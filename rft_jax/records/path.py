@@ -9,12 +9,13 @@ from rft_jax.records.lines import (
     at_line,
     dump,
     read_objects,
+    shown,
     text_field,
     whole_number_field,
     write_lines,
 )
 
-FINISHES = ("eos", "length")
+FINISHES = ("eos", "stop", "length")
 
 
 class Path(NamedTuple):  # there are millions, and a frozen dataclass takes three times as long to make
@@ -26,7 +27,8 @@ class Path(NamedTuple):  # there are millions, and a frozen dataclass takes thre
         model: the model's name.
         response: the text, without prompt and end token.
         tokens: the response's length in tokens, end token included; None where a foreign file does not tell.
-        finish: `eos` when the model ended the response, `length` when it was cut; None as above.
+        finish: `eos` when the model ended the response, `stop` when a stop text did, `length` when it was cut; None as
+            above.
     """
 
     problem: int
@@ -50,7 +52,7 @@ class Path(NamedTuple):  # there are millions, and a frozen dataclass takes thre
             )
         finish = fields.get("finish")
         if finish is not None and finish not in FINISHES:
-            raise LineError(f'"finish" is {finish!r}, not one of {", ".join(FINISHES)}')
+            raise LineError(f'"finish" is {shown(finish)}, not one of {", ".join(FINISHES)}')
         return cls(
             problem,
             whole_number_field(fields, "sample"),

@@ -2,12 +2,12 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rft_jax.errors import UserError
-from rft_jax.records import hub
-from rft_jax.records.lines import at_line, dump, read_objects, text_field, write_lines
+from rft_jax.records.lines import answer_field, dump, text_field, write_lines
+from rft_jax.records.rows import read_each
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,26 +32,29 @@ class Problem:
             LineError: neither pair is there.
         """
         names = ("query", "response") if "query" in fields else ("question", "answer")
-        return cls(text_field(fields, names[0]), text_field(fields, names[1]))
+        return cls(text_field(fields, names[0]), answer_field(fields, names[1]))
 
 
-def read_problems(source: str | os.PathLike[str]) -> list[Problem]:
-    """Returns the problems of a JSONL file, or of a Hugging Face data set as `hf:openai/gsm8k:main:train`.
+def read_problems(
+    source: str | os.PathLike[str], reader: Callable[[dict[str, Any]], Problem] = Problem.from_fields
+) -> list[Problem]:
+    """Returns the problems of a file, or of a Hugging Face data set as `hf:openai/gsm8k:main:train`; see `read_rows`.
+
+    Args:
+        source: the file or data set.
+        reader: makes a problem of a row's fields, or raises LineError; a task has one.
 
     Raises:
-        UserError: there is no such file or data set, it holds no problem, or a line is wrong.
+        UserError: there is no such file or data set, it holds no problem, or a row is wrong.
     """
-    name = os.fspath(source)
-    rows = hub.read_rows(name) if name.startswith(hub.PREFIX) else read_objects(name)
     problems: list[Problem] = []
-    for number, fields in rows:
+    for number, problem in read_each(source, reader):
         # A problem is known by its line, so a blank line must not shift the others without a word.
         if number != len(problems) + 1:
-            raise UserError(f"{name}:{len(problems) + 1}: an empty line between problems")
-        with at_line(name, number):
-            problems.append(Problem.from_fields(fields))
+            raise UserError(f"{os.fspath(source)}:{len(problems) + 1}: an empty line before a problem; remove it")
+        problems.append(problem)
     if not problems:
-        raise UserError(f"{name} holds no problem")
+        raise UserError(f"{os.fspath(source)} holds no problem")
     return problems
 
 

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rft_jax.errors import UserError
-from rft_jax.records.path import Path, read_paths, write_paths
+from rft_jax.records.path import FINISHES, Path, read_paths, write_paths
 
 GOOD = {"problem": 0, "sample": 0, "model": "m", "response": "r"}
 
 # Any text that JSON can carry, lone surrogates and NULs included.
 texts = st.text(st.characters(codec=None, exclude_categories=()), max_size=20)
 tokens = st.none() | st.integers(0, 512)
-finishes = st.sampled_from([None, "eos", "length"])
+finishes = st.sampled_from([None, *FINISHES])
 paths = st.builds(Path, st.integers(0, 9), st.integers(0, 10**12), texts, texts, tokens, finishes)
 
 
@@ -42,9 +42,9 @@ def wrong(**fields: object) -> bytes:
     ("line", "message"),
     [
         (b"so 18\n", "not JSON"),
-        (b"[" * 100_000 + b"\n", "not JSON"),
+        (b'{"a":' + b"[" * 100_000 + b"\n", "not JSON: nested too deeply"),
         (b'{"problem": ' + b"9" * 5_000 + b"}\n", "not JSON"),
-        (b"[1]\n", "a JSON object is expected, not list"),
+        (b"1\n", "a JSON object is expected, not int"),
         (b'{"problem": 0, "sam', "cut in the middle"),
         (b'{"model": "\xff"}\n', "not UTF-8 at byte 12"),
         (wrong(problem=7), "there is no problem 7; the 3 problems are numbered from 0 to 2"),
@@ -55,7 +55,7 @@ def wrong(**fields: object) -> bytes:
         (wrong(response=...), 'the field "response" is missing; the line has'),
         (wrong(response=None), '"response" is null, not a text'),
         (wrong(model=5), '"model" is 5, not a text'),
-        (wrong(finish="stop"), "\"finish\" is 'stop', not one of eos, length"),
+        (wrong(finish="cut"), '"finish" is "cut", not one of eos, stop, length'),
         (wrong(tokens=-1), '"tokens" is -1'),
     ],
 )

@@ -40,7 +40,7 @@ def test_gsm8k_is_read() -> None:
     ("content", "message"),
     [
         (b"", "holds no problem"),
-        (b'{"question": "q", "answer": "a"}\n\n{"question": "q", "answer": "a"}\n', ":2: an empty line between"),
+        (b'{"question": "q", "answer": "a"}\n\n{"question": "q", "answer": "a"}\n', ":2: an empty line before"),
         (b'{"question": "q"}\n', ':1: the field "answer" is missing'),
         (b"{}\n", ':1: the field "question" is missing; the line has none'),
         (b'{"query": "q", "answer": "a"}\n', ':1: the field "response" is missing'),
