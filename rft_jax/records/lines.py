@@ -1,10 +1,12 @@
-"""JSON lines in plain, .gz and .zst files, as the name says: read as a stream, written whole or not at all."""
+"""JSON lines in plain, .gz and .zst files: read as a stream, written whole or not at all."""
 
 import codecs
+import collections
 import contextlib
 import gzip
 import io
 import json
+import math
 import os
 import pathlib
 import zlib
@@ -15,11 +17,14 @@ import zstandard
 
 from rft_jax.errors import UserError
 from rft_jax.files import whole_file
+from rft_jax.records.formats import foreign_format, shown_text
 
 _COMPRESSED = (".gz", ".zst")
-_DECODER = json.JSONDecoder()
+_MARKS = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}  # the first bytes of compressed data
 _JSON_SPACE = " \t\r\n"
 _BLOCK = 1 << 17  # bytes handed to the decompressor at a time
+_LONGEST_SHOWN = 60  # characters of a value in a message
+_CUT = "the last line is cut in the middle; was its writer killed?"
 
 
 class LineError(Exception):
@@ -27,14 +32,28 @@ class LineError(Exception):
 
 
 def is_compressed(file: str | os.PathLike[str]) -> bool:
-    """Tells by the name whether a file can only be read from its beginning."""
-    return pathlib.Path(file).suffix in _COMPRESSED
+    """Tells whether a file can only be read from its beginning, by its name or else by its mark."""
+    path = pathlib.Path(file)
+    if path.suffix in _COMPRESSED:
+        return True
+    try:
+        # A pipe would lose the bytes that are read here.
+        if not path.is_file():
+            return False
+        with path.open("rb") as raw:
+            return bool(_marked(raw.read(4)))
+    except OSError:
+        return False  # whoever opens it says why
+
+
+def _marked(head: bytes) -> str:
+    return next((suffix for mark, suffix in _MARKS.items() if head.startswith(mark)), "")
 
 
 def with_infix(file: str | os.PathLike[str], infix: str) -> pathlib.Path:
     """Returns `selected.k3.jsonl.gz` for `selected.jsonl.gz` and `k3`."""
     path = pathlib.Path(file)
-    compression = path.suffix if is_compressed(path) else ""
+    compression = path.suffix if path.suffix in _COMPRESSED else ""
     stem = path.name.removesuffix(compression)
     kind = pathlib.Path(stem).suffix
     return path.with_name(f"{stem.removesuffix(kind)}.{infix}{kind}{compression}")
@@ -42,7 +61,7 @@ def with_infix(file: str | os.PathLike[str], infix: str) -> pathlib.Path:
 
 @contextlib.contextmanager
 def opened(file: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Opens a file for reading, decompressed.
+    """Opens a file for reading, decompressed as its name says, or where that does not say, its mark.
 
     Raises:
         UserError: here or while reading, the file is missing, unreadable, damaged, or its compressed data end too soon.
@@ -50,15 +69,18 @@ def opened(file: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     path = pathlib.Path(file)
     try:
         with path.open("rb") as raw:
-            if path.suffix == ".gz":
+            compression = path.suffix if path.suffix in _COMPRESSED else _marked(raw.peek(4))
+            if compression == ".gz":
                 with gzip.open(raw) as stream:
                     yield cast(IO[bytes], stream)
-            elif path.suffix == ".zst":
+            elif compression == ".zst":
                 yield io.BufferedReader(_ZstdStream(raw))
             else:
                 yield raw
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
+    except IsADirectoryError:
+        raise UserError(f"cannot read {path}: it is a folder; name a file in it") from None
     except EOFError:
         raise UserError(f"{path} is cut in the middle; was its writer killed?") from None
     except (OSError, zlib.error, zstandard.ZstdError) as error:
@@ -89,29 +111,88 @@ def at_line(file: str | os.PathLike[str], number: int) -> Iterator[None]:
 
 
 def parse_object(line: bytes) -> dict[str, Any]:
-    """Returns the JSON object that a line holds.
+    """Returns the JSON object that a line holds; a byte order mark before it does not count.
 
     Raises:
-        LineError: it holds something else.
+        LineError: it holds something else, or a field twice.
     """
     try:
-        text = line.decode().strip(_JSON_SPACE)
-        fields, end = _DECODER.raw_decode(text)
-        if end != len(text):
-            raise json.JSONDecodeError("Extra data", text, end)
+        text = line.removeprefix(codecs.BOM_UTF8).decode().strip(_JSON_SPACE)
     except UnicodeDecodeError as error:
-        raise LineError(f"not UTF-8 at byte {error.start + 1} of the line") from None
+        told = f"not UTF-8 at byte {error.start + 1} of the line; save the file as UTF-8"
+        if error.reason == "unexpected end of data":
+            told = _CUT
+        raise LineError(foreign_format(line) or told) from None
+    try:
+        fields, end = decode_object(text)
+    except LineError as error:
+        raise LineError(_told_of_the_line(line, text) or str(error)) from None
+    if end != len(text):
+        raise LineError(_told_of_the_rest(text[end:]))
+    return fields
+
+
+def decode_object(text: str, start: int = 0) -> tuple[dict[str, Any], int]:
+    """Returns the JSON object that begins at a character of a text, and where it ends.
+
+    NaN and Infinity are taken, as Python writes them.
+
+    Raises:
+        LineError: no object begins there, or it has a field twice.
+    """
+    try:
+        fields, end = _DECODER.raw_decode(text, start)
     except RecursionError:
         raise LineError("not JSON: nested too deeply") from None
-    except ValueError as error:
-        if line.startswith(codecs.BOM_UTF8):
-            raise LineError("not JSON: a byte order mark stands before it; save the file without one") from None
-        if not line.endswith(b"\n"):
-            raise LineError("the last line is cut in the middle; was its writer killed?") from None
-        raise LineError(f"not JSON: {error}") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}" if error.lineno > 1 else f"column {error.colno}"
+        raise LineError(f"not JSON: {error.msg} at {place}") from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise LineError(f"not JSON: {str(error).split(';')[0]}") from None
     if not isinstance(fields, dict):
         raise LineError(f"a JSON object is expected, not {type(fields).__name__}")
+    return fields, end
+
+
+def _told_of_the_rest(rest: str) -> str:
+    if rest.strip(_JSON_SPACE) == ",":
+        return "a comma follows the object; JSON lines have none: remove it, or make the file a JSON array"
+    return f"not JSON: {shown_text(rest[:200].encode(errors='replace'))} follows the object"
+
+
+def _told_of_the_line(line: bytes, text: str) -> str | None:
+    """Returns what a line that is no JSON object is instead, or None."""
+    if told := foreign_format(line):
+        return told
+    if text.startswith("["):
+        return "a JSON array where one object per line is expected; `jq -c '.[]' FILE > NEW` makes lines of it"
+    if not text.startswith("{"):
+        return None
+    if line.endswith((b"\n", b"\r")):
+        return "the object does not end on its line; `jq -c . FILE > NEW` writes one per line" if _stops(text) else None
+    return _CUT if _stops(text) or not text.endswith("}") else None
+
+
+def _stops(text: str) -> bool:
+    """Tells whether JSON stops before its end, rather than being wrong."""
+    try:
+        _DECODER.raw_decode(text)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(text) or error.msg.startswith("Unterminated")
+    except (LineError, ValueError, RecursionError):
+        pass
+    return False
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        [(name, _)] = collections.Counter(name for name, _ in pairs).most_common(1)
+        raise LineError(f"the field {shown(name)} is there twice")
     return fields
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object_of)
 
 
 def text_field(fields: dict[str, Any], name: str) -> str:
@@ -138,10 +219,44 @@ def whole_number_field(fields: dict[str, Any], name: str) -> int:
     raise LineError(_wrong(fields, name, "a whole number from 0"))
 
 
+def answer_field(fields: dict[str, Any], name: str) -> str:
+    """Returns a text field; a number counts as the text that Python and JSON write for it: 72, 0.5.
+
+    Raises:
+        LineError: it is missing, or neither a text nor a finite number.
+    """
+    value = fields.get(name)
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)
+    return text_field(fields, name)
+
+
+def has_lone_surrogate(text: str) -> bool:
+    """Tells whether a text has half of a UTF-16 pair, which JSON can carry and a tokenizer cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def names_of(fields: dict[str, Any]) -> str:
+    """Returns the names of the first fields, to be told."""
+    return ", ".join(repr(name)[:_LONGEST_SHOWN] for name in list(fields)[:8]) or "none"
+
+
+def shown(value: Any) -> str:
+    """Returns the beginning of a value as JSON, or of Python's text for what JSON does not know."""
+    try:
+        return json.dumps(value, default=repr)[:_LONGEST_SHOWN]
+    except (RecursionError, TypeError, ValueError):
+        return f"a {type(value).__name__}"
+
+
 def _wrong(fields: dict[str, Any], name: str, expected: str) -> str:
     if name not in fields:
-        return f'the field "{name}" is missing; the line has {", ".join(map(repr, list(fields)[:8])) or "none"}'
-    return f'"{name}" is {json.dumps(fields[name])[:60]}, not {expected}'
+        return f'the field "{name}" is missing; the line has {names_of(fields)}'
+    return f'"{name}" is {shown(fields[name])}, not {expected}'
 
 
 def dump(fields: dict[str, Any]) -> bytes:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rft_jax.records.lines import LineError, text_field
+from rft_jax.records.lines import LineError, answer_field, names_of, text_field
 from rft_jax.records.problem import Problem
 
 # The selected sets, which are trained on, and the reference's own files: every task reads them.
@@ -26,10 +26,9 @@ class Reader:
             return _of_messages(fields["messages"])
         for question, response in self.pairs:
             if question in fields:
-                return Problem(text_field(fields, question), text_field(fields, response))
+                return Problem(text_field(fields, question), answer_field(fields, response))
         wanted = " or ".join(f'"{question}" and "{response}"' for question, response in self.pairs)
-        there = ", ".join(map(repr, list(fields)[:8])) or "none"
-        raise LineError(f'it needs the fields {wanted} or "messages"; the line has {there}')
+        raise LineError(f'it needs the fields {wanted} or "messages"; the line has {names_of(fields)}')
 
 
 def _of_messages(messages: Any) -> Problem:
