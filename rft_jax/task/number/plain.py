@@ -49,7 +49,7 @@ _LATEX_SPELLINGS = {
     "euro": "€",
 }
 _LATEX_FRACTION = re.compile(r"\\[dtc]?frac\s?(?:\{([-0-9.,\s]{1,50})\}|([0-9]))\s?(?:\{([-0-9.,\s]{1,50})\}|([0-9]))")
-_LATEX_WORDS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|operatorname)\s?\{([^{}]*)\}")
+_LATEX_WORDS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|underline|mbox|operatorname)\s?\{([^{}]*)\}")
 _LATEX_DEGREES = re.compile(r"\^\s?\{?\s?\\circ\s?\}?")
 _LATEX_TIE = re.compile(r"(?<=[0-9])~(?=[A-Za-z\\])")
 _LATEX_COMMAND = re.compile(r"\\([A-Za-z]+|.)")
@@ -57,8 +57,12 @@ _EXPONENT = re.compile(r"\^\s?[{(]\s?(-?[0-9]{1,3})\s?[})]")
 
 _ARROW = re.compile(r"[-=]+>")
 _TAG = re.compile(r"<<[^<>]*>>|</?[A-Za-z][^<>]*>|<\|[^<>]*\|>")
-# A mark inside a word or with spaces around it is no emphasis: 1_200, 3 * 4 * 5.
-_EMPHASIS = re.compile(r"(?<![\w)])(\*{1,3}|_{1,3}|`{1,3})(?=[^\s*_`])([^*_`]*)(?<=\S)\1")
+# Neither a mark between operands nor one with spaces around it is emphasis: 3*4*5, 3 * 4 * 5, 1_200.
+_EMPHASIS = [
+    (mark, re.compile(rf"(?<![\w){mark}])([{mark}]{{1,3}})(?=[^\s{mark}])([^{mark}]*)(?<=\S)\1(?![\w({mark}])"))
+    for mark in "*_`"
+]
+_LAST_MARKS = re.compile(r"(?<![\s*_`])[*_`]+\s*\Z")
 
 
 def plain(text: str) -> str:
@@ -76,15 +80,20 @@ def plain(text: str) -> str:
         text = _SMALL_FRACTION.sub(_small_fraction, text)
         text = _SUPERSCRIPT.sub(lambda match: "^" + match.group().translate(_SUPERSCRIPTS), text)
         text = "".join(map(_plain_character, text))
-    text = _EXPONENT.sub(r"^\1", text)
+    text = _EXPONENT.sub(r"^\1", text).replace(" ^", "^")  # \text{ cm }^2
     if "<" in text:
         text = _TAG.sub(" ", text)
     text = _ARROW.sub("=", text)
-    for _ in range(3):  # emphasis in emphasis
-        text, count = _EMPHASIS.subn(r"\2", text)
-        if not count:
-            break
-    return text.strip(" *_`")
+    return _without_emphasis(text)
+
+
+def _without_emphasis(text: str) -> str:
+    for mark, emphasis in _EMPHASIS:
+        if mark in text:
+            text = emphasis.sub(r"\2", text)
+    # Of a pair the other mark may stand on another line or before the `####`. `12 *` is an unfinished product.
+    text = text.strip(" *_`") if text.startswith(("*", "_", "`")) else _LAST_MARKS.sub("", text)
+    return text.strip(" ")
 
 
 def _without_latex(text: str) -> str:

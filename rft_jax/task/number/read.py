@@ -192,8 +192,10 @@ def _read_sign(before: list[Token], number: Token) -> tuple[int, list[Token]] | 
         return (-1 if sign.text == "-" else 1), rest
     if previous == "negative" or (previous == "minus" and (len(rest) == 1 or rest[-2].text.lower() in words.COPULAS)):
         return -1, rest[:-1]
-    if rest and rest[-1].kind == "word" and not first.spaced and rest[-1].text[-1] < _FIRST_IDEOGRAPH:
-        return None  # A5, v2, x1
+    if rest and not first.spaced:
+        is_name = rest[-1].kind == "word" and rest[-1].text[-1] < _FIRST_IDEOGRAPH  # A5, v2, x1
+        if is_name or rest[-1].text == "—":  # —5 may mean -5
+            return None
     return 1, rest
 
 

@@ -15,7 +15,7 @@ class Token(NamedTuple):
     """One token.
 
     Attributes:
-        kind: what it is.
+        kind: what it is; an area is any unit with a small power, as `m^2` or `m/s²`.
         text: as written; of a number, without what groups its thousands.
         spaced: a space stands before it.
         grouped: a number whose thousands are grouped by spaces.
@@ -42,8 +42,8 @@ _TOKEN = re.compile(
     | {_NUMBER}
     | (?P<currency> (?:(?<![A-Za-z])(?:US|AU|CA|NZ|HK|NT|[ACRS]))?\$ | [¢£¤¥€₠-⃀]
         | (?<![A-Za-z])(?:USD|EUR|GBP|INR|AUD|CAD|NZD|CNY|RMB|JPY|CHF|HKD|SGD|PHP|MXN|BRL|(?i:rs)\.?)(?![A-Za-z]) )
-    | (?P<area> (?<![A-Za-z])(?:[kcdm]?m|ft|in|yd|mi|inch(?:es)?|feet|yards?|miles?|met(?:er|re)s?|units?)
-        \^?[23](?![\w.^]) )
+    | (?P<area> (?<![A-Za-z/]) (?:[A-Za-z]+/)?
+        (?:(?:[kcdm]?m|ft|in|yd|mi|inch(?:es)?|feet|yards?|miles?|met(?:er|re)s?|units?)\^?|s\^)[23](?![\w.^]) )
     | (?P<word> [^\W\d_]+(?:['&./-][^\W\d_]+)* )
     | (?P<symbol> \*\*|\.\.+|. )
     """,

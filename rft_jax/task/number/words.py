@@ -32,7 +32,9 @@ CARDINALS = (
 )
 # Behind a number these are parts: "2 thirds", "5 hundredths". ("Second" is a unit of time.)
 _PARTS = _words("third quarter fourth fifth sixth seventh eighth ninth tenth hundredth thousandth millionth")
-QUANTITIES = CARDINALS | _PARTS | {f"{part}s" for part in _PARTS}
+# These multiply, by what not everybody agrees on.
+_UNSURE_SCALES = _words("mil mils score gross millionen millones milliard milliards milliarden tausend")
+QUANTITIES = CARDINALS | _PARTS | {f"{part}s" for part in _PARTS} | _UNSURE_SCALES
 ORDINAL_ENDINGS = _words("st nd rd th ths")
 MONTHS = _words(
     """january february march april may june july august september october november december

@@ -26,8 +26,10 @@ AROUND = [
     "\\boxed{{{}}}", "The answer is {}.", "x = {}", "10 + 5 = {}", "answer: {} m^2", "{}</s>", "\\text{{so }} {}",
 ]  # fmt: skip
 # What makes two numbers another thing than the first.
-BETWEEN = ["-", " - ", "–", "+", " + ", "*", " x ", "x", "×", "÷", "^", "**", ":", " to ", " or ", " and ", ", ", "; ",
-           "~", " apples and ", " hours ", "h", "'", " <", "±", "%", "°", " $", "(", "=x+", "e.", "/x/", "_"]  # fmt: skip
+BETWEEN = [
+    "-", " - ", "–", "+", " + ", "*", " x ", "x", "×", "÷", "^", "**", ":", " to ", " or ", " and ", ", ", "; ", "~", "h",
+    " apples and ", " hours ", "'", " <", "±", "%", "°", " $", "(", "=x+", "e.", "/x/",
+]  # fmt: skip
 
 
 @given(st.decimals(-(10**9), 10**9, places=3), st.sampled_from(AROUND))
