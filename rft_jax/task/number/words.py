@@ -26,12 +26,12 @@ MONEY_SCALES = LETTER_SCALES | {"m": 10**6, "M": 10**6, "b": 10**9, "B": 10**9}
 CARDINALS = (
     _words(
         """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-        seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety half halves 半"""
+        seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety half halves quarter quarters 半"""
     )
     | SCALES.keys()
 )
 # Behind a number these are parts: "2 thirds", "5 hundredths". ("Second" is a unit of time.)
-_PARTS = _words("third quarter fourth fifth sixth seventh eighth ninth tenth hundredth thousandth millionth")
+_PARTS = _words("third fourth fifth sixth seventh eighth ninth tenth hundredth thousandth millionth")
 # These multiply, by what not everybody agrees on.
 _UNSURE_SCALES = _words("mil mils score gross millionen millones milliard milliards milliarden tausend")
 QUANTITIES = CARDINALS | _PARTS | {f"{part}s" for part in _PARTS} | _UNSURE_SCALES

@@ -206,6 +206,7 @@ CASES: dict[str, dict[str, str | None]] = {
         "not 18": None,
         "The answer is not 18": None,
         "half of 18": None,
+        "quarter to 5": None,
         "twice 18": None,
         "the square root of 16": None,
         "sqrt(16)": None,

@@ -27,8 +27,8 @@ AROUND = [
 ]  # fmt: skip
 # What makes two numbers another thing than the first.
 BETWEEN = [
-    "-", " - ", "–", "+", " + ", "*", " x ", "x", "×", "÷", "^", "**", ":", " to ", " or ", " and ", ", ", "; ", "~", "h",
-    " apples and ", " hours ", "'", " <", "±", "%", "°", " $", "(", "=x+", "e.", "/x/",
+    "-", " - ", "–", "+", " + ", "*", " x ", "x", "×", "÷", "^", "**", ":", " to ", " or ", " and ", ", ", "; ", "~",
+    "h", " apples and ", " hours ", "'", " <", "±", "%", "°", " $", "(", "=x+", "e.", "/x/",
 ]  # fmt: skip
 
 
