@@ -26,7 +26,8 @@ MONEY_SCALES = LETTER_SCALES | {"m": 10**6, "M": 10**6, "b": 10**9, "B": 10**9}
 CARDINALS = (
     _words(
         """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-        seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety half halves quarter quarters 半"""
+        seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety half halves quarter
+        quarters 半"""
     )
     | SCALES.keys()
 )
