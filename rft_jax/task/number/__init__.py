@@ -1,0 +1,1 @@
+"""Numbers as people and models write them: plain text, then tokens, then a small grammar."""
