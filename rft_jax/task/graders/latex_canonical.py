@@ -7,19 +7,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import sympy
-from latex2sympy2_extended.math_normalization import NormalizationConfig
-from math_verify import LatexExtractionConfig, parse
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig, NormalizationConfig, latex2sympy, normalize_latex
+from math_verify.grader import should_treat_as_complex
 from sympy.core.function import AppliedUndef
 from sympy.core.relational import Relational
 
 from rft_jax.task.graders.latex_scalar import proportions, scalar
 
-# Its own removal of units takes `2t` for 2; latex_text.py has removed them already.
-_CONFIG = LatexExtractionConfig(
-    normalization_config=NormalizationConfig(
-        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="last", equations=False
-    )
+# As math-verify's `parse`, but for two settings. Its removal of units takes `2t` for 2 (latex_text.py has removed them
+# already), and its letters have no case.
+_NORMALIZATION = NormalizationConfig(
+    basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none", equations=False
 )
+_CONVERSION = ConversionConfig(lowercase_symbols=False)
 
 
 class Form(NamedTuple):
@@ -29,14 +29,21 @@ class Form(NamedTuple):
     also: frozenset[str] = frozenset()
 
 
-def canonical(text: str) -> Form | None:
-    """Returns the canonical form of an answer; None if the library cannot read it.
+def canonical(text: str) -> Form:
+    """Returns the canonical form of an answer.
 
     Raises:
-        Exception: whatever the library raises for what has no value.
+        Exception: whatever the library raises for what it cannot read, and for what has no value.
     """
-    parsed = parse(f"\\boxed{{{text}}}", [_CONFIG], fallback_mode="no_fallback", parsing_timeout=None)
-    return _form(parsed[0], text) if parsed else None
+    normalized = normalize_latex(text, _NORMALIZATION)
+    parsed = latex2sympy(
+        normalized,
+        is_real=not should_treat_as_complex(normalized),
+        convert_degrees=False,
+        normalization_config=None,
+        conversion_config=_CONVERSION,
+    )
+    return _form(parsed, text)
 
 
 def _form(one: Any, text: str) -> Form:

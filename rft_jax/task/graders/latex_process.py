@@ -19,7 +19,7 @@ from rft_jax.errors import UserError
 WORKER = "rft_jax.task.graders.latex_worker"
 # The worker limits its own processor time per answer (see there), so that a busy machine loses no answer. These are
 # the seconds on the clock after which it hangs for another reason.
-SECONDS_PER_ANSWER = 30.0
+SECONDS_PER_ANSWER = 60.0
 SECONDS_TO_START = 120.0
 _MAX_REPLY = 1 << 20
 

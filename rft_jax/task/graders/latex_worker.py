@@ -41,10 +41,10 @@ def main() -> None:
             read = canonical(text)
         except MemoryError:
             os._exit(1)
-        except (Exception, RecursionError):  # whatever the library raises for what it cannot read
+        except Exception:  # whatever the library raises for what it cannot read
             read = None
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _write(replies, {"form": read and read.form, "also": sorted(read.also) if read else []})
+        _write(replies, {"form": read.form if read else None, "also": sorted(read.also) if read else []})
 
 
 def _read_requests(requests: "queue.SimpleQueue[str]") -> None:
