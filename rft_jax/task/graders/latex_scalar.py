@@ -30,7 +30,6 @@ def scalar(expression: Any) -> str:
     if expression in (sympy.oo, -sympy.oo):
         return str(expression)
     values = _values(expression)
-    # A loss of digits says that the number is zero, or too large or too small to be written out.
     if not expression.free_symbols and all(abs(part) < _MAX_EXACT for part in values[0].as_real_imag()):
         exact = expression.doit()
         if isinstance(exact, sympy.Rational):
