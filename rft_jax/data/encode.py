@@ -219,10 +219,12 @@ class Encoder:
         return made
 
     def _continuation(self, text: str) -> list[int]:
+        """Returns the tokens of a part of a question; unlike a response, it need not come back letter for letter."""
         for lead in self._leads:
-            (ids,), wrong = self._continued(lead, [text])
-            if not wrong:
-                return ids
+            before = self._plain([lead])[0] if lead else []
+            (whole,) = self._plain([lead + text])
+            if whole[: len(before)] == before:
+                return whole[len(before) :]
         raise UserError(f"the tokenizer cannot write {text[:40]!r}")
 
     def _plain(self, texts: Sequence[str]) -> list[list[int]]:
