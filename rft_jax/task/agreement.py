@@ -2,15 +2,15 @@
 
 The sides agree when they differ by less than `TOLERANCE`, or when one of them is a number with decimals that is the other
 side rounded or cut off at its last decimal: `10/3 = 3.33`, `2/3 = 0.66`, `2/3 = 0.67`. A whole number is not taken for
-a rounded one (`7/2 = 3` does not hold), unless the sign is `≈`.
+a rounded one (`7/2 = 3` does not hold).
 
 A percentage is a hundredth (`20%*50 = 10`, `12/48 = 25%`), or where only sums and quotients are taken, its own unit
 (`100% - 35 = 65`); a result in percent may leave out the factor 100 (`12/48*100 = 25%`).
 """
 
 import math
+import operator
 import re
-from collections.abc import Iterator
 
 from rft_jax.task import arithmetic
 
@@ -20,6 +20,9 @@ TOLERANCE = 1e-3
 # A percent sign before an operand is Python's modulo.
 _PERCENT = re.compile(r"([0-9.]*)%(?![0-9.(])")
 _LEADING_ZEROS = re.compile(r"(?<![0-9.])0+(?=[0-9])")
+_TWO_NUMBERS = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)([-+*/])([0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
+_APPLY = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
+_NUMBER_ALONE = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
 _NUMBER = re.compile(r"-?[0-9]*(?:\.([0-9]+))?(%?)")
 
 
@@ -27,37 +30,37 @@ class UndefinedError(Exception):
     """A side has no value."""
 
 
-def agree(left: str, right: str, *, approximately: bool = False) -> bool:
+def agree(left: str, right: str) -> bool:
     """Tells whether two sides, in the normal form of `plain_equations`, have the same value.
 
     Args:
         left, right: expressions; `^` is power, a `%` behind an operand is percent.
-        approximately: the sign between them is `≈`, so a whole number may be rounded too.
 
     Raises:
         UndefinedError: a side has no finite value.
     """
-    for first, second, scale in _readings(left, right):
-        if abs(first - second) < TOLERANCE:
-            return True
-        if _is_rounded(first, second, _unit(right, scale, approximately)):
-            return True
-        if _is_rounded(second, first, _unit(left, scale, approximately)):
-            return True
-    return False
-
-
-def _readings(left: str, right: str) -> Iterator[tuple[float, float, float]]:
-    """Yields the values of both sides by each reading of the percent signs, and what a written percent is worth."""
     if "%" not in left and "%" not in right:
-        yield _value(left), _value(right), 1
-        return
+        return _same(left, _value(left), right, _value(right), 1)
     first, second = (_value(_PERCENT.sub(_hundredths, side)) for side in (left, right))
-    yield first, second, 0.01
-    if "100%" in left or "%" not in left:
-        yield first * (100 if "%" in left else 1), second * (1 if "%" in left else 100), 1
-    if "*" not in left + right:
-        yield _value(_PERCENT.sub(r"\1", left)), _value(_PERCENT.sub(r"\1", right)), 1
+    if _same(left, first, right, second, 0.01):
+        return True
+    if "100%" in left and "%" not in right and _same(left, 100 * first, right, second, 1):
+        return True
+    if "%" not in left and _same(left, first, right, 100 * second, 1):
+        return True
+    if "*" in left + right:
+        return False
+    first, second = (_value(_PERCENT.sub(r"\1", side)) for side in (left, right))
+    return _same(left, first, right, second, 1)
+
+
+def _same(left: str, first: float, right: str, second: float, percent: float) -> bool:
+    """Tells whether values agree, given how they are written and what a percent sign is worth."""
+    return (
+        abs(first - second) < TOLERANCE
+        or _is_rounded(first, second, _unit(right, percent))
+        or _is_rounded(second, first, _unit(left, percent))
+    )
 
 
 def _hundredths(match: re.Match[str]) -> str:
@@ -66,18 +69,28 @@ def _hundredths(match: re.Match[str]) -> str:
 
 def _value(side: str) -> float:
     try:
-        value = float(arithmetic.evaluate(_LEADING_ZEROS.sub("", side), caret_is_power=True))
-    except (arithmetic.NoValueError, OverflowError) as error:
+        match = _TWO_NUMBERS.fullmatch(side)  # most are; this saves the parser's time
+        value = _APPLY[match[2]](float(match[1]), float(match[3])) if match else _evaluated(side)
+    except (arithmetic.NoValueError, ArithmeticError) as error:
         raise UndefinedError(str(error)) from None
     if not math.isfinite(value):
         raise UndefinedError("not finite")
     return value
 
 
-def _unit(side: str, percent: float, approximately: bool) -> float:
+def _evaluated(side: str) -> float:
+    if _NUMBER_ALONE.fullmatch(side):
+        return float(side)
+    try:
+        return float(arithmetic.evaluate(side, caret_is_power=True))
+    except arithmetic.NoValueError:
+        return float(arithmetic.evaluate(_LEADING_ZEROS.sub("", side), caret_is_power=True))
+
+
+def _unit(side: str, percent: float) -> float:
     """Returns what the last decimal of a number is worth; 0 where nothing may be rounded."""
     match = _NUMBER.fullmatch(side)
-    if match is None or not (match[1] or match[2] or approximately):
+    if match is None or not (match[1] or match[2]):
         return 0
     return 10.0 ** -len(match[1] or "") * (percent if match[2] else 1)
 

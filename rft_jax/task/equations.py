@@ -149,8 +149,10 @@ class _Plain(Equations):
     def key(self, response: str) -> str | None:
         if "<<" in response and find_equations(response):
             return ANNOTATED.key(response)
-        keys = [key for line in _plain_lines(response) if (key := _plain_key(line)) != ""]
-        return None if None in keys else "|".join(keys)
+        # The samples of a problem repeat their lines. Texts of hostile length must not stay in the cache.
+        line_key = _line_key if len(response) <= _MAX_REMEMBERED else _line_key.__wrapped__
+        keys = [line_key(line) for line in _plain_lines(response)]
+        return None if None in keys else "|".join(filter(None, keys))
 
     def name(self, response: str) -> str:
         if "<<" in response and find_equations(response):
@@ -158,18 +160,14 @@ class _Plain(Equations):
         return "|".join(self.find(response))
 
 
-_LINE = re.compile(r"^.*=.*$", re.MULTILINE)
-# A line that begins with the sign goes on with the one before.
-_CONTINUED = re.compile(r"\n[ \t]*(?:&[ \t]*)?(?==)")
-
-
 def _plain_lines(response: str) -> list[str]:
-    return _LINE.findall(_CONTINUED.sub(" ", response))
+    """Returns the lines with an equals sign; a line that begins with one goes on with the line before."""
+    if _CONTINUED.search(response):
+        response = _CONTINUED.sub(" ", response)
+    return [line for line in response.split("\n") if "=" in line]
 
 
-def _plain_key(line: str) -> str | None:
-    # The samples of a problem repeat their lines.
-    return (_line_key if len(line) <= _MAX_REMEMBERED else _line_key.__wrapped__)(line)
+_CONTINUED = re.compile(r"\n[ \t]*(?:&[ \t]*)?(?==)")
 
 
 @functools.lru_cache(maxsize=1 << 15)

@@ -16,13 +16,13 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rft_jax.task import plain_doubt
+from rft_jax.task import plain_alone, plain_doubt
 from rft_jax.task.agreement import UndefinedError, agree
 from rft_jax.task.arithmetic import MAX_CHARACTERS
 from rft_jax.task.plain_sides import Side, read_part
 from rft_jax.task.plain_text import in_ascii_signs
 
-_EQUALS = re.compile(r"(?<![<>=!:~])([=≈])(?![=>])")
+_EQUALS = re.compile(r"(?<![<>=!:~])=(?![=>])")
 _TIMES = re.compile(r"(?<![^\W\d_])[xX](?=[ ]*[$€£¥₹]?[ ]*[(.0-9])")
 _PRODUCT = re.compile(r"(?<=[0-9)])\((?=[^\W_]|[(-])")
 _OPERATOR = re.compile(r"(?<=[^(])[-+*/^%](?!\Z)")
@@ -42,53 +42,52 @@ class Chain(NamedTuple):
 
 def chains(line: str) -> list[Chain]:
     """Returns the equations of a line of text, without those that are left out."""
+    if (alone := plain_alone.standing_alone(line)) is not None:
+        return [Chain(text, True) for text in alone]
     found = []
     for piece in in_ascii_signs(line).split("\n"):
-        for sides, signs in _chained(piece):
-            found += _judged(sides, signs, piece)
+        for sides in _chained(piece):
+            found += _judged(sides, piece)
     return found
 
 
-def _chained(line: str) -> Iterator[tuple[list[Side], list[str]]]:
-    """Yields the sides of each chain, and the signs between them."""
+def _chained(line: str) -> Iterator[list[Side]]:
+    """Yields the sides of each chain."""
     if "x" in line or "X" in line:
         line = _TIMES.sub("*", line)
     if "(" in line:
         line = _PRODUCT.sub("*(", line)
     pieces = _EQUALS.split(line)
-    if len(pieces) < 3:
+    if len(pieces) == 1:
         return
     sides: list[Side] = []
-    signs: list[str] = []
     left = read_part(pieces[0])
-    for sign, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+    for piece in pieces[1:]:
         right = read_part(piece)
         if sides and left.first is not left.last:
-            yield sides, signs
-            sides, signs = [], []
+            yield sides
+            sides = []
         if left.last is not None and left.last.known and right.first is not None and right.first.known:
-            sides = sides or [left.last]
-            sides.append(right.first)
-            signs.append(sign)
+            sides = [*(sides or [left.last]), right.first]
         elif sides:
-            yield sides, signs
-            sides, signs = [], []
+            yield sides
+            sides = []
         left = right
     if sides:
-        yield sides, signs
+        yield sides
 
 
-def _judged(sides: list[Side], signs: list[str], line: str) -> list[Chain]:
+def _judged(sides: list[Side], line: str) -> list[Chain]:
     """Returns the equations that the sides of a chain make; none when they are to be left out."""
     texts = [side.text for side in sides]
     if not any(map(_OPERATOR.search, texts)) or max(map(len, texts)) > MAX_CHARACTERS:
         return []
     try:
-        if _holds(texts, signs):
+        if _holds(texts):
             return [Chain("=".join(texts), True)]
-        for reading in _other_readings(sides, signs):
-            if all(_holds(*chain) for chain in reading):
-                return [Chain("=".join(parts), True) for parts, _ in reading if any(map(_OPERATOR.search, parts))]
+        for reading in _other_readings(sides):
+            if all(map(_holds, reading)):
+                return [Chain("=".join(parts), True) for parts in reading if any(map(_OPERATOR.search, parts))]
     except UndefinedError:
         return []
     if plain_doubt.in_signs(sides) or plain_doubt.in_words(sides, line):
@@ -96,23 +95,20 @@ def _judged(sides: list[Side], signs: list[str], line: str) -> list[Chain]:
     return [Chain("=".join(texts), False)]
 
 
-def _other_readings(sides: list[Side], signs: list[str]) -> Iterator[list[tuple[list[str], list[str]]]]:
-    """Yields other ways to read a chain that does not hold: each some chains, as sides and signs."""
+def _other_readings(sides: list[Side]) -> Iterator[list[list[str]]]:
+    """Yields other ways to read a chain that does not hold: each some chains."""
     texts = [side.text for side in sides]
     behind_dash = plain_doubt.without_leading_dash(sides[0])
     if behind_dash is not None and _OPERATOR.search(behind_dash):
-        yield [([behind_dash, *texts[1:]], signs)]
+        yield [[behind_dash, *texts[1:]]]
     # A number among words ends one equation and does not begin the next: 3 + 3 = 6 therefore y = 6 / 3 = 2.
     ends = [place + 1 for place, side in enumerate(sides[:-1]) if side.label]
     if ends:
         bounds = [0, *ends, len(sides)]
-        pairs = [(a, b) for a, b in zip(bounds, bounds[1:], strict=False) if (a, b) != (0, 1)]
-        if all(b - a > 1 for a, b in pairs):
-            yield [(texts[a:b], signs[a : b - 1]) for a, b in pairs]
+        chains = [texts[a:b] for a, b in zip(bounds, bounds[1:], strict=False) if (a, b) != (0, 1)]
+        if all(len(chain) > 1 for chain in chains):
+            yield chains
 
 
-def _holds(texts: list[str], signs: list[str]) -> bool:
-    return all(
-        agree(left, right, approximately=sign == "≈")
-        for left, right, sign in zip(texts, texts[1:], signs, strict=False)
-    )
+def _holds(texts: list[str]) -> bool:
+    return all(agree(left, right) for left, right in zip(texts, texts[1:], strict=False))

@@ -11,7 +11,6 @@ _GLYPHS = str.maketrans(
         **dict.fromkeys("×·∙⋅∗✕✖", "*"),
         **dict.fromkeys("÷∕⁄", "/"),
         **dict.fromkeys("−–—‐‑‒﹣", "-"),
-        **dict.fromkeys("≃≅", "≈"),
         **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff"),
         **{sign: rf"\frac{{{a}}}{{{b}}}" for sign, a, b in zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", "112131234151357", "233445555668888", strict=True)},
         "…": "...",
@@ -36,7 +35,7 @@ _LATEX = [
         (r"\^\s*(?:\{\s*)?\\(?:circ|degree)(?![A-Za-z])(?:\s*\})?", " degrees "),
         (r"\\(?:times|cdot|ast)(?![A-Za-z])", " * "),
         (r"\\div(?![A-Za-z])", " / "),
-        (r"\\(?:approx|simeq|cong)(?![A-Za-z])", " ≈ "),
+        (r"\\(?:approx|simeq|cong)(?![A-Za-z])", "≈"),
         (r"\\(?:displaystyle|left|right|[bB]igg?[lr]?|boxed|fbox)(?![A-Za-z])", ""),
         (r"\\[()\[\]]", "\n"),  # where mathematics begins and ends
     ]
