@@ -20,6 +20,7 @@ _SHORT = 100
 # The reference's pattern is `<<([^>]*)>>`, which starts anew at each of a million `<<` and runs to the end of the text.
 # Where that one fails, at a single `>` or at the end, every opening before fails for the same reason; so this one takes
 # what it has read, and never reads a character twice. The second group is empty then.
+_NO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _EQUATION = re.compile(r"<<([^>]*)(?:>(>?)|\Z)")
 
 
@@ -115,6 +116,13 @@ class _Reference(Equations):
         return equation_list(equations) if all_hold(equations) else None
 
 
+def _with_plain_spaces(equation: str) -> str:
+    """Returns the equation with a space for white space of every kind; what has no width is taken away."""
+    if not equation.isascii():
+        equation = equation.translate(_NO_WIDTH)
+    return " ".join(equation.split())
+
+
 class _Annotated(Equations):
     """Equations between `<<` and `>>`; `^` is power, and no white space of any kind counts."""
 
@@ -126,13 +134,12 @@ class _Annotated(Equations):
         return (self._key if len(response) <= _MAX_REMEMBERED else self._key.__wrapped__)(found)
 
     def name(self, response: str) -> str:
-        return "".join("|".join(find_equations(response)).split())
+        return "|".join(map(_with_plain_spaces, find_equations(response))).replace(" ", "")
 
     @staticmethod
     @functools.lru_cache(maxsize=1 << 13)
     def _key(found: tuple[tuple[str, str], ...]) -> str | None:
-        # A tab or a no-break space stands for a space in the check too.
-        equations = [" ".join(equation.split()) for equation in _closed(found)]
+        equations = list(map(_with_plain_spaces, _closed(found)))
         if not all(_holds(equation, caret_is_power=True) for equation in equations):
             return None
         return "|".join(equations).replace(" ", "")

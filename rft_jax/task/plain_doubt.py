@@ -45,7 +45,9 @@ def in_words(sides: Sequence[Side], line: str) -> bool:
         return True
     measures = [{match[1].lower() for unit in side.units if (match := _MEASURE.match(unit))} for side in sides]
     # 1 hour - 20 minutes = 40 minutes; 2 hours * 3 = 360 minutes
-    if any(len(units) > 1 and ("+" in side.text or "-" in side.text) for units, side in zip(measures, sides, strict=True)):
+    if any(
+        len(units) > 1 and ("+" in side.text or "-" in side.text) for units, side in zip(measures, sides, strict=True)
+    ):
         return True
     if any(a and b and not a & b for a, b in zip(measures, measures[1:], strict=False)):
         return True

@@ -68,7 +68,9 @@ def _chained(line: str) -> Iterator[list[Side]]:
             yield sides
             sides = []
         if left.last is not None and left.last.known and right.first is not None and right.first.known:
-            sides = [*(sides or [left.last]), right.first]
+            if not sides:
+                sides.append(left.last)
+            sides.append(right.first)
         elif sides:
             yield sides
             sides = []

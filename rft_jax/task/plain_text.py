@@ -12,7 +12,10 @@ _GLYPHS = str.maketrans(
         **dict.fromkeys("÷∕⁄", "/"),
         **dict.fromkeys("−–—‐‑‒﹣", "-"),
         **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff"),
-        **{sign: rf"\frac{{{a}}}{{{b}}}" for sign, a, b in zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", "112131234151357", "233445555668888", strict=True)},
+        **{
+            sign: rf"\frac{{{a}}}{{{b}}}"
+            for sign, a, b in zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", "112131234151357", "233445555668888", strict=True)
+        },
         "…": "...",
         "’": "'",
         "¢": " cents ",
@@ -51,7 +54,7 @@ def in_ascii_signs(text: str) -> str:
     if not text.isascii():
         text = _POWER.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]), text)
         text = unicodedata.normalize("NFKC", text.translate(_GLYPHS))
-    if "\\" in text:
+    if "\\" in text or "{" in text:
         text = text.replace("&", " ")
         for pattern, replacement in _LATEX:
             text = pattern.sub(replacement, text)
