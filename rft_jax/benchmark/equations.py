@@ -1,9 +1,8 @@
 """What finding equations in plain text costs beside reading the annotated ones, on the same responses, in the same run.
 
-The responses are those of a released model where they are at hand, and generated ones, which repeat lists and texts as the
-samples of a run do. The peer reads them with their `<<…>>`, ours without. The two take turns on parts of the responses,
-each with memory emptied at the beginning, as in a selection that sees them for the first time; processor time is compared,
-part by part, so that other work on the machine meets both.
+The responses are those of a released model where they are at hand, and generated ones, which repeat equations and texts
+as the samples of a run do. The peer reads them with their `<<…>>`, ours without. The two take turns on parts of the
+responses, first with nothing remembered, as in a selection, then once more; processor time is compared.
 """
 
 import functools
@@ -20,8 +19,9 @@ from collections.abc import Sequence
 from rft_jax.benchmark.select import FIVE_MODELS, generate
 from rft_jax.records.lines import read_objects
 from rft_jax.records.problem import read_paths
+from rft_jax.task import canonical as canonical_module
 from rft_jax.task import equations, plain_alone
-from rft_jax.task.canonical import _step, canonical
+from rft_jax.task.canonical import canonical
 
 _ROUNDS = 7
 _PART = 200  # responses
@@ -66,8 +66,8 @@ def _side_by_side(title: str, annotated: Sequence[str]) -> list[str]:
         for again in ("", " again")
     }
     return [
-        f"{title}, {len(plain):,} responses, microseconds of processor time per response, best of {_ROUNDS} rounds in "
-        f"turns: annotated {best['annotated']:.1f}, plain text {best['plain']:.1f}, median ratio {ratios['']:.2f}; seen "
+        f"{title}, {len(plain):,} responses, µs of processor time per response, best of {_ROUNDS} rounds in turns: "
+        f"annotated {best['annotated']:.1f}, plain text {best['plain']:.1f}, median ratio {ratios['']:.2f}; seen "
         f"before: annotated {best['annotated again']:.1f}, plain text {best['plain again']:.1f}, median ratio "
         f"{ratios[' again']:.2f}",
         _canonical(title, plain),
@@ -91,17 +91,16 @@ def _canonical(title: str, responses: Sequence[str]) -> str:
         seconds.append(time.process_time() - begin)
     steps = sum(key.count("|") + 1 for key in keys) / len(keys)
     return (
-        f"{title}, {len(keys):,} distinct lists of {steps:.1f} equations: {1e6 * min(seconds) / len(keys):.1f} microseconds "
-        f"per canonical name, {len(names):,} names"
+        f"{title}, {len(keys):,} distinct lists of {steps:.1f} equations: "
+        f"{1e6 * min(seconds) / len(keys):.1f} µs per canonical name, {len(names):,} names"
     )
 
 
 def _forget() -> None:
     """Empties what was memoised, so that each round sees its texts for the first time."""
-    for module in (equations, plain_alone):
-        for value in [*vars(module).values(), *vars(equations.ANNOTATED.__class__).values()]:
-            function = getattr(value, "__func__", value)
-            if isinstance(function, functools._lru_cache_wrapper):
-                function.cache_clear()
-    _step.cache_clear()
+    places = (equations, plain_alone, canonical_module, type(equations.ANNOTATED), type(equations.PLAIN))
+    for value in [value for place in places for value in vars(place).values()]:
+        function = getattr(value, "__func__", value)
+        if isinstance(function, functools._lru_cache_wrapper):
+            function.cache_clear()
     gc.collect()

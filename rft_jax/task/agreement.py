@@ -1,8 +1,8 @@
 """When the two sides of an equation that was written by hand agree.
 
-The sides agree when they differ by less than `TOLERANCE`, or when one of them is a number with decimals that is the other
-side rounded or cut off at its last decimal: `10/3 = 3.33`, `2/3 = 0.66`, `2/3 = 0.67`. A whole number is not taken for
-a rounded one (`7/2 = 3` does not hold).
+The sides agree when they differ by less than `TOLERANCE`, or when one of them is a number with decimals that is the
+other side rounded or cut off at its last decimal: `10/3 = 3.33`, `2/3 = 0.66`, `2/3 = 0.67`. A whole number is not
+taken for a rounded one (`7/2 = 3` does not hold).
 
 A percentage is a hundredth (`20%*50 = 10`, `12/48 = 25%`), or where only sums and quotients are taken, its own unit
 (`100% - 35 = 65`); a result in percent may leave out the factor 100 (`12/48*100 = 25%`).
@@ -68,6 +68,8 @@ def _hundredths(match: re.Match[str]) -> str:
 
 
 def _value(side: str) -> float:
+    if side.isdigit() and len(side) < 300:  # a float
+        return float(side)
     try:
         match = _TWO_NUMBERS.fullmatch(side)  # most are; this saves the parser's time
         value = _APPLY[match[2]](float(match[1]), float(match[3])) if match else _evaluated(side)

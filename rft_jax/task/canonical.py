@@ -1,9 +1,9 @@
 """A coarser name for an equation list: reasoning in another order, or with swapped operands, has the same name.
 
-Three things do not count: the order of the operands of `+` and of `*`, the form of a number (2, 2.0, 02), and the order of
-steps that do not depend on each other. A step depends on another when its operands include the other's result, the value
-of its right side. Two steps of which one depends on the other keep their order, so lists that differ in nothing that counts
-are one trace (Mazurkiewicz), and the trace's name is its lexicographically smallest order.
+Three things do not count: the order of the operands of `+` and of `*`, the form of a number (2, 2.0, 02), and the order
+of steps that do not depend on each other. A step depends on another when its operands include the other's result, the
+value of its right side. Two steps of which one depends on the other keep their order. So lists that differ in nothing
+that counts are one trace (Mazurkiewicz), and the trace's name is its lexicographically smallest order.
 """
 
 import functools
@@ -87,10 +87,8 @@ def _smallest_order(steps: list[_Step]) -> list[_Step]:
     left = set(range(len(steps)))
     order = []
     while left:
-        # The earlier of two equal names comes first, by its place.
-        chosen = min(
-            (place for place in left if not waits_for[place] & left), key=lambda place: (steps[place].name, place)
-        )
+        ready = (place for place in left if not waits_for[place] & left)
+        chosen = min(ready, key=lambda place: (steps[place].name, place))
         left.remove(chosen)
         order.append(steps[chosen])
     return order

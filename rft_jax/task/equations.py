@@ -8,7 +8,7 @@ import functools
 import re
 from collections.abc import Iterable
 
-from rft_jax.task import arithmetic, plain_equations
+from rft_jax.task import arithmetic, plain_alone, plain_equations
 from rft_jax.task.agreement import TOLERANCE
 
 # Characters of a response.
@@ -17,10 +17,10 @@ _MAX_REMEMBERED = 2_000
 _SHORT = 100
 
 
+_NO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 # The reference's pattern is `<<([^>]*)>>`, which starts anew at each of a million `<<` and runs to the end of the text.
 # Where that one fails, at a single `>` or at the end, every opening before fails for the same reason; so this one takes
 # what it has read, and never reads a character twice. The second group is empty then.
-_NO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _EQUATION = re.compile(r"<<([^>]*)(?:>(>?)|\Z)")
 
 
@@ -156,15 +156,25 @@ class _Plain(Equations):
     def key(self, response: str) -> str | None:
         if "<<" in response and find_equations(response):
             return ANNOTATED.key(response)
-        # The samples of a problem repeat their lines. Texts of hostile length must not stay in the cache.
-        line_key = _line_key if len(response) <= _MAX_REMEMBERED else _line_key.__wrapped__
-        keys = [line_key(line) for line in _plain_lines(response)]
-        return None if None in keys else "|".join(filter(None, keys))
+        # The samples of a problem repeat one another. Texts of hostile length must not stay in the cache.
+        return (self._key if len(response) <= _MAX_REMEMBERED else self._key.__wrapped__)(response)
 
     def name(self, response: str) -> str:
         if "<<" in response and find_equations(response):
             return ANNOTATED.name(response)
         return "|".join(self.find(response))
+
+    @staticmethod
+    @functools.lru_cache(maxsize=1 << 13)
+    def _key(response: str) -> str | None:
+        if (alone := plain_alone.without_units(response)) is not None:
+            return alone
+        line_key = _line_key if len(response) <= _MAX_REMEMBERED else _line_key.__wrapped__
+        keys = [line_key(line) for line in _plain_lines(response)]
+        return None if None in keys else "|".join(filter(None, keys))
+
+
+_CONTINUED = re.compile(r"\n[ \t]*(?:&[ \t]*)?(?==)")
 
 
 def _plain_lines(response: str) -> list[str]:
@@ -172,9 +182,6 @@ def _plain_lines(response: str) -> list[str]:
     if _CONTINUED.search(response):
         response = _CONTINUED.sub(" ", response)
     return [line for line in response.split("\n") if "=" in line]
-
-
-_CONTINUED = re.compile(r"\n[ \t]*(?:&[ \t]*)?(?==)")
 
 
 @functools.lru_cache(maxsize=1 << 15)

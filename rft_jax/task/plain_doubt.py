@@ -1,5 +1,6 @@
 """What leaves a doubt how to read an equation between words. Asked only about one that does not hold as it was read."""
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -7,11 +8,13 @@ from rft_jax.task.plain_sides import Side
 
 # A number before the expression belongs to it: 3 boxes at 4 * 5, half of 20 + 4.
 _LINKED = re.compile(
-    r"\b(?:at|by|per|for|times|each|every|plus|minus|divided|multiplied|mod|more|less|fewer|over|out|to)(?: [^\W\d_]+){0,2}$",
+    r"\b(?:at|by|per|for|times|each|every|plus|minus|divided|multiplied|mod|more|less|fewer|over|out|to)"
+    r"(?: [^\W\d_]+){0,2}$",
     re.IGNORECASE,
 )
 _MULTIPLIED = re.compile(
-    r"\b(?:half|twice|double|triple|thrice|thirds?|quarters?|fourths?|fifths?|tenths?|root|sum|product|difference)(?: of)?$",
+    r"\b(?:half|twice|double|triple|thrice|thirds?|quarters?|fourths?|fifths?|tenths?|root|sum|product|difference)"
+    r"(?: of)?$",
     re.IGNORECASE,
 )
 # A unit that changes the number.
@@ -21,8 +24,8 @@ _SCALED = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _MEASURE = re.compile(
-    r"""(?:(?:square|cubic)[ ])?(sec|min|h(?=\b)|hr|hour|day|week|month|year|inch|foot|feet|ft|yard|mile|meter|metre|km|cm
-    |mm|kg|gram|pound|lb|ounce|oz|ton|dollar|penn|nickel|dime|quarter|liter|litre|ml|gallon|quart|pint|cup|degree)""",
+    r"""(?:(?:square|cubic)[ ])?(sec|min|h(?=\b)|hr|hour|day|week|month|year|inch|foot|feet|ft|yard|mile|meter|metre|km
+    |cm|mm|kg|gram|pound|lb|ounce|oz|ton|dollar|penn|nickel|dime|quarter|liter|litre|ml|gallon|quart|pint|cup|degree)""",
     re.VERBOSE | re.IGNORECASE,
 )
 _ROUNDED = re.compile(r"\b(?:remain|left ?over|round|whole|approx|almost|nearly|estimat|about)", re.IGNORECASE)
@@ -39,17 +42,16 @@ def in_words(sides: Sequence[Side], line: str) -> bool:
         line: all the text around it.
     """
     first = sides[0]
-    if first.after_number and _LINKED.search(first.lead) or _MULTIPLIED.search(first.lead):
+    if (first.after_number and _LINKED.search(first.lead)) or _MULTIPLIED.search(first.lead):
         return True
     if any(_SCALED.match(unit) for side in sides for unit in side.units):
         return True
     measures = [{match[1].lower() for unit in side.units if (match := _MEASURE.match(unit))} for side in sides]
-    # 1 hour - 20 minutes = 40 minutes; 2 hours * 3 = 360 minutes
-    if any(
-        len(units) > 1 and ("+" in side.text or "-" in side.text) for units, side in zip(measures, sides, strict=True)
-    ):
+    # 1 hour - 20 minutes = 40 minutes
+    if any(len(found) > 1 and {"+", "-"} & set(side.text) for found, side in zip(measures, sides, strict=True)):
         return True
-    if any(a and b and not a & b for a, b in zip(measures, measures[1:], strict=False)):
+    # 2 hours * 3 = 360 minutes
+    if any(left and right and not left & right for left, right in itertools.pairwise(measures)):
         return True
     # 100 / 3 = 33 each, and 1 remains
     return any("/" in side.text for side in sides) and _ROUNDED.search(line) is not None

@@ -12,6 +12,7 @@ Three things may become of a chain:
   the words leave a doubt how to read it (`2 dozen * 3 = 72`, `1 hour - 20 minutes = 40 minutes`).
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -32,7 +33,8 @@ class Chain(NamedTuple):
     """Sides that are said to be equal.
 
     Attributes:
-        text: the normal form: sides as written, without spaces, units, currency signs and thousands commas, joined by `=`.
+        text: the normal form: sides as written, without spaces, units, currency signs and thousands commas, joined by
+            `=`, with one glyph for each operator.
         holds: whether all neighbours agree.
     """
 
@@ -107,10 +109,10 @@ def _other_readings(sides: list[Side]) -> Iterator[list[list[str]]]:
     ends = [place + 1 for place, side in enumerate(sides[:-1]) if side.label]
     if ends:
         bounds = [0, *ends, len(sides)]
-        chains = [texts[a:b] for a, b in zip(bounds, bounds[1:], strict=False) if (a, b) != (0, 1)]
+        chains = [texts[a:b] for a, b in itertools.pairwise(bounds) if (a, b) != (0, 1)]
         if all(len(chain) > 1 for chain in chains):
             yield chains
 
 
 def _holds(texts: list[str]) -> bool:
-    return all(agree(left, right) for left, right in zip(texts, texts[1:], strict=False))
+    return all(agree(left, right) for left, right in itertools.pairwise(texts))

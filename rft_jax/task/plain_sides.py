@@ -141,7 +141,7 @@ class _Reader:
     def _mixed(self, token: str) -> None:
         whole, share = token.split(" ")
         above, below = share.split("/")
-        if len(above) > len(below) or len(above) == len(below) and above >= below:  # two numbers: 3 and 4/2
+        if len(above) > len(below) or (len(above) == len(below) and above >= below):  # two numbers: 3 and 4/2
             self._operand(whole)
             self._stop(doubtful=True)
             self.pieces += [above, "/"]
@@ -208,7 +208,7 @@ class _Reader:
         elif sign == "-" and len(self.lead) != 1:
             self.doubtful |= bool(self.lead)
             self.pieces.append(sign)
-        elif self.lead or sign in "/^" and token != "**" or (self.stopped and sign == "+"):
+        elif self.lead or (sign in "/^" and token != "**") or (self.stopped and sign == "+"):
             self.known = False  # the operand before is a word, or is not there
         # What is left is the mark of a list item, or of bold type.
 

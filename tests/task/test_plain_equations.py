@@ -145,13 +145,10 @@ def test_however_it_is_written_it_is_the_same_equation(
     glyph = draw.choice({"+": "+", "-": ["-", "−", "–"], "*": ["*", "×", "x", "·", r"\times", r"\cdot"]}[sign])
     unit = draw.choice(["", "", " apples", " pens"])
     before = draw.choice(["", "So she has ", "Total = ", "**Answer:** ", "\n", "She paid: "])
-    currency, space = (
-        draw.choice(["", "$", "€"]),
-        draw.choice(["", " "]) if glyph.isascii() and len(glyph) == 1 else " ",
-    )
-    if unit:
-        space = " "
-    text = f"{before}{currency}{left:,}{unit}{space}{glyph}{space}{currency}{right}{unit}{space}={space}{currency}{result:,}"
+    currency = draw.choice(["", "$", "€"])
+    space = " " if unit or glyph.startswith("\\") else draw.choice(["", " "])
+    pieces = (f"{currency}{left:,}{unit}", glyph, f"{currency}{right}{unit}", "=", f"{currency}{result:,}")
+    text = before + space.join(pieces)
     expected = f"{left}{sign}{right}={result}"
     assert PLAIN.name(text) == expected
     assert PLAIN.key(text) == (expected if off == 0 else None)
@@ -174,7 +171,7 @@ def _plain(text: str) -> str:
 
 
 def test_the_text_of_gold_answers_holds_what_their_annotations_hold() -> None:
-    """The annotations are the oracle. Where they are not found the text is mostly written otherwise (50% for 50*.01)."""
+    """The annotations are the oracle; most that are not found are written otherwise in the text (50% for 50*.01)."""
     answers = [row["answer"] for row in read_jsonl(shared("data/gsm8k/train.jsonl"))]
     annotated = found = dropped = 0
     for answer in answers:
@@ -197,35 +194,9 @@ def test_wrong_equations_of_a_model_are_found_without_annotations() -> None:
 _PIECES = [
     *"0123456789+-*/^%()[]{}=.,:;!?|_$€&~\\<> \n\t'",
     *"xaé×÷−·½²…’１٣",
-    *(
-        r"\frac{",
-        r"\frac12",
-        r"\cdot ",
-        r"\sqrt{",
-        r"\text{",
-        r"\\",
-        r"\boxed{",
-        r"\left(",
-        "\\begin{",
-        "**",
-        "<<",
-        ">>",
-    ),
-    *(
-        " apples ",
-        " of ",
-        " and ",
-        " per ",
-        " times ",
-        "20%",
-        "1/2",
-        "9**9**9",
-        "10^400",
-        "1e999",
-        "0x1f",
-        "1,000",
-        "__import__('os')",
-    ),
+    *(r"\frac{", r"\frac12", r"\cdot ", r"\sqrt{", r"\text{", r"\\", r"\boxed{", r"\left(", "\\begin{"),
+    *(" apples ", " of ", " and ", " per ", " times ", "20%", "1/2", "9**9**9", "10^400", "1e999", "0x1f", "1,000"),
+    *("**", "<<", ">>", "__import__('os')"),
 ]
 
 
@@ -252,28 +223,13 @@ def test_many_hostile_texts_do_no_harm() -> None:
 _LONG = 20_000  # characters
 
 
-@pytest.mark.parametrize(
-    "piece",
-    [
-        *_PIECES,
-        "1 ",
-        "a ",
-        "1 a ",
-        "1+",
-        "1=",
-        "1+1=2 a ",
-        "1 a = ",
-        "(1",
-        "1)",
-        r"\frac{1}{",
-        r"\\ ",
-        "\n ",
-        "\n&",
-        "^ ",
-        "1-",
-        "1/1 ",
-    ],
-)
+_REPEATED = [
+    *(*_PIECES, "1 ", "a ", "1 a ", "1+", "1=", "1+1=2 a ", "1 a = ", "(1", "1)", r"\frac{1}{", r"\\ ", "\n ", "\n&"),
+    *("^ ", "1-", "1/1 ", "1 ab ", "1 ab/", "ab/"),
+]
+
+
+@pytest.mark.parametrize("piece", _REPEATED)
 @pytest.mark.parametrize("frame", ["{}", "1+1={}=2"])
 def test_the_time_is_linear(piece: str, frame: str) -> None:
     text = frame.format(piece * (_LONG // len(piece)))
