@@ -154,7 +154,8 @@ class _Reader:
             if operator := self._operator_in_words():
                 self.pieces.append(operator)
             elif self.unit or self.pieces[-1] != "%":  # otherwise it is modulo
-                self._stop(self.unit, after_number=True, doubtful=not self.unit)
+                glued = len(self.unit) == 1 and self.unit != "a"  # 1e3
+                self._stop(self.unit, after_number=True, known=not glued, doubtful=not self.unit)
         self.pieces.append(text)
         self.complete, self.unit = True, ""
 

@@ -34,12 +34,12 @@ _LATEX = [
         (r"\\[,;:!> ]|~", " "),
         (r"\{,\}", ","),
         (r"\\([$%])", r"\1"),
-        (r"\\(?:text|textbf|textrm|mathrm|mbox|mathbf|operatorname)\s*\{([^{}]*)\}", r" \1 "),
+        (r"\\(?:text|textbf|textrm|mathrm|mbox|mathbf|operatorname)\s*\{([^{}]*)\}", r"\1"),
         (r"\^\s*(?:\{\s*)?\\(?:circ|degree)(?![A-Za-z])(?:\s*\})?", " degrees "),
         (r"\\(?:times|cdot|ast)(?![A-Za-z])", " * "),
         (r"\\div(?![A-Za-z])", " / "),
         (r"\\(?:approx|simeq|cong)(?![A-Za-z])", "≈"),
-        (r"\\(?:displaystyle|left|right|[bB]igg?[lr]?|boxed|fbox)(?![A-Za-z])", ""),
+        (r"\\(?:displaystyle|left|right|[bB]igg?[lr]?|boxed|fbox|underline)(?![A-Za-z])", ""),
         (r"\\[()\[\]]", "\n"),  # where mathematics begins and ends
     ]
 ]
