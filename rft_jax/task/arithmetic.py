@@ -48,8 +48,12 @@ class _Operator(NamedTuple):
     right_to_left: bool = False
 
 
-def evaluate(text: str) -> Number:
+def evaluate(text: str, *, caret_is_power: bool = False) -> Number:
     """Returns what Python's `eval(text)` gives for an arithmetic expression.
+
+    Args:
+        text: the expression.
+        caret_is_power: `^` is `**`, as people write it, rather than Python's exclusive or.
 
     Raises:
         NoValueError: `text` is anything else, or too long, too deeply nested, or its integers grow too large.
@@ -61,6 +65,8 @@ def evaluate(text: str) -> Number:
     depth = 0
     operand_next = True
     for token in _tokens(text):
+        if caret_is_power and token == "^":
+            token = "**"
         if not isinstance(token, str):
             if not operand_next:
                 raise NoValueError("two numbers side by side")

@@ -8,16 +8,16 @@ import functools
 import re
 from collections.abc import Iterable
 
-from rft_jax.task import arithmetic
+from rft_jax.task import arithmetic, plain_alone, plain_equations
+from rft_jax.task.agreement import TOLERANCE
 
-# How far the two sides of an equation may differ; the reference's constant (0.333 * 3 = 1 is meant to pass).
-TOLERANCE = 1e-3
 # Characters of a response.
 _MAX_REMEMBERED = 2_000
 # Characters of an equation.
 _SHORT = 100
 
 
+_NO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 # The reference's pattern is `<<([^>]*)>>`, which starts anew at each of a million `<<` and runs to the end of the text.
 # Where that one fails, at a single `>` or at the end, every opening before fails for the same reason; so this one takes
 # what it has read, and never reads a character twice. The second group is empty then.
@@ -48,15 +48,7 @@ def all_hold(equations: Iterable[str]) -> bool:
 
 def list_if_all_hold(response: str) -> str | None:
     """Returns the name of a path's equation list, or None when an equation does not hold."""
-    found = tuple(_EQUATION.findall(response))
-    # The samples of a problem repeat their lists. Texts of hostile length must not stay in the cache.
-    return (_list_if_all_hold if len(response) <= _MAX_REMEMBERED else _list_if_all_hold.__wrapped__)(found)
-
-
-@functools.lru_cache(maxsize=1 << 13)
-def _list_if_all_hold(found: tuple[tuple[str, str], ...]) -> str | None:
-    equations = _closed(found)
-    return equation_list(equations) if all_hold(equations) else None
+    return REFERENCE.key(response)
 
 
 def holds(equation: str) -> bool:
@@ -65,20 +57,24 @@ def holds(equation: str) -> bool:
     The reference's check: Python's `eval` on the left side, Python's `float` on the right one (so `3+4=14/2` fails, and
     what follows a second `=` does not matter), and any error means no. See `arithmetic` for what the left side may be.
     """
+    return _holds(equation, caret_is_power=False)
+
+
+def _holds(equation: str, caret_is_power: bool) -> bool:
     if len(equation) > 3 * arithmetic.MAX_CHARACTERS:  # could not pass
         return False
     # A text of hostile length must not stay in the cache.
-    return (_holds if len(equation) <= _SHORT else _holds.__wrapped__)(equation)
+    return (_evaluated if len(equation) <= _SHORT else _evaluated.__wrapped__)(equation, caret_is_power)
 
 
 @functools.lru_cache(maxsize=1 << 16)  # the samples of a problem repeat their equations; about 10 MB when full
-def _holds(equation: str) -> bool:
+def _evaluated(equation: str, caret_is_power: bool) -> bool:
     left, *rest = equation.split("=", 2)
     if not rest or len(rest[0]) > arithmetic.MAX_CHARACTERS:
         return False
     try:
         # `float` reads a literal and nothing else; the difference from an infinity or a nan is never small.
-        return abs(float(arithmetic.evaluate(left)) - float(rest[0])) < TOLERANCE
+        return abs(float(arithmetic.evaluate(left, caret_is_power=caret_is_power)) - float(rest[0])) < TOLERANCE
     except (arithmetic.NoValueError, ValueError, OverflowError):
         return False
 
@@ -99,17 +95,101 @@ class Equations(abc.ABC):
         """Returns the name of the equation list, whether or not the equations hold."""
 
 
-class _Annotated(Equations):
+class _Reference(Equations):
+    """The reference's equations: between `<<` and `>>`, in Python's arithmetic, where `^` is the exclusive or."""
+
     def find(self, response: str) -> list[str]:
         return find_equations(response)
 
     def key(self, response: str) -> str | None:
-        return list_if_all_hold(response)
+        found = tuple(_EQUATION.findall(response))
+        # The samples of a problem repeat their lists. Texts of hostile length must not stay in the cache.
+        return (self._key if len(response) <= _MAX_REMEMBERED else self._key.__wrapped__)(found)
 
     def name(self, response: str) -> str:
         return equation_list(find_equations(response))
 
+    @staticmethod
+    @functools.lru_cache(maxsize=1 << 13)
+    def _key(found: tuple[tuple[str, str], ...]) -> str | None:
+        equations = _closed(found)
+        return equation_list(equations) if all_hold(equations) else None
 
+
+def _with_plain_spaces(equation: str) -> str:
+    """Returns the equation with a space for white space of every kind; what has no width is taken away."""
+    if not equation.isascii():
+        equation = equation.translate(_NO_WIDTH)
+    return " ".join(equation.split())
+
+
+class _Annotated(Equations):
+    """Equations between `<<` and `>>`; `^` is power, and no white space of any kind counts."""
+
+    def find(self, response: str) -> list[str]:
+        return find_equations(response)
+
+    def key(self, response: str) -> str | None:
+        found = tuple(_EQUATION.findall(response))
+        return (self._key if len(response) <= _MAX_REMEMBERED else self._key.__wrapped__)(found)
+
+    def name(self, response: str) -> str:
+        return "|".join(map(_with_plain_spaces, find_equations(response))).replace(" ", "")
+
+    @staticmethod
+    @functools.lru_cache(maxsize=1 << 13)
+    def _key(found: tuple[tuple[str, str], ...]) -> str | None:
+        equations = list(map(_with_plain_spaces, _closed(found)))
+        if not all(_holds(equation, caret_is_power=True) for equation in equations):
+            return None
+        return "|".join(equations).replace(" ", "")
+
+
+class _Plain(Equations):
+    """Equations in plain text (`plain_equations`); those between `<<` and `>>` alone where a response has any."""
+
+    def find(self, response: str) -> list[str]:
+        if "<<" in response and (annotated := find_equations(response)):
+            return annotated
+        return [chain.text for line in _plain_lines(response) for chain in plain_equations.chains(line)]
+
+    def key(self, response: str) -> str | None:
+        if "<<" in response and find_equations(response):
+            return ANNOTATED.key(response)
+        # The samples of a problem repeat one another. Texts of hostile length must not stay in the cache.
+        return (self._key if len(response) <= _MAX_REMEMBERED else self._key.__wrapped__)(response)
+
+    def name(self, response: str) -> str:
+        if "<<" in response and find_equations(response):
+            return ANNOTATED.name(response)
+        return "|".join(self.find(response))
+
+    @staticmethod
+    @functools.lru_cache(maxsize=1 << 13)
+    def _key(response: str) -> str | None:
+        if (alone := plain_alone.without_units(response)) is not None:
+            return alone
+        line_key = _line_key if len(response) <= _MAX_REMEMBERED else _line_key.__wrapped__
+        keys = [line_key(line) for line in _plain_lines(response)]
+        return None if None in keys else "|".join(filter(None, keys))
+
+
+_CONTINUED = re.compile(r"\n[ \t]*(?:&[ \t]*)?(?==)")
+
+
+def _plain_lines(response: str) -> list[str]:
+    """Returns the lines with an equals sign; a line that begins with one goes on with the line before."""
+    if _CONTINUED.search(response):
+        response = _CONTINUED.sub(" ", response)
+    return [line for line in response.split("\n") if "=" in line]
+
+
+@functools.lru_cache(maxsize=1 << 15)
+def _line_key(line: str) -> str | None:
+    found = plain_equations.chains(line)
+    return "|".join(chain.text for chain in found) if all(chain.holds for chain in found) else None
+
+
+REFERENCE: Equations = _Reference()
 ANNOTATED: Equations = _Annotated()
-REFERENCE: Equations = _Annotated()
-PLAIN: Equations = _Annotated()
+PLAIN: Equations = _Plain()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rft_jax.task.equations import all_hold, equation_list, find_equations, holds
+from rft_jax.task.equations import ANNOTATED, REFERENCE, all_hold, equation_list, find_equations, holds
 from tests.shared_data import read_jsonl, shared
 
 
@@ -74,3 +74,35 @@ def test_all_gold_answers_hold() -> None:
     assert len(answers) == 7_473
     assert all(all_hold(find_equations(answer)) for answer in answers)
     assert sum(not find_equations(answer) for answer in answers) == 95
+
+
+def test_a_caret_is_power_but_for_the_reference() -> None:
+    assert ANNOTATED.key("<<8^2=64>>") == "8^2=64"
+    assert ANNOTATED.key("<<8^2=10>>") is None
+    assert REFERENCE.key("<<8^2=10>>") == "8^2=10"
+    assert REFERENCE.key("<<8^2=64>>") is None
+
+
+@pytest.mark.parametrize("space", [" ", "\t", "\n", "\u00a0", "\u2009", "\u202f", "\u3000", "\u200b", "\ufeff"])
+def test_no_kind_of_space_makes_another_list(space: str) -> None:
+    text = f"<<5{space}*{space}2={space}10>>"
+    assert ANNOTATED.name(text) == ANNOTATED.key(text) == "5*2=10"
+
+
+def test_spaces_do_not_join_numbers() -> None:
+    assert ANNOTATED.key("<<1\u00a00 * 2=20>>") is None
+
+
+@given(st.lists(st.text(alphabet="0123456789.+-*/%()= ", max_size=12), max_size=4))
+def test_without_carets_and_odd_spaces_the_two_are_the_same(equations: list[str]) -> None:
+    text = " and ".join(f"<<{equation}>>" for equation in equations)
+    assert ANNOTATED.find(text) == REFERENCE.find(text)
+    assert ANNOTATED.key(text) == REFERENCE.key(text)
+    assert ANNOTATED.name(text) == REFERENCE.name(text)
+
+
+def test_the_two_are_the_same_on_the_golden_set() -> None:
+    responses = [row["response"] for row in read_jsonl(shared("golden/selector/paths.jsonl"))]
+    assert len(responses) == 14_400
+    assert list(map(ANNOTATED.key, responses)) == list(map(REFERENCE.key, responses))
+    assert list(map(ANNOTATED.name, responses)) == list(map(REFERENCE.name, responses))

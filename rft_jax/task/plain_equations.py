@@ -1,0 +1,118 @@
+"""Equations in plain text: `She pays 3 apples x $4 = $12` has `3*4=12`.
+
+A line is cut at its `=` signs into parts. What a part says next to a sign, its *side*, is the longest arithmetic
+expression there: numbers, signs and brackets; words behind a number are its unit and do not count; a number behind
+another, a comma or the end of a sentence begins anew. Sides around consecutive signs are a chain, `a=b=c`.
+
+Three things may become of a chain:
+- it holds: all neighbours agree (`agreement`);
+- it fails: the path is wrong;
+- it is no equation of numbers, or not surely one: left out. That is so without an operator (`x = 5`), with a variable
+  (`2x + 3 = 13`), a function, an unknown sign, or without a value (`1/0`); and where it does not hold as read, but
+  the words leave a doubt how to read it (`2 dozen * 3 = 72`, `1 hour - 20 minutes = 40 minutes`).
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from rft_jax.task import plain_alone, plain_doubt
+from rft_jax.task.agreement import UndefinedError, agree
+from rft_jax.task.arithmetic import MAX_CHARACTERS
+from rft_jax.task.plain_sides import Side, read_part
+from rft_jax.task.plain_text import in_ascii_signs
+
+_EQUALS = re.compile(r"(?<![<>=!:~])=(?![=>])")
+_TIMES = re.compile(r"(?<![^\W\d_])[xX](?=[ ]*[$€£¥₹]?[ ]*[(.0-9])")
+_PRODUCT = re.compile(r"(?<=[0-9)])\((?=[^\W_]|[(-])")
+_OPERATOR = re.compile(r"(?<=[^(])[-+*/^%](?!\Z)")
+
+
+class Chain(NamedTuple):
+    """Sides that are said to be equal.
+
+    Attributes:
+        text: the normal form: sides as written, without spaces, units, currency signs and thousands commas, joined by
+            `=`, with one glyph for each operator.
+        holds: whether all neighbours agree.
+    """
+
+    text: str
+    holds: bool
+
+
+def chains(line: str) -> list[Chain]:
+    """Returns the equations of a line of text, without those that are left out."""
+    if (alone := plain_alone.standing_alone(line)) is not None:
+        return [Chain(text, True) for text in alone]
+    found = []
+    for piece in in_ascii_signs(line).split("\n"):
+        for sides in _chained(piece):
+            found += _judged(sides, piece)
+    return found
+
+
+def _chained(line: str) -> Iterator[list[Side]]:
+    """Yields the sides of each chain."""
+    if "x" in line or "X" in line:
+        line = _TIMES.sub("*", line)
+    if "(" in line:
+        line = _PRODUCT.sub("*(", line)
+    pieces = _EQUALS.split(line)
+    if len(pieces) == 1:
+        return
+    sides: list[Side] = []
+    left = read_part(pieces[0])
+    for piece in pieces[1:]:
+        right = read_part(piece)
+        if sides and left.first is not left.last:
+            yield sides
+            sides = []
+        if left.last is not None and left.last.known and right.first is not None and right.first.known:
+            if not sides:
+                sides.append(left.last)
+            sides.append(right.first)
+        elif sides:
+            yield sides
+            sides = []
+        left = right
+    if sides:
+        yield sides
+
+
+def _judged(sides: list[Side], line: str) -> list[Chain]:
+    """Returns the equations that the sides of a chain make; none when they are to be left out."""
+    texts = [side.text for side in sides]
+    if not any(map(_OPERATOR.search, texts)) or max(map(len, texts)) > MAX_CHARACTERS:
+        return []
+    try:
+        if _holds(texts):
+            return [Chain("=".join(texts), True)]
+        for reading in _other_readings(sides):
+            if all(map(_holds, reading)):
+                return [Chain("=".join(parts), True) for parts in reading if any(map(_OPERATOR.search, parts))]
+    except UndefinedError:
+        return []
+    if plain_doubt.in_signs(sides) or plain_doubt.in_words(sides, line):
+        return []
+    return [Chain("=".join(texts), False)]
+
+
+def _other_readings(sides: list[Side]) -> Iterator[list[list[str]]]:
+    """Yields other ways to read a chain that does not hold: each some chains."""
+    texts = [side.text for side in sides]
+    behind_dash = plain_doubt.without_leading_dash(sides[0])
+    if behind_dash is not None and _OPERATOR.search(behind_dash):
+        yield [[behind_dash, *texts[1:]]]
+    # A number among words ends one equation and does not begin the next: 3 + 3 = 6 therefore y = 6 / 3 = 2.
+    ends = [place + 1 for place, side in enumerate(sides[:-1]) if side.label]
+    if ends:
+        bounds = [0, *ends, len(sides)]
+        chains = [texts[a:b] for a, b in itertools.pairwise(bounds) if (a, b) != (0, 1)]
+        if all(len(chain) > 1 for chain in chains):
+            yield chains
+
+
+def _holds(texts: list[str]) -> bool:
+    return all(agree(left, right) for left, right in itertools.pairwise(texts))
