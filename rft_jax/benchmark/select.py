@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rft_jax.errors import UserError
 from rft_jax.records.lines import dump, read_objects, write_lines
-from rft_jax.records.problem import read_paths, read_problems
+from rft_jax.records.path import read_paths
+from rft_jax.records.problem import read_problems
 from rft_jax.select.selection import select
 from rft_jax.task.answer import reference_answer
 from rft_jax.task.equations import all_hold, equation_list, find_equations

@@ -8,7 +8,8 @@ from typing import Any
 
 from rft_jax.errors import UserError
 from rft_jax.evaluate.intervals import bootstrap, pass_at_k, wilson
-from rft_jax.records.problem import Path, Problem
+from rft_jax.records.path import Path
+from rft_jax.records.problem import Problem
 from rft_jax.task import answer
 from rft_jax.task.answer import GRADERS
 

@@ -14,7 +14,8 @@ from rft_jax.evaluate.grade import Result, describe, grade, responses_of
 from rft_jax.evaluate.intervals import compare
 from rft_jax.files import whole_file
 from rft_jax.records.lines import dump, read_objects, write_lines
-from rft_jax.records.problem import Problem, read_paths, read_problems
+from rft_jax.records.path import read_paths
+from rft_jax.records.problem import Problem, read_problems
 from rft_jax.sample import fingerprint
 from rft_jax.sample.loop import sample
 from rft_jax.task.answer import GRADERS

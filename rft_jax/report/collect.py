@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rft_jax.errors import UserError
-from rft_jax.records.problem import Path as SampledPath
-from rft_jax.records.problem import Problem, read_paths, read_problems
+from rft_jax.records.path import Path as SampledPath
+from rft_jax.records.path import read_paths
+from rft_jax.records.problem import Problem, read_problems
 
 _SKIP = ("stale", "report")
 

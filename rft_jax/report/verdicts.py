@@ -4,7 +4,8 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from rft_jax.records.problem import Path, Problem
+from rft_jax.records.path import Path
+from rft_jax.records.problem import Problem
 from rft_jax.task import answer
 from rft_jax.task.equations import equation_list, find_equations, holds
 

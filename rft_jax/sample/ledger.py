@@ -19,7 +19,7 @@ from pathlib import Path as FilePath
 from rft_jax import files
 from rft_jax.errors import UserError
 from rft_jax.records.lines import dump
-from rft_jax.records.problem import Path
+from rft_jax.records.path import Path
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from types import TracebackType
 import jax
 from tqdm import tqdm
 
-from rft_jax.records.problem import Path, Problem
+from rft_jax.records.path import Path
+from rft_jax.records.problem import Problem
 from rft_jax.sample.schedule import Schedule
 from rft_jax.task.answer import EVALUATION_TOLERANCE, reference_answer, reference_equal
 

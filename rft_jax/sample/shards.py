@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rft_jax.records.problem import Path
+from rft_jax.records.path import Path
 from rft_jax.sample.ledger import Shard, numbers
 from rft_jax.sample.schedule import Job, Response
 

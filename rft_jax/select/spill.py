@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from rft_jax.errors import UserError
 from rft_jax.records.lines import LineError, is_compressed, opened, parse_object
-from rft_jax.records.problem import Path
+from rft_jax.records.path import Path
 from rft_jax.select.farthest import MAX_CHARACTERS
 from rft_jax.task.answer import Answers, answers
 from rft_jax.task.equations import list_if_all_hold

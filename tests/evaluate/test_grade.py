@@ -9,6 +9,7 @@ import pytest
 from rft_jax.errors import UserError
 from rft_jax.evaluate.grade import Result, describe, grade, prefixes, responses_of
 from rft_jax.records import problem as problems
+from rft_jax.records.path import Path as SampledPath
 from rft_jax.records.problem import Problem
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -40,7 +41,7 @@ def test_an_unknown_grader_is_refused():
 
 
 def test_paths_come_in_the_order_of_their_samples_whatever_the_file_order():
-    paths = [problems.Path(p, s, "m", f"{p}.{s}") for p in range(3) for s in range(4)]
+    paths = [SampledPath(p, s, "m", f"{p}.{s}") for p in range(3) for s in range(4)]
     random.Random(0).shuffle(paths)
     assert responses_of(paths, 3, 4) == [[f"{p}.{s}" for s in range(4)] for p in range(3)]
     assert responses_of(paths, 3, 2) == [[f"{p}.{s}" for s in range(2)] for p in range(3)]

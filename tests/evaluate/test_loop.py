@@ -10,7 +10,8 @@ from rft_jax.config_flag import load
 from rft_jax.errors import UserError
 from rft_jax.evaluate import loop
 from rft_jax.pipeline.stage_settings import root
-from rft_jax.records.problem import Path, Problem, read_problems, write_paths, write_problems
+from rft_jax.records.path import Path, write_paths
+from rft_jax.records.problem import Problem, read_problems, write_problems
 from rft_jax.world.generate import problems
 
 COUNT, K = 30, 4

@@ -11,7 +11,7 @@ from rft_jax.evaluate.grade import describe, grade
 from rft_jax.evaluate.intervals import compare
 from rft_jax.pipeline import recipe, run
 from rft_jax.records.lines import dump
-from rft_jax.records.problem import Path, write_paths
+from rft_jax.records.path import Path, write_paths
 from rft_jax.select.selection import select
 from rft_jax.world import generate, write
 from rft_jax.world.story import solve

@@ -12,7 +12,8 @@ import pytest
 
 from rft_jax.errors import UserError
 from rft_jax.pipeline.stage_settings import root
-from rft_jax.records.problem import Path, Problem
+from rft_jax.records.path import Path
+from rft_jax.records.problem import Problem
 from rft_jax.report import report
 from rft_jax.report.collect import collect
 from rft_jax.report.sections import fraction_of, kind_of, training_of

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rft_jax.records.problem import read_paths
+from rft_jax.records.path import read_paths
 from rft_jax.sample import ledger
 
 ROOT = Path(__file__).parents[2]

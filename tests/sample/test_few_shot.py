@@ -9,7 +9,8 @@ import pytest
 from rft_jax import config_flag
 from rft_jax.config import SampleConfig
 from rft_jax.data import tokenizer as tokenizers
-from rft_jax.records.problem import read_paths, read_problems
+from rft_jax.records.path import read_paths
+from rft_jax.records.problem import read_problems
 from rft_jax.sample import loop, settings, shards
 from rft_jax.sample.schedule import Response
 from rft_jax.task.prompt import FEW_SHOT_STOP

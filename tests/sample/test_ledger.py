@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.records.problem import Path, read_paths
+from rft_jax.records.path import Path, read_paths
 from rft_jax.sample import ledger
 from rft_jax.sample.ledger import Ledger, Shard, numbers
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rft_jax.records.problem import Path, Problem, write_paths, write_problems
+from rft_jax.records.path import Path, write_paths
+from rft_jax.records.problem import Problem, write_problems
 from rft_jax.select.selection import select
 
 PROBLEMS = [Problem(f"Question {number}?", f"It is 2*21=<<2*21=42>>42.\n#### {42 + number}") for number in range(4)]

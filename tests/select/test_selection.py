@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rft_jax.records.problem import Path, Problem
+from rft_jax.records.path import Path
+from rft_jax.records.problem import Problem
 from rft_jax.select import selection as selection_code
 from rft_jax.select.selection import select
 from rft_jax.task.answer import reference_answer, reference_equal, robust_answer

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rft_jax.records.problem import Path
+from rft_jax.records.path import Path
 from rft_jax.select.statistics import pass_at_k, solved_histogram, table
 from tests.select.selection import path_lists, selected
 
