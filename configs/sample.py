@@ -4,7 +4,7 @@
         --workdir=OUT
 
 writes OUT/paths/*.jsonl. The same command again samples only what is missing; a larger k adds to what is there; a SLURM
-array (or --config.task=I --config.tasks=N) shares the work. `configs/sample.py:paper` does what the reference's script
+array (or --config.part=I --config.parts=N) shares the work. `configs/sample.py:paper` does what the reference's script
 did without saying so: of the next tokens only the 50 most likely (its library's default), and prompts cut to their last
 256 tokens.
 

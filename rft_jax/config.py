@@ -111,7 +111,9 @@ class SampleConfig:
         compute: dtype of weights, computation and cache; auto: bfloat16, on CPU float32.
         mesh: how the devices are laid out: replicas along data, each split along tensor.
         rows: samples in flight on a device; none: as many as its memory holds.
-        task, tasks: this process is one of several that share the work; none: SLURM's job array, or alone.
+        part, parts: this process is one of several that share the work; none: SLURM's job array, or alone.
+        task: what is asked and how answers are judged: a shipped task's name or a Python file; none: the model's own,
+            else gsm8k.
     """
 
     model: str | None = None
@@ -132,8 +134,9 @@ class SampleConfig:
     compute: Literal["auto", "float32", "bfloat16"]
     mesh: MeshConfig
     rows: int | None
-    task: int = 0
-    tasks: int | None = None
+    part: int = 0
+    parts: int | None = None
+    task: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
     {"select", "world"},
     {"task"},
     {"records"},
-    {"config", "config_flag", "runtime", "command", "files", "plugin"},
+    {"config", "config_flag", "runtime", "command", "files", "names", "plugin"},
     {"errors"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

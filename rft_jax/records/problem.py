@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rft_jax.errors import UserError
@@ -35,8 +35,14 @@ class Problem:
         return cls(text_field(fields, names[0]), text_field(fields, names[1]))
 
 
-def read_problems(source: str | os.PathLike[str]) -> list[Problem]:
+def read_problems(
+    source: str | os.PathLike[str], reader: Callable[[dict[str, Any]], Problem] = Problem.from_fields
+) -> list[Problem]:
     """Returns the problems of a JSONL file, or of a Hugging Face data set as `hf:openai/gsm8k:main:train`.
+
+    Args:
+        source: the file's name, or the data set's.
+        reader: from a row to a problem; a task has one.
 
     Raises:
         UserError: there is no such file or data set, it holds no problem, or a line is wrong.
@@ -49,7 +55,7 @@ def read_problems(source: str | os.PathLike[str]) -> list[Problem]:
         if number != len(problems) + 1:
             raise UserError(f"{name}:{len(problems) + 1}: an empty line between problems")
         with at_line(name, number):
-            problems.append(Problem.from_fields(fields))
+            problems.append(reader(fields))
     if not problems:
         raise UserError(f"{name} holds no problem")
     return problems

@@ -23,6 +23,8 @@ from rft_jax.sample.engine import DeviceEngine, responses
 from rft_jax.sample.ledger import Ledger
 from rft_jax.sample.progress import Progress
 from rft_jax.sample.schedule import Schedule
+from rft_jax.task import grader as graders
+from rft_jax.task import task as tasks
 from rft_jax.task.prompt import FEW_SHOT_STOP
 
 log = logging.getLogger(__name__)
@@ -52,12 +54,12 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
 
     # What is there already, and what is missing.
-    task, tasks = settings.share(config.task, config.tasks)
+    part, parts = settings.share(config.part, config.parts)
     agreed = settings.of_a_path(
         config, model=model_print, prompts=prompts_print, name=name, end_tokens=end_tokens, compute=dtype.name
     )
     ledger = Ledger(
-        workdir / "paths", agreed, problems=len(problems), k=config.k, task=task, tasks=tasks,
+        workdir / "paths", agreed, problems=len(problems), k=config.k, task=part, tasks=parts,
         writer=jax.process_index() == 0,
     )  # fmt: skip
     if not ledger.missing:
@@ -98,9 +100,10 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
     schedule = Schedule(sizes, devices=capacity.devices(mesh), skipped=len(encoded.prefix))
 
     # From responses to paths to whole shards.
+    grader = graders.load(tasks.load(config.task or tasks.DEFAULT).grader)
     stop_text = FEW_SHOT_STOP if config.shots else None
     collector = shards.Collector(ledger.missing)
-    with Progress(ledger.wanted, ledger.done, schedule, problems) as progress:
+    with Progress(ledger.wanted, ledger.done, schedule, problems, grader) as progress:
         for response in responses(engine, schedule, iter(jobs)):
             path = shards.path_of(response, tokenizer, name, stop_text)
             progress.add(path)

@@ -55,7 +55,7 @@ def share(task: int, tasks: int | None) -> tuple[int, int]:
         if between or place >= count:
             raise UserError(
                 f"task {number} of a job array of {count} from {first}: its numbers are no even range; give "
-                "--config.task=NUMBER, from 0, and --config.tasks=HOW_MANY"
+                "--config.part=NUMBER, from 0, and --config.parts=HOW_MANY"
             )
         return place, count
     return 0, 1

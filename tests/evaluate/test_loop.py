@@ -44,7 +44,7 @@ def test_greedy_paths_and_votes(config, tmp_path):
     config, asked = config
     table = loop.evaluate(dataclasses.replace(config, k=K), tmp_path / "out")
     assert asked == [(1, 0.0, tmp_path / "out"), (K, 0.7, tmp_path / "out" / "votes")]
-    metrics, right = loop.read_evaluation(tmp_path / "out")
+    metrics, right = loop.read_evaluation(tmp_path / "out", "reference")
     assert right == [True] * 12 + [False] * 18
     for grader in ("reference", "robust"):
         measures = metrics["graders"][grader]
@@ -60,7 +60,7 @@ def test_without_votes_only_the_greedy_path_is_sampled(config, tmp_path):
     config, asked = config
     loop.evaluate(config, tmp_path / "out")
     assert [k for k, _, _ in asked] == [1]
-    assert list(loop.read_evaluation(tmp_path / "out")[0]["graders"]["robust"]) == ["maj1@1"]
+    assert list(loop.read_evaluation(tmp_path / "out", "reference")[0]["graders"]["robust"]) == ["maj1@1"]
 
 
 def test_two_models_are_compared_in_pairs(config, tmp_path):
