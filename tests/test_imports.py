@@ -21,8 +21,8 @@ FLOORS: list[set[str]] = [
     {"select", "world"},
     {"task"},
     {"records"},
-    {"config", "config_flag", "runtime", "command", "files", "names", "plugin"},
-    {"errors"},
+    {"config", "config_flag", "runtime", "command", "files", "plugin"},
+    {"errors", "names"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

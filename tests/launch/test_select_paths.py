@@ -79,7 +79,7 @@ def test_the_golden_set_byte_for_byte(run: Run, tmp_path: Path) -> None:
         (
             line(response="#### 9"),
             ["--paths=a.jsonl,b.jsonl"],
-            "at a.jsonl:1; if these are two models, give each its own",
+            "at a.jsonl:1; if these are two models, give each a name of its own: sample with --config.name=NAME",
         ),
         (line(), ["--paths=none/*.jsonl"], "no file matches --paths=none/*.jsonl"),
         (line(), ["--paths=b.jsonl,"], "no file matches --paths="),
@@ -95,7 +95,7 @@ def test_the_golden_set_byte_for_byte(run: Run, tmp_path: Path) -> None:
         (line()[:-1] + " so\n", [], "b.jsonl:1: not JSON: Extra data"),
         (line(), ["--paths=*.jsonl"], "out.jsonl is to be read and written"),
         (line(), ["--problems=none.jsonl"], "no such file: none.jsonl"),
-        (line(), ["--problems=b.jsonl"], 'b.jsonl:1: the field "question" is missing'),
+        (line(), ["--problems=b.jsonl"], 'b.jsonl:1: it needs the fields "question" and "answer"'),
     ],
 )
 def test_a_mistake_in_the_input(run: Run, tmp_path: Path, content: str, flags: list[str], message: str) -> None:
@@ -187,7 +187,7 @@ def test_needs_no_jax(run: Run, tmp_path: Path) -> None:
     (tmp_path / "hide" / "jax").mkdir(parents=True)
     (tmp_path / "hide" / "jax" / "__init__.py").write_text("raise ImportError('jax was imported')")
     try:
-        result = run(within=("env", f"PYTHONPATH={tmp_path / 'hide'}"))
+        result = run(within=("env", f"PYTHONPATH={tmp_path / 'hide'}:{ROOT}"))
     finally:
         shutil.rmtree(tmp_path / "hide")
     assert result.returncode == 0, result.stderr
