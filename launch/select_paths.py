@@ -5,6 +5,7 @@
 writes u.jsonl, the training set, and u.jsonl.stats.json, and prints the funnel.
 """
 
+import sys
 from collections.abc import Collection, Iterable
 
 from absl import flags
@@ -71,6 +72,11 @@ def main() -> None:
     print(statistics.table(result))
     if unchecked := result["unchecked_files"]:
         print(f"{unchecked:,} path files have no manifest that tells of which problems they are: not checked.")
+    if result["doubtful"]:
+        print(
+            f"warning: the paths do not speak of their questions: are they of {_PROBLEMS.value}, in this order?",
+            file=sys.stderr,
+        )
     for name, rows in result["rows"].items():
         print(f"{name}: {rows['gold']:,} gold rows and {rows['selected']:,} selected")
 

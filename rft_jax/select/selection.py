@@ -24,6 +24,7 @@ from rft_jax.records.problem import read_problems
 from rft_jax.select import statistics
 from rft_jax.select.block import BlockResult, BlockTask, select_block
 from rft_jax.select.criteria import criteria
+from rft_jax.select.foreign import speak_of_others
 from rft_jax.select.inputs import Inputs, find_inputs
 from rft_jax.select.judge import write_gold
 from rft_jax.select.scratch import scratch
@@ -64,7 +65,8 @@ def select(
         piece_bytes: how much of a file a process reads at a time.
 
     Returns:
-        The statistics, and "unchecked_files": how many path files have no manifest that names their problems.
+        The statistics, and "unchecked_files": how many path files have no manifest that names their problems, and
+        "doubtful": whether these seem to be of other problems.
 
     Raises:
         UserError: something in the input is wrong, or the output cannot be written; nothing is written then.
@@ -89,6 +91,7 @@ def select(
         auditor.name: sum(auditor.parse(problem.response) is None for problem in questions) for auditor in auditors
     }
     unchecked = manifest.check(inputs.files, questions, problems)
+    doubtful = speak_of_others(unchecked, questions)
     workers = max(1, min(workers, inputs.size // _WORTH_A_PROCESS))
     blocks = min(len(questions), max(1, inputs.size // _BLOCK_BYTES, 4 * workers if workers > 1 else 1))
     per_block = -(-len(questions) // blocks)
@@ -130,7 +133,7 @@ def select(
                 for name, prefix in zip(names, prefixes, strict=True)
             }
             statistics_file.write_text(json.dumps(result, indent=1) + "\n")
-    return result | {"unchecked_files": len(unchecked)}
+    return result | {"unchecked_files": len(unchecked), "doubtful": doubtful}
 
 
 def _first_pass(
