@@ -1,16 +1,16 @@
 """Problems and paths of our own for a golden test of the selector, varied as real outputs vary.
 
-`python -m tests.select.small_golden` writes tests/select/small_golden.jsonl.gz anew: 12 problems × 30 paths.
+`python -m tests.select.small_golden` writes tests/select/small_golden.jsonl anew: 12 problems × 30 paths.
 """
 
-import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 from rft_jax.records.lines import dump, write_lines
+from tests.shared_data import read_jsonl
 
-FILE = Path(__file__).with_name("small_golden.jsonl.gz")
+FILE = Path(__file__).with_name("small_golden.jsonl")
 _PROBLEMS, _PATHS = 12, 30
 _NAMES = ("Mia", "Tom", "Ada", "Ben")
 _THINGS = ("apples", "boxes", "pens", "tickets")
@@ -65,9 +65,7 @@ def _response(draw: random.Random, name: str, thing: str, each: int, count: int,
 
 def read() -> tuple[list[dict[str, str]], list[dict[str, object]]]:
     """Returns the problems and the paths of the committed file."""
-    import gzip
-
-    found = [json.loads(line) for line in gzip.decompress(FILE.read_bytes()).splitlines()]
+    found = read_jsonl(FILE)
     return [row for row in found if "question" in row], [row for row in found if "problem" in row]
 
 
