@@ -38,8 +38,3 @@ class Graded(NamedTuple):
     unfit: str | None
     equations: str | None
     response: str | None
-
-    @property
-    def valid(self) -> bool:
-        """Whether it may be selected and its equations hold."""
-        return self.response is not None and self.equations is not None

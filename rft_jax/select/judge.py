@@ -1,6 +1,5 @@
 """Judging paths one by one: are they right, by each grader, and may they be selected."""
 
-import functools
 import hashlib
 import marshal
 import pathlib
@@ -16,7 +15,7 @@ from rft_jax.task.unfit import unfit
 
 _GOLD = "gold"
 _SHOWN = 200  # characters of an answer
-_MAX_REMEMBERED = 2_000  # characters of a response
+_MAX_REMEMBERED, _REMEMBERED = 2_000, 1 << 14  # characters of a response, verdicts
 
 
 class _Verdict(NamedTuple):
@@ -47,11 +46,13 @@ class Judge:
         # Votes can be counted where equal answers are equal values; the reference's `18` and `18.0` are two.
         plain = [place for place, grader in enumerate(self._graders) if type(grader).equal is Grader.equal]
         self._voter = plain[0] if plain else 0
-        self._rule = criteria.load_rule()
+        rule = criteria.load_rule()
+        self._takes_unfit, self._needs_equations = rule.takes_unfit, rule.needs_equations
         self._equations = criteria.load_equations()
         self._stops = criteria.load_task().template.stops
 
-        self._remembered = functools.lru_cache(maxsize=1 << 14)(self._verdict)
+        self._parsers = [grader.parse for grader in self._graders]
+        self._known: dict[tuple[int, ...], tuple[list[Hashable | None], _Verdict]] = {}
 
     @property
     def problems(self) -> int:
@@ -60,32 +61,33 @@ class Judge:
 
     def grade(self, path: Path, piece: int, line: int) -> Graded:
         """Returns a path with its grades; piece and line are its place."""
-        response, number = path.response, path.problem
-        # The samples of a problem repeat their answers. Texts of hostile length must not stay in the cache.
-        verdict = self._remembered if len(response) <= _MAX_REMEMBERED else self._verdict
-        given = verdict(number, *[grader.parse(response) for grader in self._graders])
-        reason = equations = None
-        selectable = False
-        if given.correct:
+        number, sample, model, response = path.problem, path.sample, path.model, path.response
+        answers = [parse(response) for parse in self._parsers]
+        # The samples of a problem repeat their answers, and graders remember what they read: equal answers are mostly
+        # one object; to hash it (a fraction, for one) would take longer than all else here.
+        key = (number, *map(id, answers))
+        known = self._known.get(key)
+        verdict = self._judged(key, answers, len(response)) if known is None else known[1]
+        if not verdict.correct:
+            return Graded(number, piece, line, model, sample, _digest(response), *verdict, None, None, None)
+        reason = None
+        if path.finish == "length" or not response.isascii():
             reason = unfit(path, self._gold[number], self._stops)
-            equations = self._equations.key(response) if len(response) <= MAX_CHARACTERS else None
-            selectable = (reason is None or self._rule.takes_unfit) and (
-                equations is not None or not self._rule.needs_equations
-            )
-        return Graded(
-            number,
-            piece,
-            line,
-            path.model,
-            path.sample,
-            None if selectable else _digest(response),
-            *given,
-            reason,
-            equations,
-            response if selectable else None,
-        )
+        equations = self._equations.key(response) if len(response) <= MAX_CHARACTERS else None
+        if (reason is None or self._takes_unfit) and (equations is not None or not self._needs_equations):
+            return Graded(number, piece, line, model, sample, None, *verdict, reason, equations, response)
+        return Graded(number, piece, line, model, sample, _digest(response), *verdict, reason, equations, None)
 
-    def _verdict(self, number: int, *answers: Hashable | None) -> _Verdict:
+    def _judged(self, key: tuple[int, ...], answers: list[Hashable | None], characters: int) -> _Verdict:
+        verdict = self._verdict(key[0], answers)
+        # Texts of hostile length must not stay in memory.
+        if characters <= _MAX_REMEMBERED:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[key] = (answers, verdict)  # while it holds the answers, nothing else has their ids
+        return verdict
+
+    def _verdict(self, number: int, answers: list[Hashable | None]) -> _Verdict:
         right: list[bool | None] = []
         for grader, answer, gold in zip(self._graders, answers, self._answers, strict=True):
             known = gold[number]

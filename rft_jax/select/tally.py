@@ -57,7 +57,9 @@ class Funnel:
         if not paths:
             return
         correct = sorted([path.sample for path in paths if path.correct])
-        valid = [(path.sample, path.equations) for path in paths if path.valid and path.equations is not None]
+        valid = [
+            (path.sample, path.equations) for path in paths if path.response is not None and path.equations is not None
+        ]
         # Of the samples with the same equations the first one stays, as it is written last.
         first_sample = {equations: sample for sample, equations in sorted(valid, reverse=True)}
         first_canonical: dict[str, int] = {}
@@ -152,8 +154,8 @@ class Tally:
         of_model: dict[str, list[Graded]] = {model: [] for model in models}
         for path in paths:
             of_model[path.model].append(path)
-            if path.valid:
-                finders.setdefault(path.equations or "", {})[path.model] = None
+            if path.response is not None and path.equations is not None:
+                finders.setdefault(path.equations, {})[path.model] = None
         canonical_of = {equations: canonical(equations) for equations in finders}
         self.united.count(paths, gold_equations, canonical_of, ks)
         for model in models:
@@ -161,20 +163,29 @@ class Tally:
         self.found_by.update(tuple(found) for found in finders.values())
         if paths and not any(path.correct for path in paths):
             self.unsolved.append(number)
-        for place, (name, audit) in enumerate(self.audits.items()):
-            audit.counts.update([(path.correct, says) for path in paths if (says := path.audits[place]) is not None])
-            differing = [path for path in paths if path.audits[place] not in (path.correct, None)]
-            audit.examples += [
-                {
-                    "problem": number,
-                    "model": path.model,
-                    "sample": path.sample,
-                    "correct_by": self.grader if path.correct else name,
-                    "answers": {self.grader: path.values[0], name: path.values[1 + place]},
-                }
-                for path in differing[: _EXAMPLES - len(audit.examples)]
-            ]
+        self._audit(number, paths)
         self._suspect(number, paths)
+
+    def _audit(self, number: int, paths: Sequence[Graded]) -> None:
+        judged = Counter([(path.correct, path.audits) for path in paths])  # few are different
+        for place, (name, audit) in enumerate(self.audits.items()):
+            for (correct, audits), count in judged.items():
+                if (says := audits[place]) is not None:
+                    audit.counts[correct, says] += count
+            if len(audit.examples) < _EXAMPLES and any(
+                audits[place] not in (correct, None) for correct, audits in judged
+            ):
+                differing = [path for path in paths if path.audits[place] not in (path.correct, None)]
+                audit.examples += [
+                    {
+                        "problem": number,
+                        "model": path.model,
+                        "sample": path.sample,
+                        "correct_by": self.grader if path.correct else name,
+                        "answers": {self.grader: path.values[0], name: path.values[1 + place]},
+                    }
+                    for path in differing[: _EXAMPLES - len(audit.examples)]
+                ]
 
     def _suspect(self, number: int, paths: Sequence[Graded]) -> None:
         votes = Counter([path.vote for path in paths if path.vote is not None])
