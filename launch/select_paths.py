@@ -69,7 +69,7 @@ def main() -> None:
         ks=[int(k) for k in _K.value],
         workers=_WORKERS.value or workers.available(),
     )
-    print(statistics.table(result))
+    print("\n".join([statistics.table(result), *result["criteria"]["left_out"]]))
     if unchecked := result["unchecked_files"]:
         print(f"{unchecked:,} path files have no manifest that tells of which problems they are: not checked.")
     if result["doubtful"]:

@@ -21,6 +21,7 @@ from rft_jax.records.problem import Problem, read_problems
 from rft_jax.sample.loop import sample
 from rft_jax.task import grader as graders
 from rft_jax.task import task as tasks
+from rft_jax.task.auditing import usable
 from rft_jax.task.gold import gold_answers
 from rft_jax.task.grader import Grader
 
@@ -44,7 +45,8 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     if config.k and config.temperature <= 0:
         raise UserError(f"temperature {config.temperature}: k = {config.k} samples would all be the greedy path")
     task = tasks.load(config.task or tasks.DEFAULT)
-    in_use, *auditors = [graders.load(reference) for reference in (task.grader, *task.audits)]
+    audits, left_out = usable(task.audits)
+    in_use, *auditors = [graders.load(reference) for reference in (task.grader, *audits)]
     problems = read_problems(config.problems, task.reader)
     gold = gold_answers(problems, in_use, config.problems)
     asked = manifest.of_problems(problems)["fingerprint"]
@@ -94,6 +96,7 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
             for folder, (other, before) in zip(config.against, others, strict=True)
         ],
         "unchecked_files": len(unchecked),
+        "left_out": left_out,
     }
     write_lines(workdir / RESULTS, (dump(line) for line in _lines(problems, results)))
     with whole_file(workdir / METRICS) as file:
@@ -181,6 +184,7 @@ def table(metrics: dict[str, Any]) -> str:
             f"against {other['name']}: {percent(other['difference'], signed=True)} points of maj1@1, only here "
             f"{other['only_second']}, only there {other['only_first']}, McNemar p = {other['p']:.2g}"
         )
+    lines += metrics["left_out"]
     if metrics["unchecked_files"]:
         lines.append(
             f"{metrics['unchecked_files']:,} path files have no manifest that tells of which problems they are"

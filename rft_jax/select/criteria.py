@@ -9,6 +9,7 @@ from rft_jax.select import rules as rules_of
 from rft_jax.select.rules import Rule
 from rft_jax.task import grader as graders_of
 from rft_jax.task import task as tasks_of
+from rft_jax.task.auditing import usable
 from rft_jax.task.equations import Equations
 from rft_jax.task.grader import Grader
 from rft_jax.task.task import Task
@@ -22,11 +23,13 @@ class Criteria:
         task: what was asked.
         graders: the one in use, then those that audit.
         rules: of the selection.
+        left_out: lines on the task's auditors that cannot be used here.
     """
 
     task: str
     graders: tuple[str, ...]
     rules: str
+    left_out: tuple[str, ...] = ()
 
     def load_task(self) -> Task:
         """Returns the task."""
@@ -59,9 +62,13 @@ def criteria(task: str, *, grader: str | None, audits: Sequence[str] | None, rul
     """
     known = tasks_of.load(task)
     in_use = grader or known.grader
-    beside = [known.grader, *known.audits] if audits is None else audits
+    left_out: list[str] = []
+    if audits is None:
+        beside, left_out = usable(each for each in (known.grader, *known.audits) if each != in_use)
+    else:
+        beside = list(audits)
     references = tuple(dict.fromkeys(map(_placed, (in_use, *beside))))
-    made = Criteria(_placed(task), references, _placed(rules))
+    made = Criteria(_placed(task), references, _placed(rules), tuple(left_out))
     made.load_rule()
     by_name: dict[str, str] = {}
     for reference, each in zip(references, made.load_graders(), strict=True):

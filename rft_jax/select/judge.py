@@ -3,6 +3,7 @@
 import hashlib
 import marshal
 import pathlib
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ class Judge:
         self._graders = criteria.load_graders()
         # Auditors may fail to read a gold answer; the grader in use reads all (`gold_answers`).
         self._answers = [[grader.parse(response) for response in self._gold] for grader in self._graders]
+        self._killed: Counter[str] = Counter()
         # Votes can be counted where equal answers are equal values; the reference's `18` and `18.0` are two.
         plain = [place for place, grader in enumerate(self._graders) if type(grader).equal is Grader.equal]
         self._voter = plain[0] if plain else 0
@@ -58,6 +60,12 @@ class Judge:
     def problems(self) -> int:
         """How many problems there are."""
         return len(self._gold)
+
+    def killed(self) -> Counter[str]:
+        """Returns how many answers each grader gave up on since the last call: they took too long to read."""
+        now = Counter({grader.name: getattr(grader, "killed", 0) for grader in self._graders})
+        since, self._killed = now - self._killed, now
+        return since
 
     def grade(self, path: Path, piece: int, line: int) -> Graded:
         """Returns a path with its grades; piece and line are its place."""

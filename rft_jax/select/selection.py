@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
@@ -128,6 +129,8 @@ def select(
             result: dict[str, Any] = {"rules": decide.load_rule().name, "grader": in_use.name}
             result |= {"task": decide.load_task().name, "criteria": dataclasses.asdict(decide)}
             result |= statistics.describe(tally, len(questions), models, counted, unread)
+            if killed := sum((piece.killed for piece in spilled), start=Counter()):
+                result["answers_given_up"] = dict(killed)
             result["rows"] = {
                 name.name: {"gold": len(questions), "selected": tally.rows[prefix]}
                 for name, prefix in zip(names, prefixes, strict=True)

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import marshal
 import pathlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -54,12 +54,14 @@ class Spilled:
         lines: how many lines it has.
         models: the models seen.
         segments: for each block, where its paths went.
+        killed: grader's name -> answers that took it too long to read.
         error: the line, from 0, and what is wrong with it; reading stopped there.
     """
 
     lines: int = 0
     models: set[str] = dataclasses.field(default_factory=set)
     segments: dict[int, list[Segment]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    killed: Counter[str] = dataclasses.field(default_factory=Counter)
     error: tuple[int, str] | None = None
 
 
@@ -126,6 +128,7 @@ def spill_piece(task: SpillTask) -> Spilled:
             _flush(blocks, task, spilled)
             buffered = 0
     _flush(blocks, task, spilled)
+    spilled.killed = judge.killed()
     return spilled
 
 

@@ -150,6 +150,10 @@ def table(statistics: Mapping[str, Any]) -> str:
         f"{unsolved:,} problems are never solved; for {suspects:,} most samples agree on another answer than the gold "
         "one."
     ]
+    notes += [
+        f"{count:,} answers took the grader {name} too long to read: no answers."
+        for name, count in statistics.get("answers_given_up", {}).items()
+    ]
     notes += [_audit_line(statistics["grader"], name, audit) for name, audit in statistics["graders"].items()]
     return "\n\n".join([*(_aligned(part) for part in (rows, per_k, found) if len(part) > 1), "\n".join(notes)])
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path as File
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,8 @@ from rft_jax.errors import UserError
 from rft_jax.records.path import Path, write_paths
 from rft_jax.select.criteria import criteria
 from rft_jax.select.selection import select
+from rft_jax.select.statistics import table
+from rft_jax.task import grader as grader_of
 from tests.select.selection import PROBLEMS, selected
 
 SHORTEST = """
@@ -157,3 +160,48 @@ def test_a_run_on_path_does_not_replace_a_clean_one() -> None:
     paths = [Path(0, 0, "m", clean, 9, "eos"), Path(0, 1, "m", other, 9, "eos"), Path(0, 2, "m", RAN_ON, 99, "length")]
     assert [path.response for path in selected([[paths]]).paths] == [clean, other]
     assert RAN_ON in [row["response"] for row in selected([[paths]], rules="reference").rows]
+
+
+SLOW = """
+from rft_jax.task.grader import Grader
+
+class Slow(Grader):
+    name = "slow"
+    killed = 0
+
+    def parse(self, text):
+        if "hang" in text:
+            self.killed += 1
+            return None
+        return "42"
+
+GRADER = Slow()
+"""
+
+
+def test_answers_that_a_grader_gave_up_are_counted(tmp_path: File) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    paths = [Path(0, sample, "m", text) for sample, text in enumerate(["hang #### 42", "#### 42", "so #### 42 hang"])]
+    statistics = selected([[paths]], audits=[str(tmp_path / "slow.py")]).statistics
+    assert statistics["answers_given_up"] == {"slow": 2}
+    assert "2 answers took the grader slow too long to read" in table(statistics)
+    assert "answers_given_up" not in selected([[paths]]).statistics
+
+
+def test_an_auditor_of_the_task_that_lacks_its_package_is_left_out_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = grader_of.load
+
+    def without_a_package(reference: str) -> Any:
+        if reference == "robust":
+            raise UserError("the grader 'robust' needs a package")
+        return whole(reference)
+
+    monkeypatch.setattr(grader_of, "load", without_a_package)
+    made = criteria("gsm8k", grader=None, audits=None, rules="paper")
+    assert (made.graders, made.left_out) == (
+        ("reference",),
+        ("the grader 'robust' needs a package; it does not audit here",),
+    )
+    for named in ({"grader": "robust", "audits": None}, {"grader": None, "audits": ["robust"]}):
+        with pytest.raises(UserError, match="needs a package"):
+            criteria("gsm8k", rules="paper", **named)
