@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+# A `Graded` as the spill files hold it: marshal takes plain tuples only.
+Fields = tuple[object, ...]
+
 
 class Graded(NamedTuple):
     """A path as the second pass needs it.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rft_jax.records.path import Path
 from rft_jax.select.criteria import Criteria
 from rft_jax.select.farthest import MAX_CHARACTERS
-from rft_jax.select.graded import Graded
+from rft_jax.select.graded import Fields
 from rft_jax.task.grader import Grader
 from rft_jax.task.unfit import unfit
 
@@ -67,9 +67,9 @@ class Judge:
         since, self._killed = now - self._killed, now
         return since
 
-    def grade(self, path: Path, piece: int, line: int) -> Graded:
-        """Returns a path with its grades; piece and line are its place."""
-        number, sample, model, response = path.problem, path.sample, path.model, path.response
+    def grade(self, path: Path, piece: int, line: int) -> Fields:
+        """Returns the fields of a `Graded`; piece and line are the path's place."""
+        number, sample, model, response, _, finish = path
         answers = [parse(response) for parse in self._parsers]
         # The samples of a problem repeat their answers, and graders remember what they read: equal answers are mostly
         # one object; to hash it (a fraction, for one) would take longer than all else here.
@@ -77,14 +77,14 @@ class Judge:
         known = self._known.get(key)
         verdict = self._judged(key, answers, len(response)) if known is None else known[1]
         if not verdict.correct:
-            return Graded(number, piece, line, model, sample, _digest(response), *verdict, None, None, None)
+            return (number, piece, line, model, sample, _digest(response), *verdict, None, None, None)
         reason = None
-        if path.finish == "length" or not response.isascii():
+        if finish == "length" or not response.isascii():  # the others are fit
             reason = unfit(path, self._gold[number], self._stops)
         equations = self._equations.key(response) if len(response) <= MAX_CHARACTERS else None
         if (reason is None or self._takes_unfit) and (equations is not None or not self._needs_equations):
-            return Graded(number, piece, line, model, sample, None, *verdict, reason, equations, response)
-        return Graded(number, piece, line, model, sample, _digest(response), *verdict, reason, equations, None)
+            return (number, piece, line, model, sample, None, *verdict, reason, equations, response)
+        return (number, piece, line, model, sample, _digest(response), *verdict, reason, equations, None)
 
     def _judged(self, key: tuple[int, ...], answers: list[Hashable | None], characters: int) -> _Verdict:
         verdict = self._verdict(key[0], answers)

@@ -18,14 +18,11 @@ from rft_jax.errors import UserError
 from rft_jax.records.lines import LineError, is_compressed, opened, parse_object
 from rft_jax.records.path import Path
 from rft_jax.select.criteria import Criteria
-from rft_jax.select.graded import Graded
+from rft_jax.select.graded import Fields, Graded
 from rft_jax.select.judge import Judge
 
 PIECE_BYTES = 8 << 20
 _BUFFER_BYTES = 16 << 20  # lines whose graded paths one process holds back
-
-# A `Graded` as the spill files hold it: marshal takes plain tuples only.
-_Fields = tuple[object, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ def spill_piece(task: SpillTask) -> Spilled:
     """
     judge = _judge(task.criteria, task.folder)
     spilled = Spilled()
-    blocks: dict[int, list[_Fields]] = defaultdict(list)
+    blocks: dict[int, list[Fields]] = defaultdict(list)
     buffered = 0
     for line in _lines_of(task.piece):
         number = spilled.lines
@@ -120,9 +117,8 @@ def spill_piece(task: SpillTask) -> Spilled:
         except LineError as error:
             spilled.error = (number, str(error))
             return spilled
-        graded = judge.grade(path, task.piece.number, number)
-        blocks[graded.problem // task.problems_per_block].append(tuple(graded))
-        spilled.models.add(graded.model)
+        blocks[path.problem // task.problems_per_block].append(judge.grade(path, task.piece.number, number))
+        spilled.models.add(path.model)
         buffered += len(line)
         if buffered > _BUFFER_BYTES:
             _flush(blocks, task, spilled)
@@ -162,7 +158,7 @@ def _lines_of(piece: Piece) -> Iterator[bytes]:
             yield line
 
 
-def _flush(blocks: dict[int, list[_Fields]], task: SpillTask, spilled: Spilled) -> None:
+def _flush(blocks: dict[int, list[Fields]], task: SpillTask, spilled: Spilled) -> None:
     if not blocks:
         return
     # The first and the n-th flush of a piece go to different files, so that a segment is one stretch of bytes.
