@@ -2,7 +2,7 @@
 
     python launch/evaluate.py --config=configs/evaluate.py --config.model=DIR --config.problems=test.jsonl --workdir=OUT
 
-writes OUT/metrics.json (accuracies by both graders, with 95 % intervals), OUT/results.jsonl (problem by problem) and
+writes OUT/metrics.json (accuracies by each grader, with 95 % intervals), OUT/results.jsonl (problem by problem) and
 OUT/paths. maj1@1 is one greedy path. `--config.k=100` adds maj1@100 and pass@k from 100 samples at T = 0.7;
 `--config.against=OUT1,OUT2` compares with other evaluations, problem by problem. `configs/evaluate.py:paper` samples as
 the reference does; `configs/evaluate.py:shots` shows a model that was only pre-trained 8 worked examples, for which

@@ -5,12 +5,16 @@
 writes u.jsonl, the training set, and u.jsonl.stats.json, and prints the funnel.
 """
 
+import sys
+from collections.abc import Collection, Iterable
+
 from absl import flags
 
-from rft_jax import command
-from rft_jax.select import block, statistics, workers
+from rft_jax import command, names
+from rft_jax.errors import did_you_mean
+from rft_jax.select import rules, statistics, workers
 from rft_jax.select.selection import select
-from rft_jax.task import answer
+from rft_jax.task import grader, task
 
 _PROBLEMS = flags.DEFINE_string(
     "problems",
@@ -18,14 +22,28 @@ _PROBLEMS = flags.DEFINE_string(
     "Problems with gold answers: a JSONL file or, for example, hf:openai/gsm8k:main:train.",
     required=True,
 )
-_PATHS = flags.DEFINE_list(
-    "paths", None, "Globs of path files (.jsonl, .jsonl.gz, .jsonl.zst); several unite several models.", required=True
+_PATHS = flags.DEFINE_string(
+    "paths",
+    None,
+    "Patterns of path files (.jsonl, .jsonl.gz, .jsonl.zst), with commas between; several unite several models. "
+    f"In the list {names.QUOTING}; what exists is taken as it is, whatever brackets or stars its name has.",
+    required=True,
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The training set to write; .gz and .zst are compressed.", required=True)
-_RULES = flags.DEFINE_enum(
-    "rules", "paper", block.RULES, "paper: whatever the order of files; reference: its bytes; none: every correct path."
+_TASK = flags.DEFINE_string("task", task.DEFAULT, "What was asked: gsm8k, gsm8k_chat, math, or a FILE.py with a TASK.")
+_RULES = flags.DEFINE_string(
+    "rules",
+    "paper",
+    "paper: one path for each equation list, whatever the order of files; reference: the reference's bytes; none: "
+    "every correct path; or a FILE.py with a RULE.",
 )
-_GRADER = flags.DEFINE_enum("grader", "reference", answer.GRADERS, "Which answers count as correct.")
+_GRADER = flags.DEFINE_string(
+    "grader",
+    None,
+    "Which answers count as correct: reference, robust, boxed, latex, or a FILE.py with a GRADER; by default the "
+    "task's.",
+)
+_AUDIT = flags.DEFINE_string("audit", None, "Graders that look at every path beside it; by default the task's.")
 _K = flags.DEFINE_list("k", [], "For each of these, also write the set of the samples numbered below it.")
 _WORKERS = flags.DEFINE_integer("workers", None, "Processes; by default one for each processor.", lower_bound=1)
 flags.register_validator(
@@ -35,18 +53,46 @@ flags.register_validator(
 
 def main() -> None:
     """Selects, and prints the table."""
+    audits = None if _AUDIT.value is None else _names(_AUDIT)
+    _refuse_unknown(_TASK, [_TASK.value], task.SHIPPED)
+    _refuse_unknown(_RULES, [_RULES.value], rules.SHIPPED)
+    _refuse_unknown(_GRADER, [_GRADER.value or "reference"], grader.SHIPPED)
+    _refuse_unknown(_AUDIT, audits or [], grader.SHIPPED)
     result = select(
         _PROBLEMS.value,
-        _PATHS.value,
+        _names(_PATHS),
         _OUTPUT.value,
         rules=_RULES.value,
+        task=_TASK.value,
         grader=_GRADER.value,
+        audits=audits,
         ks=[int(k) for k in _K.value],
         workers=_WORKERS.value or workers.available(),
     )
-    print(statistics.table(result))
+    print("\n".join([statistics.table(result), *result["criteria"]["left_out"]]))
+    if unchecked := result["unchecked_files"]:
+        print(f"{unchecked:,} path files have no manifest that tells of which problems they are: not checked.")
+    if result["doubtful"]:
+        print(
+            f"warning: the paths do not speak of their questions: are they of {_PROBLEMS.value}, in this order?",
+            file=sys.stderr,
+        )
     for name, rows in result["rows"].items():
         print(f"{name}: {rows['gold']:,} gold rows and {rows['selected']:,} selected")
+
+
+def _names(flag: flags.FlagHolder) -> list[str]:
+    try:
+        return names.split_list(flag.value)
+    except ValueError as error:
+        raise flags.Error(f"--{flag.name}: {error}") from None
+
+
+def _refuse_unknown(flag: flags.FlagHolder, references: Iterable[str], shipped: Collection[str]) -> None:
+    for reference in references:
+        if reference not in shipped and not reference.endswith(".py"):
+            known = f"{', '.join(shipped)} or a FILE.py"
+            raise flags.Error(f"--{flag.name}={reference}{did_you_mean(reference, shipped)}: give {known}")
 
 
 if __name__ == "__main__":

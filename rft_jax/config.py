@@ -223,13 +223,13 @@ class SelectStage:
     Attributes:
         name: of the stage, and of its folder.
         paths: SampleStages.
-        rules: paper or reference: distinct paths; none: every right path.
+        rules: paper or reference: distinct paths; none: every right path; or a Python file with a RULE.
         ks: for each of these, also make the set of the samples numbered below it.
     """
 
     name: str
     paths: tuple[str, ...]
-    rules: Literal["paper", "reference", "none"] = "paper"
+    rules: str = "paper"
     ks: tuple[int, ...] = ()
 
 

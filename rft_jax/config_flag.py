@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from absl import flags
 
+from rft_jax import names
 from rft_jax.errors import UserError, did_you_mean
 
 Schema = TypeVar("Schema")
@@ -35,7 +36,8 @@ class ConfigFlag(Generic[Schema]):
         self._flag = flags.DEFINE_string(
             "config",
             default,
-            f"FILE[:ARGUMENT] that makes a {schema.__name__}; override a field with --config.field=value. "
+            f"FILE[:ARGUMENT] that makes a {schema.__name__}; override a field with --config.field=value; in a list "
+            f"{names.QUOTING}. "
             f"Fields: {', '.join(_field_names(schema))}.",
             required=default is None,
         )
@@ -145,7 +147,7 @@ def _parse(text: str, hint: Any) -> Any:
     if origin is tuple:
         if any(map(dataclasses.is_dataclass, (arguments[0], *typing.get_args(arguments[0])))):
             raise ValueError("no flag can give it; write a config file of your own and give it as --config=FILE")
-        return tuple(_parse(part, arguments[0]) for part in text.split(",") if part)
+        return tuple(_parse(part, arguments[0]) for part in names.split_list(text) if part)
     if hint is bool:
         if text.lower() not in ("true", "false"):
             raise ValueError(f"'{text}' is neither true nor false")

@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"task"},
     {"records"},
     {"config", "config_flag", "runtime", "command", "files", "plugin"},
-    {"errors"},
+    {"errors", "names"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

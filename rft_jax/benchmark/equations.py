@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from rft_jax.benchmark.select import FIVE_MODELS, generate
 from rft_jax.records.lines import read_objects
-from rft_jax.records.problem import read_paths
+from rft_jax.records.path import read_paths
 from rft_jax.task import canonical as canonical_module
 from rft_jax.task import equations, plain_alone
 from rft_jax.task.canonical import canonical

@@ -12,6 +12,7 @@ import os
 import pathlib
 import platform
 import random
+import re
 import resource
 import statistics
 import tempfile
@@ -23,7 +24,6 @@ from rft_jax.records.lines import dump, read_objects, write_lines
 from rft_jax.records.path import read_paths
 from rft_jax.records.problem import read_problems
 from rft_jax.select.selection import select
-from rft_jax.task.answer import reference_answer
 from rft_jax.task.equations import all_hold, equation_list, find_equations
 
 _PEER_PROBLEMS = 50
@@ -82,18 +82,26 @@ def reference_selection(
 ) -> None:
     """Writes what the reference writes, in the reference's way."""
     questions = read_problems(problems)
-    gold = [reference_answer(problem.response) for problem in questions]
+    gold = [_answer(problem.response) for problem in questions]
     correct: list[list[str]] = [[] for _ in questions]
     for file in paths:
         for _, fields in read_objects(file):
-            answer, expected = reference_answer(fields["response"]), gold[fields["problem"]]
-            if answer is not None and expected is not None and float(answer) == float(expected):
+            answer = _answer(fields["response"])
+            if answer is not None and answer == gold[fields["problem"]]:
                 correct[fields["problem"]].append(fields["response"])
     with output.open("wb") as stream:
         for problem, responses in zip(questions, correct, strict=True):
             stream.write(dump({"query": problem.question, "response": problem.response}))
             for response in _farthest(responses, distance):
                 stream.write(dump({"query": problem.question, "response": response}))
+
+
+def _answer(response: str) -> float | None:
+    match = re.search(r"#### (-?[0-9.,]+)", response.partition("\0")[0])
+    try:
+        return None if match is None else float(match[1].replace(",", ""))
+    except ValueError:
+        return None
 
 
 def _farthest(responses: list[str], distance: Callable[[str, str], int]) -> list[str]:

@@ -82,6 +82,19 @@ def _numbers(values: Any) -> tuple[int, ...]:
     return tuple(values)
 
 
+def task_of(folder: Path, given: str | None) -> str:
+    """Returns the task that is given, else the model's own, else the default: a name, or a file's absolute path."""
+    own = read(folder)
+    task = given or (own.task if own else tasks.DEFAULT)
+    return str(Path(task).absolute()) if task.endswith(".py") else task  # it will be looked for from other folders
+
+
+def name_of(folder: Path, given: str | None) -> str:
+    """Returns the name of a model that is given, else its own, else the folder's."""
+    own = read(folder)
+    return given or (own.name if own else folder.resolve().name)
+
+
 def choose(
     folder: Path,
     tokenizer: Any,
@@ -105,9 +118,7 @@ def choose(
         UserError: see `tasks.load` and `special_tokens`; or the folder contradicts itself.
     """
     own = read(folder)
-    task = task or (own.task if own else tasks.DEFAULT)
-    if task.endswith(".py"):  # it will be looked for from other folders
-        task = str(Path(task).absolute())
+    task = task_of(folder, task)
     if template is None:
         # A model of this task may have been trained with a template that is not the task's.
         template = own.template if own and own.task == task else tasks.load(task).template
@@ -130,14 +141,7 @@ def choose(
                 f"files say {end} {ends}; export the model anew, or give --config.end_tokens"
             )
         _tell_differences(own, task, template, begin, end_tokens)
-    return PromptFormat(
-        name=name or (own.name if own else folder.resolve().name),
-        task=task,
-        template=template,
-        begin=begin,
-        end=end,
-        ends=ends,
-    )
+    return PromptFormat(name_of(folder, name), task, template, begin, end, ends)
 
 
 def _tell_differences(

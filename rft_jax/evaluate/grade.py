@@ -1,17 +1,25 @@
-"""From paths to what is right about them, problem by problem, by both graders."""
+"""From responses to what is right about them, problem by problem, by any grader."""
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from fractions import Fraction
-from typing import Any
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from rft_jax.errors import UserError
 from rft_jax.evaluate.intervals import bootstrap, pass_at_k, wilson
 from rft_jax.records.path import Path
-from rft_jax.records.problem import Problem
-from rft_jax.task import answer
-from rft_jax.task.answer import GRADERS
+from rft_jax.task.grader import Grader
+
+
+class Answer(NamedTuple):
+    """What a grader reads in a response.
+
+    Attributes:
+        value: the answer, None where there is none.
+        right: whether it is the gold one.
+    """
+
+    value: Hashable | None
+    right: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,40 +39,29 @@ class Result:
     samples: int
 
 
-def grade(grader: str, problem: Problem, greedy: str | None, samples: Sequence[str]) -> Result:
-    """Grades the responses to one problem.
+def judge(grader: Grader, gold: Hashable, responses: Sequence[str]) -> list[Answer]:
+    """Returns the answer of each response to one problem, and whether it is right."""
+    values = [grader.parse(response) for response in responses]
+    return [Answer(value, value is not None and grader.equal(value, gold)) for value in values]
+
+
+def grade(grader: Grader, gold: Hashable, greedy: Sequence[Answer], samples: Sequence[Answer]) -> Result:
+    """Returns what became of one problem.
 
     Args:
-        grader: one of `answer.GRADERS`.
-        problem: with the gold answer.
-        greedy: the response at temperature 0, if there is one.
-        samples: the responses at a temperature above.
+        grader: that read the answers.
+        gold: the gold answer.
+        greedy: the answer at temperature 0, if there is one; one or none.
+        samples: the answers at a temperature above.
     """
-    if grader not in GRADERS:
-        raise ValueError(f"unknown grader {grader!r}; there are {', '.join(GRADERS)}")
-    one = _reference if grader == "reference" else _robust
-    greedily_right = None if greedy is None else one(problem, [greedy])[0] == 1
-    right, vote = one(problem, samples)
-    return Result(greedily_right, vote if samples else None, right, len(samples))
-
-
-def _reference(problem: Problem, responses: Sequence[str]) -> tuple[int, bool]:
-    gold = answer.reference_answer(problem.response)
-    answers = [answer.reference_answer(response) for response in responses]
-
-    def is_right(given: str | None) -> bool:
-        return answer.reference_equal(given, gold, tolerance=answer.EVALUATION_TOLERANCE)
-
-    return sum(map(is_right, answers)), is_right(answer.reference_vote(answers))
-
-
-def _robust(problem: Problem, responses: Sequence[str]) -> tuple[int, bool]:
-    gold = answer.robust_answer(problem.response)
-    votes: Counter[Fraction] = Counter(
-        given for response in responses if (given := answer.robust_answer(response)) is not None
+    winner = grader.vote(answer.value for answer in samples)
+    voted = winner is not None and grader.equal(winner, gold)
+    return Result(
+        greedy[0].right if greedy else None,
+        voted if samples else None,
+        sum(answer.right for answer in samples),
+        len(samples),
     )
-    winner = max(votes, key=votes.__getitem__, default=None)
-    return (0 if gold is None else votes[gold]), gold is not None and winner == gold
 
 
 def responses_of(paths: Iterable[Path], problems: int, k: int) -> list[list[str]]:
@@ -83,19 +80,23 @@ def responses_of(paths: Iterable[Path], problems: int, k: int) -> list[list[str]
     return [[samples[sample] for sample in range(k)] for samples in found]
 
 
-def describe(results: Sequence[Result]) -> dict[str, Any]:
+def describe(results: Sequence[Result | None]) -> dict[str, Any]:
     """Returns accuracy, votes and pass@k with their intervals, for the measures that there are.
 
-    Shares of problems have Wilson's interval, averages of estimates a bootstrap interval.
+    Shares of problems have Wilson's interval, averages of estimates a bootstrap interval. Problems without a result,
+    whose gold answer the grader cannot read, do not count.
     """
+    known = [result for result in results if result is not None]
+    if not known:
+        return {}
     measures = {}
-    if results[0].greedy is not None:
-        measures["maj1@1"] = wilson(sum(bool(result.greedy) for result in results), len(results))
-    samples = results[0].samples
+    if known[0].greedy is not None:
+        measures["maj1@1"] = wilson(sum(bool(result.greedy) for result in known), len(known))
+    samples = known[0].samples
     if samples:
-        measures[f"maj1@{samples}"] = wilson(sum(bool(result.vote) for result in results), len(results))
+        measures[f"maj1@{samples}"] = wilson(sum(bool(result.vote) for result in known), len(known))
         for k in prefixes(samples):
-            measures[f"pass@{k}"] = bootstrap([pass_at_k(result.samples, result.right, k) for result in results])
+            measures[f"pass@{k}"] = bootstrap([pass_at_k(result.samples, result.right, k) for result in known])
     return {name: dataclasses.asdict(estimate) for name, estimate in measures.items()}
 
 

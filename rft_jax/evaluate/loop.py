@@ -2,15 +2,17 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from rft_jax.config import EvaluateConfig
+from rft_jax.data import prompt_format
 from rft_jax.errors import UserError
-from rft_jax.evaluate.grade import Result, describe, grade, responses_of
+from rft_jax.evaluate.audit import audit
+from rft_jax.evaluate.grade import Answer, Result, describe, grade, judge, responses_of
 from rft_jax.evaluate.intervals import compare
 from rft_jax.files import whole_file
 from rft_jax.records import manifest
@@ -18,7 +20,11 @@ from rft_jax.records.lines import dump, read_objects, write_lines
 from rft_jax.records.path import read_paths
 from rft_jax.records.problem import Problem, read_problems
 from rft_jax.sample.loop import sample
-from rft_jax.task.answer import GRADERS
+from rft_jax.task import grader as graders
+from rft_jax.task import task as tasks
+from rft_jax.task.auditing import usable
+from rft_jax.task.gold import gold_answers
+from rft_jax.task.grader import Grader
 
 METRICS, RESULTS = "metrics.json", "results.jsonl"
 VOTES = "votes"  # the folder of the samples; the greedy paths lie in the workdir itself
@@ -39,12 +45,19 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
         raise UserError(f"k = {config.k}: 0 for the greedy path only, or how many samples vote")
     if config.k and config.temperature <= 0:
         raise UserError(f"temperature {config.temperature}: k = {config.k} samples would all be the greedy path")
-    problems = read_problems(config.problems)
+    if config.model is None:
+        raise UserError("nothing to evaluate: give --config.model=DIR, a Hugging Face folder")
+    task = tasks.load(prompt_format.task_of(Path(config.model), config.task))
+    audits, left_out = usable(task.audits)
+    in_use, *auditors = [graders.load(reference) for reference in (task.grader, *audits)]
+    problems = read_problems(config.problems, task.reader)
+    gold = gold_answers(problems, in_use, config.problems)
     asked = manifest.of_problems(problems)["fingerprint"]
-    others = [read_evaluation(Path(folder)) for folder in config.against]
+    others = [read_evaluation(Path(folder), in_use.name) for folder in config.against]
     for folder, (metrics, _) in zip(config.against, others, strict=True):
         if metrics["fingerprint"] != asked:
             raise UserError(f"{folder} is an evaluation on other problems ({metrics['problems']}): no pairs to compare")
+    manifest.check(_files(workdir, config.k), problems, config.problems)  # of an earlier start
 
     sample(dataclasses.replace(config, k=1, temperature=0.0), workdir)
     if config.k:
@@ -52,29 +65,41 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     if jax.process_index() > 0:
         return ""
 
+    name = prompt_format.name_of(Path(config.model), config.name)
+    unchecked = manifest.check(_files(workdir, config.k), problems, config.problems)
     greedy = _responses(workdir, len(problems), 1)
-    voting = _responses(workdir / VOTES, len(problems), config.k) if config.k else [[]] * len(problems)
-    results = {
-        grader: [
-            grade(grader, problem, first[0], samples)
-            for problem, first, samples in zip(problems, greedy, voting, strict=True)
-        ]
-        for grader in GRADERS
-    }
+    voting = _responses(workdir / VOTES, len(problems), config.k) if config.k else [[] for _ in problems]
+    responses = [first + samples for first, samples in zip(greedy, voting, strict=True)]
+    judged = {in_use.name: _judged(in_use, gold, responses)}
+    results = {in_use.name: _graded(in_use, gold, judged[in_use.name])}
+    for auditor in auditors:
+        readable = [auditor.parse(problem.response) for problem in problems]
+        judged[auditor.name] = _judged(auditor, readable, responses)
+        results[auditor.name] = _graded(auditor, readable, judged[auditor.name])
+    sources = [{"model": name, "sample": 0, "kind": "greedy"}]
+    sources += [{"model": name, "sample": number, "kind": "vote"} for number in range(config.k)]
+    ours = [answers or [] for answers in judged[in_use.name]]
     metrics = {
         "model": config.model,
-        "name": config.name or Path(str(config.model)).resolve().name,
+        "name": name,
         "problems": config.problems,
         "fingerprint": asked,
         "count": len(problems),
         "shots": config.shots,
         "temperature": config.temperature if config.k else None,
+        "task": task.name,
+        "grader": in_use.name,
         "graders": {grader: describe(graded) for grader, graded in results.items()},
+        "audits": {
+            auditor.name: audit(in_use.name, auditor.name, ours, judged[auditor.name], sources) for auditor in auditors
+        },
         "against": [
             {"name": other["name"], "workdir": folder}
-            | dataclasses.asdict(compare(before, _right(results["reference"])))
+            | dataclasses.asdict(compare(before, [bool(result and result.greedy) for result in results[in_use.name]]))
             for folder, (other, before) in zip(config.against, others, strict=True)
         ],
+        "unchecked_files": len(unchecked),
+        "left_out": left_out,
     }
     write_lines(workdir / RESULTS, (dump(line) for line in _lines(problems, results)))
     with whole_file(workdir / METRICS) as file:
@@ -82,36 +107,64 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     return table(metrics)
 
 
-def read_evaluation(workdir: Path) -> tuple[dict[str, Any], list[bool]]:
-    """Returns the metrics of an evaluation, and for each problem whether the greedy path is right (reference grader).
+def read_evaluation(workdir: Path, grader: str) -> tuple[dict[str, Any], list[bool]]:
+    """Returns the metrics of an evaluation, and for each problem whether the greedy path is right by a grader.
 
     Raises:
-        UserError: the folder holds no finished evaluation.
+        UserError: the folder holds no finished evaluation, or none by this grader.
     """
     if not (workdir / METRICS).is_file() or not (workdir / RESULTS).is_file():
         raise UserError(f"{workdir} holds no finished evaluation: no {METRICS} and {RESULTS} there")
     try:
         metrics = json.loads((workdir / METRICS).read_text())
-        if missing := {"name", "problems", "fingerprint"} - metrics.keys():
+        if missing := {"name", "problems", "fingerprint", "graders"} - metrics.keys():
             raise KeyError(*sorted(missing))
-        right = [bool(line["reference"]["greedy"]) for _, line in read_objects(workdir / RESULTS)]
+        if grader not in metrics["graders"]:
+            raise UserError(
+                f"{workdir} is an evaluation by {', '.join(metrics['graders'])} and not by '{grader}', as this one is: "
+                "evaluate that model anew with the same task"
+            )
+        right = [bool(line[grader]["greedy"]) for _, line in read_objects(workdir / RESULTS)]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{workdir} holds no evaluation of this version: {type(error).__name__} {error}") from None
     return metrics, right
 
 
+def _files(workdir: Path, k: int) -> list[Path]:
+    folders = [workdir, *([workdir / VOTES] if k else [])]
+    return [file for folder in folders for file in sorted((folder / "paths").glob("*.jsonl"))]
+
+
 def _responses(workdir: Path, problems: int, k: int) -> list[list[str]]:
-    paths = (path for file in sorted((workdir / "paths").glob("*.jsonl")) for path in read_paths(file, problems))
+    paths = (path for file in _files(workdir, 0) for path in read_paths(file, problems))
     return responses_of(paths, problems, k)
 
 
-def _right(results: Sequence[Result]) -> list[bool]:
-    return [bool(result.greedy) for result in results]
-
-
-def _lines(problems: Sequence[Problem], results: dict[str, list[Result]]) -> list[dict[str, Any]]:
+def _judged(
+    grader: Grader, gold: Sequence[Hashable | None], responses: Sequence[Sequence[str]]
+) -> list[list[Answer] | None]:
+    """Returns the answers to each problem, the greedy one first; None where the grader cannot read the gold answer."""
     return [
-        {"problem": number} | {grader: dataclasses.asdict(graded[number]) for grader, graded in results.items()}
+        None if known is None else judge(grader, known, texts) for known, texts in zip(gold, responses, strict=True)
+    ]
+
+
+def _graded(
+    grader: Grader, gold: Sequence[Hashable | None], judged: Sequence[Sequence[Answer] | None]
+) -> list[Result | None]:
+    return [
+        None if answers is None else grade(grader, known, answers[:1], answers[1:])
+        for known, answers in zip(gold, judged, strict=True)
+    ]
+
+
+def _lines(problems: Sequence[Problem], results: dict[str, list[Result | None]]) -> list[dict[str, Any]]:
+    return [
+        {"problem": number}
+        | {
+            grader: None if (result := graded[number]) is None else dataclasses.asdict(result)
+            for grader, graded in results.items()
+        }
         for number in range(len(problems))
     ]
 
@@ -120,13 +173,24 @@ def table(metrics: dict[str, Any]) -> str:
     """Returns the accuracies, in percent with their 95 % intervals, and the comparisons, for the terminal."""
     lines = [f"{metrics['name']} on {metrics['count']:,} problems, {metrics['shots']} shots; 95 % intervals"]
     lines.append(f"{'':10}" + "".join(f"{grader:>24}" for grader in metrics["graders"]))
-    for measure in metrics["graders"][GRADERS[0]]:
-        cells = (metrics["graders"][grader][measure] for grader in metrics["graders"])
-        lines.append(f"{measure:10}" + "".join(f"{percent(cell):>24}" for cell in cells))
+    for measure in metrics["graders"][metrics["grader"]]:
+        cells = (measures.get(measure) for measures in metrics["graders"].values())
+        lines.append(f"{measure:10}" + "".join(f"{'–' if cell is None else percent(cell):>24}" for cell in cells))
+    for name, found in metrics["audits"].items():
+        unread = found["unreadable_gold_answers"]
+        lines.append(
+            f"{metrics['grader']} and {name} disagree on {found['disagree']:,} of {found['paths']:,} paths"
+            + (f"; {name} cannot read {unread:,} gold answers, which are left out" if unread else "")
+        )
     for other in metrics["against"]:
         lines.append(
             f"against {other['name']}: {percent(other['difference'], signed=True)} points of maj1@1, only here "
             f"{other['only_second']}, only there {other['only_first']}, McNemar p = {other['p']:.2g}"
+        )
+    lines += metrics["left_out"]
+    if metrics["unchecked_files"]:
+        lines.append(
+            f"{metrics['unchecked_files']:,} path files have no manifest that tells of which problems they are"
         )
     return "\n".join(lines)
 

@@ -1,16 +1,19 @@
 """From a config to the stages' commands."""
 
 import dataclasses
+import glob
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from rft_jax import names
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, StageConfig, TrainStage, WorldStage
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.pipeline import stage_settings
-from rft_jax.pipeline.stage import RECORD, Stage
+from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
 from rft_jax.records.problem import read_problems
+from rft_jax.select import rules
 
 GOLD = "gold"
 CONFIG_FILE = "the config file"
@@ -117,6 +120,11 @@ class _Recipe:
             raise UserError(f"stage {stage.name} has no paths to select from")
         for name in stage.paths:
             self._earlier(name, stage, SampleStage)
+        try:
+            rules.load(stage.rules)
+        except UserError as error:
+            raise UserError(f"stage {stage.name}: {error}") from error
+        own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
         problems, problems_after = self.problems(self._config.problems)
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
         return Stage(
@@ -126,7 +134,8 @@ class _Recipe:
             flags=(f"--rules={stage.rules}", *ks),
             reads={
                 "--problems": problems,
-                "--paths": ",".join(str(self._workdir / name / "paths" / "*.jsonl") for name in stage.paths),
+                "--paths": tuple(f"{self._pattern(name, 'paths')}/*.jsonl" for name in stage.paths),
+                **own_rule,
             },
             after=problems_after + stage.paths,
             places={"--output": str(self._workdir / stage.name / SELECTED)},
@@ -138,15 +147,15 @@ class _Recipe:
         problems, problems_after = self.problems(self._config.test)
         for name in stage.against:
             self._earlier(name, stage, EvaluateStage)
-        reads = {
+        reads: dict[str, Reads] = {
             "--config.model": model,
             "--config.problems": problems,
             CONFIG_FILE: stage_settings.config_file(self._config.evaluate),
         }
         places = {"--workdir": str(self._workdir / stage.name)}
         if stage.against:
-            places["--config.against"] = ",".join(str(self._workdir / name) for name in stage.against)
-            reads["the other results"] = ",".join(str(self._workdir / name / "results.jsonl") for name in stage.against)
+            places["--config.against"] = names.join_list(str(self._workdir / name) for name in stage.against)
+            reads["the other results"] = tuple(self._pattern(name, "results.jsonl") for name in stage.against)
         return Stage(
             name=stage.name,
             kind="evaluate",
@@ -164,11 +173,15 @@ class _Recipe:
             kind="report",
             script="launch/report.py",
             flags=(),
-            reads={"the stages": ",".join(str(self._workdir / stage.name / RECORD) for stage in made)},
+            reads={"the stages": tuple(self._pattern(stage.name, RECORD) for stage in made)},
             after=tuple(stage.name for stage in made),
             places={"--workdir": str(self._workdir)},
             output=("../report.html",),
         )
+
+    def _pattern(self, *parts: str) -> str:
+        """Returns a pattern that means this one place in the workdir, whatever characters its name has."""
+        return glob.escape(str(self._workdir.joinpath(*parts)))
 
     def _model(self, name: str, stage: StageConfig) -> tuple[str, tuple[str, ...]]:
         if name in self._models:

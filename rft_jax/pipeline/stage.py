@@ -3,14 +3,18 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rft_jax import names
 from rft_jax.files import whole_file
 
 RECORD = "stage.json"
 LOG = "log.txt"
+# A name, or patterns.
+Reads = str | tuple[str, ...]
+
 _WHOLE_BYTES, _PROBES, _PROBE_BYTES = 64 << 20, 64, 1 << 16
 
 
@@ -23,8 +27,8 @@ class Stage:
         kind: world, train, sample, select, evaluate or report.
         script: launch/*.py.
         flags: of the command, without those that say where things are.
-        reads: flag -> what it reads, a file, a folder, a glob or a data set's name; several are joined by commas. What
-            does not begin with -- is read and is no flag. The contents count, not the place.
+        reads: flag -> what it reads: the name of a file, a folder or a data set, or a tuple of patterns, which the flag
+            takes as a list. What does not begin with -- is read and is no flag. The contents count, not the place.
         after: the stages whose output that is.
         places: flag -> where its output goes, or another place that does not count.
         output: what must be there for it to be done, seen from the stage's folder.
@@ -36,7 +40,7 @@ class Stage:
     kind: str
     script: str
     flags: tuple[str, ...]
-    reads: dict[str, str]
+    reads: Mapping[str, Reads]
     after: tuple[str, ...]
     places: dict[str, str]
     output: tuple[str, ...]
@@ -45,8 +49,12 @@ class Stage:
 
     def arguments(self) -> list[str]:
         """Returns the command's arguments; only the stages before must be done."""
-        places = {**self.reads, **self.places}
-        paths = [f"{flag}={place}" for flag, place in places.items() if flag.startswith("--")]
+        places: dict[str, Reads] = {**self.reads, **self.places}
+        paths = [
+            f"{flag}={place if isinstance(place, str) else names.join_list(place)}"
+            for flag, place in places.items()
+            if flag.startswith("--")
+        ]
         return [*self.flags, *self.late(), *paths]
 
 
@@ -91,14 +99,14 @@ def changes(before: Sequence[str], now: Sequence[str]) -> list[str]:
     ]
 
 
-def fingerprint(reads: str) -> str:
+def fingerprint(reads: Reads) -> str:
     """Returns a hash of what a flag reads: of file contents, large ones by samples; of a data set's name.
 
     What is not there yet has the fingerprint "absent".
     """
     digest = hashlib.sha256()
-    for part in reads.split(","):
-        files = _files_of(part)
+    for part in (reads,) if isinstance(reads, str) else reads:
+        files = _files_of(part, pattern=not isinstance(reads, str))
         if not files and not part.startswith("hf:"):
             return "absent"
         digest.update(b"" if files else part.encode())
@@ -108,12 +116,12 @@ def fingerprint(reads: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _files_of(part: str) -> list[tuple[str, Path]]:
+def _files_of(part: str, *, pattern: bool) -> list[tuple[str, Path]]:
     path = Path(part)
     if path.is_dir():
         return [(str(file.relative_to(path)), file) for file in sorted(path.rglob("*")) if file.is_file()]
-    if "*" in path.name:
-        return [(file.name, file) for file in sorted(path.parent.glob(path.name)) if file.is_file()]
+    if pattern:
+        return [(file.name, file) for file in sorted(map(Path, names.matches(part))) if file.is_file()]
     return [(path.name, path)] if path.is_file() else []
 
 

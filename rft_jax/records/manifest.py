@@ -1,16 +1,95 @@
-"""Which problems paths belong to."""
+"""Which problems paths belong to: the manifest beside path files, compared with the problems at hand.
+
+A path knows its problem by number only. A problem file that was sorted anew or lost a line would join paths to other
+questions without a word, so the manifest holds how many problems there were and a hash of their questions in order. The
+gold answers are not in it: a corrected one does not forbid the paths sampled before.
+"""
 
 import hashlib
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
+from rft_jax.errors import UserError
 from rft_jax.records.problem import Problem
 
+NAME = "manifest.json"
+FIELD = "problems"  # of the manifest: what `of_problems` returns
 
-def of_problems(problems: Sequence[Problem]) -> dict[str, object]:
-    """Returns how many problems there are, and a hash of their questions in order."""
+
+def of_problems(problems: Sequence[Problem]) -> dict[str, Any]:
+    """Returns how many problems there are, and a hash of what is asked, in order; JSON values."""
     digest = hashlib.sha256()
     for problem in problems:
-        for _, content in (*problem.history, ("user", problem.question)):
-            digest.update(content.encode(errors="surrogatepass") + b"\0")
-        digest.update(b"\1")
+        turns = (text for turn in problem.history for text in turn)
+        for text in (*turns, problem.question):
+            digest.update(text.encode(errors="surrogatepass") + b"\0")
     return {"count": len(problems), "fingerprint": digest.hexdigest()[:16]}
+
+
+def beside(file: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Returns the manifest in the folder of a file, None if there is none that names its problems.
+
+    Of a symbolic link the folder of its target comes first: the content is the target's.
+    """
+    for place in dict.fromkeys((Path(file).resolve().parent, Path(file).parent)):
+        try:
+            fields = json.loads((place / NAME).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue  # none, or another program's
+        if isinstance(fields, dict) and _named(fields) is not None:
+            return fields
+    return None
+
+
+def _named(fields: dict[str, Any]) -> tuple[int, str] | None:
+    told = fields.get(FIELD)
+    if not isinstance(told, dict):
+        return None  # of a version that did not write it
+    count, fingerprint = told.get("count"), told.get("fingerprint")
+    return (count, fingerprint) if isinstance(count, int) and isinstance(fingerprint, str) else None
+
+
+def check(files: Iterable[str | os.PathLike[str]], problems: Sequence[Problem], source: str) -> list[str]:
+    """Compares the manifests beside path files with the problems that they are to be joined to.
+
+    Args:
+        files: of paths.
+        problems: to join them to.
+        source: where these come from, to name it.
+
+    Returns:
+        The files that cannot be checked: no manifest that names its problems lies beside them.
+
+    Raises:
+        UserError: a file belongs to other problems.
+    """
+    now = of_problems(problems)
+    here = (now["count"], now["fingerprint"])
+    unknown = []
+    told: dict[Path, tuple[int, str, str] | None] = {}  # thousands of shards share a folder
+    for file in files:
+        # A link may lead anywhere, so it has no folder in common with others.
+        key = Path(file) if Path(file).is_symlink() else Path(file).parent
+        if key not in told:
+            told[key] = _told(beside(file))
+        there = told[key]
+        if there is None:
+            unknown.append(os.fspath(file))
+        elif there[:2] != here:
+            what = "as many, but others or in another order" if there[0] == here[0] else f"{there[0]:,} of them"
+            raise UserError(
+                f"the paths in {Path(file).parent} were sampled from other problems{there[2]} than {source}, which has "
+                f"{here[0]:,} ({what}): give the problems that they were sampled from, unchanged"
+            )
+    return unknown
+
+
+def _told(manifest: dict[str, Any] | None) -> tuple[int, str, str] | None:
+    named = None if manifest is None else _named(manifest)
+    if manifest is None or named is None:
+        return None
+    file = manifest[FIELD].get("file")
+    return (*named, f" ({file})" if isinstance(file, str) else "")

@@ -10,6 +10,8 @@ from rft_jax.errors import UserError
 from rft_jax.records.path import Path as SampledPath
 from rft_jax.records.path import read_paths
 from rft_jax.records.problem import Problem, read_problems
+from rft_jax.select.criteria import Criteria, criteria
+from rft_jax.task.task import DEFAULT
 
 _SKIP = ("stale", "report")
 
@@ -20,6 +22,17 @@ class Evaluation:
 
     name: str
     metrics: dict[str, Any]
+
+    @property
+    def grader(self) -> str:
+        """The grader that decides; before there were tasks, the reference's."""
+        return str(self.metrics.get("grader", "reference"))
+
+    @property
+    def measures(self) -> dict[str, dict[str, float]]:
+        """The measures by that grader, each with its interval."""
+        measures: dict[str, dict[str, float]] = self.metrics["graders"][self.grader]
+        return measures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +90,14 @@ class Workdir:
     def stage(self, name: str) -> dict[str, Any]:
         """Returns the plan's settings of a stage, {} if it has none."""
         return next((stage for stage in self.plan.get("stages", ()) if stage["name"] == name), {})
+
+
+def criteria_of(selection: Selection | None) -> Criteria:
+    """Returns what decided in a selection; without one, the default task's."""
+    told = selection.statistics.get("criteria") if selection else None
+    if told is None:
+        return criteria(DEFAULT, grader=None, audits=None, rules="paper")
+    return Criteria(told["task"], tuple(told["graders"]), told["rules"])
 
 
 def collect(folder: Path) -> Workdir:

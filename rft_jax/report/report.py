@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rft_jax.files import whole_file
-from rft_jax.report import sections
+from rft_jax.report import audits, sections
 from rft_jax.report.collect import collect
 from rft_jax.report.page import page
 
@@ -25,6 +25,7 @@ def write(folder: Path) -> Path:
         ("Lengths", sections.lengths(run)),
         ("Problems", sections.browse(run)),
         ("Suspect labels", sections.suspects(run)),
+        ("Where the graders disagree", audits.disagreements(run)),
         ("Settings", sections.settings(run)),
     ]
     models = ", ".join(run.plan.get("models", ())) or "stages run by hand"

@@ -9,11 +9,11 @@ from typing import Any
 from rft_jax.records.lines import read_objects
 from rft_jax.records.problem import Problem
 from rft_jax.report import figures, paper
-from rft_jax.report.collect import Selection, Workdir
+from rft_jax.report.collect import Selection, Workdir, criteria_of
 from rft_jax.report.page import escape, fold, paragraph, table
 from rft_jax.report.page import figures as side_by_side
-from rft_jax.report.verdicts import judge
-from rft_jax.task.answer import reference_answer, reference_equal
+from rft_jax.report.verdicts import Verdict, judge
+from rft_jax.select.statistics import COLUMNS, RARE
 
 _PROBLEMS, _REJECTED = 20, 8
 _MAIN = "maj1@1"
@@ -45,7 +45,13 @@ def results(run: Workdir) -> str:
     """Returns the table of accuracies beside the paper's, the comparisons, and a plot of the intervals."""
     if not run.evaluations:
         return ""
-    measures = list(dict.fromkeys(name for each in run.evaluations for name in each.metrics["graders"]["reference"]))
+    measures = list(dict.fromkeys(name for each in run.evaluations for name in each.measures))
+    graders = dict.fromkeys(each.grader for each in run.evaluations)
+    audits = [
+        name
+        for name in dict.fromkeys(name for each in run.evaluations for name in each.metrics["graders"])
+        if any(each.grader != name for each in run.evaluations)
+    ]
     rows, compared, marks = [], [], {}
     for each in run.evaluations:
         metrics = each.metrics
@@ -57,11 +63,12 @@ def results(run: Workdir) -> str:
         rows.append(
             [
                 metrics["name"], rows_of, steps,
-                *(interval(metrics["graders"]["reference"].get(measure)) for measure in measures),
-                interval(metrics["graders"]["robust"][_MAIN]), f"{figure} ({named})" if figure else "–",
+                *(interval(each.measures.get(measure)) for measure in measures),
+                *(interval(metrics["graders"].get(name, {}).get(_MAIN)) for name in audits),
+                f"{figure} ({named})" if figure else "–",
             ]
         )  # fmt: skip
-        estimate = metrics["graders"]["reference"][_MAIN]
+        estimate = each.measures[_MAIN]
         marks[metrics["name"]] = (estimate["mean"], estimate["low"], estimate["high"])
         for other in metrics["against"]:
             compared.append(
@@ -72,11 +79,11 @@ def results(run: Workdir) -> str:
             )  # fmt: skip
     count = run.evaluations[0].metrics["count"]
     told = paragraph(
-        f"Percent of {count:,} held-out problems, with 95 % intervals. The measures are by the reference's grader; the "
-        "robust one reads more ways to write a number. The paper's column is Llama 2 7B on GSM8K: another model and "
-        "other problems, there for the order and the size of the differences."
+        f"Percent of {count:,} held-out problems, with 95 % intervals. The measures are by the grader "
+        f"{' or '.join(graders)}; beside it {', '.join(audits) or 'none'}. The paper's column is Llama 2 7B on GSM8K: "
+        "another model and other problems, there for the order and the size of the differences."
     )
-    head = ["model", "training rows", "steps", *measures, f"{_MAIN}, robust", "the paper's"]
+    head = ["model", "training rows", "steps", *measures, *(f"{_MAIN}, {name}" for name in audits), "the paper's"]
     plot = side_by_side(
         [(figures.intervals("Accuracy with its interval", marks, x=_MAIN), "maj1@1 with its 95 % interval.")]
     )
@@ -88,21 +95,25 @@ def results(run: Workdir) -> str:
 
 def funnel(run: Workdir) -> str:
     """Returns how many samples are left after each condition, for each selection."""
-    names = ("samples", "parsed", "correct", "equations_hold", "distinct")
-    rows = []
-    for each in run.selections:
-        for model, counts in _funnels(each):
-            rows.append([each.name, model, *(f"{counts[name]:,}" for name in names), f"{_rows_of(each):,}"])
+    every = [(each, model, counts) for each in run.selections for model, counts in _funnels(each)]
+    names = [name for name in COLUMNS[1:] if name not in RARE or any(counts.get(name) for *_, counts in every)]
+    rows = [
+        [each.name, model, *(f"{counts[name]:,}" if name in counts else "–" for name in names), f"{_rows_of(each):,}"]
+        for each, model, counts in every
+    ]
     shown = _widest(run.selections)
     if shown is None:
         return ""
     counts = shown.statistics["united"]
     words = [name.replace("_", " ") for name in names]
-    drawn = figures.bars("From samples to selected", words, {"paths": [counts[name] for name in names]}, x="paths")
+    drawn = figures.bars(
+        "From samples to selected", words, {"paths": [counts.get(name, 0) for name in names]}, x="paths"
+    )
     head = ["selection", "model", *words, "training rows"]
     told = paragraph(
-        "A path counts as parsed when there is a number after ####, as correct when that is the gold answer; equal "
-        "lists of equations count once. The training rows include one gold row a problem."
+        "A path counts as parsed when the grader reads an answer in it, as correct when that is the gold one. Equal "
+        "lists of equations count once; lists that differ in commuted operands or in the order of independent steps "
+        "count once as distinct canonical. The training rows include one gold row per problem."
     )
     return told + table(head, rows) + side_by_side([(drawn, f"{shown.name}, all models together.")])
 
@@ -116,7 +127,7 @@ def against_k(run: Workdir) -> str:
         data = run.stage(stage.get("data", ""))
         if data and data["rules"] != "none" and len(data["paths"]) == 1:
             k = stage["k"] or _samples(run, data["paths"][0])
-            points.setdefault(data["name"], []).append((k, each.metrics["graders"]["reference"][_MAIN]["mean"]))
+            points.setdefault(data["name"], []).append((k, each.measures[_MAIN]["mean"]))
     points = {name: sorted(values) for name, values in points.items() if len(values) > 1}
     if points:
         svg = figures.curves("Accuracy against k", points, x="k, samples a problem", y=_MAIN, log=True, percent=True)
@@ -146,7 +157,7 @@ def against_fraction(run: Workdir) -> str:
     for each in run.evaluations:
         stage = run.stage(each.metrics["name"])
         if stage and stage["data"] == "gold" and not stage["steps_of"]:
-            points.append((float(fraction_of(run, stage)), each.metrics["graders"]["reference"][_MAIN]["mean"]))
+            points.append((float(fraction_of(run, stage)), each.measures[_MAIN]["mean"]))
     if len({fraction for fraction, _ in points}) < 2:
         return ""
     series = {"here": sorted(points), "paper, 7B-2": [(x, y / 100) for x, y in paper.ACCURACY_AT_FRACTION.items()]}
@@ -186,14 +197,18 @@ def training(run: Workdir) -> str:
 def lengths(run: Workdir) -> str:
     """Returns how long the sampled responses are, right and wrong ones apart, and how they end."""
     drawn = []
-    gold = [reference_answer(problem.response) for problem in run.problems or ()]
+    if run.problems is None or not run.samplings:
+        return ""
+    grader = criteria_of(run.selections[0] if run.selections else None).load_graders()[0]
+    gold = [grader.parse(problem.response) for problem in run.problems]
     for each in run.samplings:
         counts: dict[str, Counter[int]] = {"right": Counter(), "wrong": Counter()}
         cut = total = 0
         for path in each.paths():
             if path.tokens is None or path.problem >= len(gold):
                 continue
-            right = reference_equal(reference_answer(path.response), gold[path.problem], tolerance=0.0)
+            answer, known = grader.parse(path.response), gold[path.problem]
+            right = answer is not None and known is not None and grader.equal_in_selection(answer, known)
             counts["right" if right else "wrong"][path.tokens] += 1
             cut, total = cut + (path.finish == "length"), total + 1
         shown = {name: found for name, found in counts.items() if found}
@@ -221,11 +236,13 @@ def browse(run: Workdir) -> str:
     for _, row in read_objects(selection.file):
         if row.get("problem") in selected and "sample" in row:
             selected[row["problem"]].append(row["response"])
-    return "".join(_one_problem(n, run.problems[n], paths[n], selected[n]) for n in chosen)
+    criteria = criteria_of(selection)
+    grader, equations = criteria.load_graders()[0], criteria.load_equations()
+    verdicts = {n: judge(run.problems[n], paths[n], selected[n], grader, equations) for n in chosen}
+    return "".join(_one_problem(n, run.problems[n], len(paths[n]), verdicts[n]) for n in chosen)
 
 
-def _one_problem(number: int, problem: Problem, paths: list[Any], selected: list[str]) -> str:
-    verdicts = judge(problem, paths, selected)
+def _one_problem(number: int, problem: Problem, samples: int, verdicts: list[Verdict]) -> str:
     kept = [verdict for verdict in verdicts if verdict.kept]
     rejected = [verdict for verdict in verdicts if not verdict.kept]
     body = f'<p>{escape(problem.question)}</p><div class="soft">gold</div><pre>{escape(problem.response)}</pre>'
@@ -239,7 +256,7 @@ def _one_problem(number: int, problem: Problem, paths: list[Any], selected: list
     if len(rejected) > _REJECTED:
         body += paragraph(f"… and {len(rejected) - _REJECTED} more rejected texts.")
     question = problem.question if len(problem.question) < 90 else f"{problem.question[:88]}…"
-    return fold(f"{number}. {question}", f"{len(paths)} samples, {len(kept)} kept", body)
+    return fold(f"{number}. {question}", f"{samples} samples, {len(kept)} kept", body)
 
 
 def suspects(run: Workdir) -> str:
@@ -253,10 +270,11 @@ def suspects(run: Workdir) -> str:
         f"For {len(found):,} problems most samples agree on another answer than the gold one: either the label is "
         f"wrong, or the models share a mistake. {len(never):,} problems are never solved."
     )
+    grader = criteria_of(selection).load_graders()[0]
     rows = []
     for entry in found[:50]:
         problem = run.problems[entry["problem"]] if run.problems else None
-        question, gold = (problem.question, reference_answer(problem.response)) if problem else ("", "")
+        question, gold = (problem.question, grader.parse(problem.response)) if problem else ("", "")
         shown = question if len(question) < 80 else f"{question[:78]}…"
         rows.append([f"{entry['problem']}. {shown}", gold, entry["answer"], f"{entry['votes']} of {entry['samples']}"])
     return told + table(["problem", "gold", "samples say", "votes"], rows)

@@ -21,7 +21,7 @@ def _accuracies(run: Workdir) -> str:
     rows = [["model", "training rows", "steps", "maj1@1, %"]]
     for each in run.evaluations:
         model = each.metrics["name"]
-        rows.append([model, *training_of(run, model), interval(each.metrics["graders"]["reference"]["maj1@1"])])
+        rows.append([model, *training_of(run, model), interval(each.measures["maj1@1"])])
     count = run.evaluations[0].metrics["count"] if run.evaluations else 0
     return f"{count:,} held-out problems, 95 % intervals\n{_aligned(rows)}" if len(rows) > 1 else ""
 
@@ -42,9 +42,11 @@ def _paths(run: Workdir) -> str:
             continue
         at_k = selection.statistics["united"]["at_k"]
         rows += [[selection.name, *(f"k={k}: {values['distinct']:.2f}" for k, values in at_k.items())]]
+        if all("distinct_canonical" in values for values in at_k.values()):
+            rows += [["  canonical", *(f"{values['distinct_canonical']:.2f}" for values in at_k.values())]]
     width = max(map(len, rows), default=0)
     padded = [row + [""] * (width - len(row)) for row in rows]
-    return f"distinct right paths a problem and model\n{_aligned(padded)}" if rows else ""
+    return f"distinct right paths per problem and model\n{_aligned(padded)}" if rows else ""
 
 
 def _aligned(rows: list[list[str]]) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from rft_jax.records.path import Path
 from rft_jax.records.problem import Problem
-from rft_jax.task import answer
-from rft_jax.task.equations import equation_list, find_equations, holds
+from rft_jax.task.equations import Equations
+from rft_jax.task.grader import Grader
+from rft_jax.task.unfit import unfit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,33 +30,43 @@ class Verdict:
     count: int
 
 
-def judge(problem: Problem, paths: Sequence[Path], selected: Iterable[str]) -> list[Verdict]:
+_UNFIT = {
+    "run_on": "right answer, but it was cut after it had begun another question",
+    "not_text": "right answer, but it holds half of a character",
+}
+
+
+def judge(
+    problem: Problem, paths: Sequence[Path], selected: Iterable[str], grader: Grader, equations: Equations
+) -> list[Verdict]:
     """Returns a verdict for each text, kept ones first, then the frequent ones.
 
     Args:
         problem: with its gold answer.
         paths: of the problem.
         selected: the responses of the problem in the training set, without the gold one.
+        grader: decides which answers are right.
+        equations: finds and checks the equations.
     """
     kept = set(selected)
-    kept_lists = {equation_list(find_equations(response)) for response in kept}
-    gold = answer.reference_answer(problem.response)
+    kept_lists = {equations.name(response) for response in kept}
+    gold = grader.parse(problem.response)
     counts = Counter(path.response for path in paths)
     first = {path.response: path for path in reversed(paths)}
 
     def why(response: str) -> str:
         if response in kept:
             return "right answer, right equations, a new list of equations"
-        given = answer.reference_answer(response)
+        given = grader.parse(response)
         if given is None:
-            return "no answer after ####"
-        if not answer.reference_equal(given, gold, tolerance=0.0):
+            return f"no answer that the grader {grader.name} reads"
+        if gold is None or not grader.equal_in_selection(given, gold):
             return f"answer {given}, the gold one is {gold}"
-        equations = find_equations(response)
-        wrong = [equation for equation in equations if not holds(equation)]
-        if wrong:
-            return f"right answer, but {wrong[0].strip()} does not hold"
-        if equation_list(equations) in kept_lists:
+        if reason := unfit(first[response], problem.response):
+            return _UNFIT[reason]
+        if equations.key(response) is None:
+            return f"right answer, but {_wrong(response, equations)} does not hold"
+        if equations.name(response) in kept_lists:
             return "right, but a kept path has the same list of equations"
         return "right, but not selected"
 
@@ -64,3 +75,9 @@ def judge(problem: Problem, paths: Sequence[Path], selected: Iterable[str]) -> l
         for response, count in counts.items()
     ]
     return sorted(verdicts, key=lambda verdict: (not verdict.kept, -verdict.count))
+
+
+def _wrong(response: str, equations: Equations) -> str:
+    """Returns the first equation that does not hold, seen by itself."""
+    found = equations.find(response)
+    return next((each.strip() for each in found if equations.key(f"<<{each}>>") is None), "one of its equations")

@@ -24,6 +24,7 @@ from rft_jax.sample.engine import DeviceEngine, responses
 from rft_jax.sample.ledger import Ledger
 from rft_jax.sample.progress import Progress
 from rft_jax.sample.schedule import Schedule
+from rft_jax.task import grader as graders
 from rft_jax.task import task as tasks
 
 log = logging.getLogger(__name__)
@@ -48,13 +49,12 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
 
     # How the model is asked: as it was trained, but for what the settings say.
     tokenizer = tokenizers.load(folder)
-    own = prompt_format.read(folder)
-    task = config.task or (own.task if own else tasks.DEFAULT)
+    task = prompt_format.task_of(folder, config.task)
     asked = prompt_format.choose(
         folder,
         tokenizer,
         name=config.name,
-        task=config.task,
+        task=task,
         template=settings.template(config, task),
         begin_token=config.begin_token,
         end_tokens=config.end_tokens,
@@ -114,8 +114,9 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
     schedule = Schedule(sizes, devices=capacity.devices(mesh), skipped=len(encoded.prefix))
 
     # From responses to paths to whole shards.
+    grader = graders.load(tasks.load(asked.task).grader)
     collector = shards.Collector(ledger.missing)
-    with Progress(ledger.wanted, ledger.done, schedule, problems) as progress:
+    with Progress(ledger.wanted, ledger.done, schedule, problems, grader) as progress:
         for response in responses(engine, schedule, iter(jobs)):
             path = shards.path_of(response, encoder, asked.name)
             progress.add(path)

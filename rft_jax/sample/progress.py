@@ -11,7 +11,7 @@ from tqdm import tqdm
 from rft_jax.records.path import Path
 from rft_jax.records.problem import Problem
 from rft_jax.sample.schedule import Schedule
-from rft_jax.task.answer import EVALUATION_TOLERANCE, reference_answer, reference_equal
+from rft_jax.task.grader import Grader
 
 log = logging.getLogger(__name__)
 
@@ -19,17 +19,19 @@ log = logging.getLogger(__name__)
 class Progress:
     """A bar on process 0 if that is a terminal, and a summary at the end."""
 
-    def __init__(self, wanted: int, there: int, schedule: Schedule, problems: list[Problem]) -> None:
+    def __init__(self, wanted: int, there: int, schedule: Schedule, problems: list[Problem], grader: Grader) -> None:
         """Starts the clock.
 
         Args:
             wanted: paths at the end.
             there: paths that need not be sampled.
             schedule: whose occupancy is told.
-            problems: with their gold answers.
+            problems: with their gold answers; one that the grader cannot read is never right.
+            grader: tells which paths are right.
         """
         self._schedule = schedule
-        self._gold = [reference_answer(problem.response) for problem in problems]
+        self._grader = grader
+        self._gold = [grader.parse(problem.response) for problem in problems]
         self._samples = self._tokens = self._ended = self._right = 0
         self._start = time.monotonic()
         quiet = jax.process_index() > 0 or not sys.stderr.isatty()
@@ -41,8 +43,8 @@ class Progress:
         self._samples += 1
         self._tokens += path.tokens or 0
         self._ended += path.finish == "eos"
-        answer, gold = reference_answer(path.response), self._gold[path.problem]
-        self._right += reference_equal(answer, gold, tolerance=EVALUATION_TOLERANCE)
+        answer, gold = self._grader.parse(path.response), self._gold[path.problem]
+        self._right += answer is not None and gold is not None and self._grader.equal(answer, gold)
         self._bar.update()
         if self._samples % 64 == 0:
             self._bar.set_postfix_str(self._told(), refresh=False)

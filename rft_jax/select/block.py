@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from rft_jax.errors import UserError
 from rft_jax.records.lines import dump
 from rft_jax.records.problem import Problem
+from rft_jax.select.criteria import Criteria
 from rft_jax.select.farthest import Farthest
-from rft_jax.select.spill import Graded, Segment, read_segments
+from rft_jax.select.graded import Graded
+from rft_jax.select.spill import Segment, read_segments
 from rft_jax.select.tally import Tally
-from rft_jax.task.equations import equation_list, find_equations
-
-RULES = ("paper", "reference", "none")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class BlockTask:
         segments: where its paths are.
         places: for each piece, its file and the number of its first line, from 1.
         models: the models in the order listed.
-        rules: one of RULES.
+        criteria: that decide.
         prefixes: the sets to write: k for the samples numbered below k, None for all.
         ks: the prefixes to count.
         folder: where the rows go, one file for each prefix.
@@ -38,7 +37,7 @@ class BlockTask:
     segments: Sequence[Segment]
     places: Mapping[int, tuple[str, int]]
     models: Sequence[str]
-    rules: str
+    criteria: Criteria
     prefixes: Sequence[int | None]
     ks: Sequence[int]
     folder: pathlib.Path
@@ -58,7 +57,8 @@ def select_block(task: BlockTask) -> BlockResult:
     Raises:
         UserError: one sample has two texts, or the disk is full.
     """
-    tally = Tally()
+    rule, equations = task.criteria.load_rule(), task.criteria.load_equations()
+    tally = Tally.of_graders([grader.name for grader in task.criteria.load_graders()])
     of_problem: list[list[Graded]] = [[] for _ in task.problems]
     for path in read_segments(task.segments):
         of_problem[path.problem - task.first].append(path)
@@ -66,35 +66,16 @@ def select_block(task: BlockTask) -> BlockResult:
     for offset, (problem, paths) in enumerate(zip(task.problems, of_problem, strict=True)):
         known = _without_repeats(paths, task, tally)
         by_sample = [known[key] for key in sorted(known)]
-        gold_equations = equation_list(find_equations(problem.response))
-        tally.count(task.first + offset, by_sample, task.models, gold_equations, task.ks)
+        tally.count(task.first + offset, by_sample, task.models, equations.name(problem.response), task.ks)
         gold = dump({"query": problem.question, "response": problem.response})
-        # `reference` takes the paths as they were read, as its original does.
-        in_order = list(known.values()) if task.rules == "reference" else by_sample
+        candidates = [path for path in (known.values() if rule.bare else by_sample) if path.response is not None]
         farthest = Farthest()
         for chunk, prefix in zip(chunks, task.prefixes, strict=True):
-            chosen = choose([path for path in in_order if prefix is None or path.sample < prefix], task.rules, farthest)
+            chosen = rule.choose([path for path in candidates if prefix is None or path.sample < prefix], farthest)
             tally.rows[prefix] += len(chosen)
             chunk.append(gold)
-            chunk += [_row(problem, path, task.rules) for path in chosen]
+            chunk += [_row(problem, path, bare=rule.bare) for path in chosen]
     return BlockResult(tally, [_write(task, index, chunk) for index, chunk in enumerate(chunks)])
-
-
-def choose(paths: Sequence[Graded], rules: str, farthest: Farthest) -> list[Graded]:
-    """Returns the paths of one problem to train on.
-
-    Args:
-        paths: all its paths, in order.
-        rules: `none` keeps all correct paths, whatever their equations, as in the paper's ablation. `reference` and
-            `paper` keep one path for each equation list; the first leaves them in the order in which the lists came up,
-            the second in the order of `paths`, so that selecting from what was selected changes nothing.
-        farthest: the distances known so far.
-    """
-    if rules == "none":
-        return [path for path in paths if path.correct]
-    candidates = [path for path in paths if path.correct and path.equations is not None]
-    places = farthest.choose([(path.equations or "", path.response or "") for path in candidates])
-    return [candidates[place] for place in (sorted(places) if rules == "paper" else places)]
 
 
 def _without_repeats(paths: list[Graded], task: BlockTask, tally: Tally) -> dict[tuple[int, int], Graded]:
@@ -109,7 +90,8 @@ def _without_repeats(paths: list[Graded], task: BlockTask, tally: Tally) -> dict
         if (first.response, first.digest) != (path.response, path.digest):
             raise UserError(
                 f"{_place(path, task)}: sample {path.sample} of problem {path.problem} by model {path.model!r} has "
-                f"another text than at {_place(first, task)}; if these are two models, give each its own name"
+                f"another text than at {_place(first, task)}; if these are two models, give each a name of its own: "
+                'sample with --config.name=NAME, or change "model" in the lines of one'
             )
         tally.repeated += 1
     return known
@@ -120,9 +102,9 @@ def _place(path: Graded, task: BlockTask) -> str:
     return f"{file}:{first_line + path.line}"
 
 
-def _row(problem: Problem, path: Graded, rules: str) -> bytes:
+def _row(problem: Problem, path: Graded, *, bare: bool) -> bytes:
     row: dict[str, str | int] = {"query": problem.question, "response": path.response or ""}
-    if rules != "reference":  # whose rows have these two fields and no others
+    if not bare:
         row |= {"problem": path.problem, "model": path.model, "sample": path.sample}
     return dump(row)
 

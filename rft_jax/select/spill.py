@@ -7,25 +7,22 @@ but not its text. Order is kept as (piece, line), so that nothing depends on whi
 """
 
 import dataclasses
-import hashlib
+import functools
 import marshal
 import pathlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rft_jax.errors import UserError
 from rft_jax.records.lines import LineError, is_compressed, opened, parse_object
 from rft_jax.records.path import Path
-from rft_jax.select.farthest import MAX_CHARACTERS
-from rft_jax.task.answer import Answers, answers
-from rft_jax.task.equations import list_if_all_hold
+from rft_jax.select.criteria import Criteria
+from rft_jax.select.graded import Fields, Graded
+from rft_jax.select.judge import Judge
 
 PIECE_BYTES = 8 << 20
 _BUFFER_BYTES = 16 << 20  # lines whose graded paths one process holds back
-
-# A `Graded` as the spill files hold it: marshal takes plain tuples only.
-_Fields = tuple[int | str | bool | bytes | None, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,34 +33,6 @@ class Piece:
     file: str
     start: int = 0
     end: int | None = None
-
-
-class Graded(NamedTuple):
-    """A path as the second pass needs it.
-
-    Attributes:
-        line: its line in the piece, from 0; with `piece` the order of reading.
-        digest: tells texts apart where `response` is None, else None.
-        parsed, correct: by the grader in use.
-        reference, robust: correct by each grader.
-        vote: the robust answer as text, or None.
-        equations: the name of the equation list, or None when an equation is wrong or the text is too long.
-        response: the text where it may be selected, else None.
-    """
-
-    problem: int
-    piece: int
-    line: int
-    model: str
-    sample: int
-    digest: bytes | None
-    parsed: bool
-    correct: bool
-    reference: bool
-    robust: bool
-    vote: str | None
-    equations: str | None
-    response: str | None
 
 
 class Segment(NamedTuple):
@@ -82,12 +51,14 @@ class Spilled:
         lines: how many lines it has.
         models: the models seen.
         segments: for each block, where its paths went.
+        killed: grader's name -> answers that took it too long to read.
         error: the line, from 0, and what is wrong with it; reading stopped there.
     """
 
     lines: int = 0
     models: set[str] = dataclasses.field(default_factory=set)
     segments: dict[int, list[Segment]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    killed: Counter[str] = dataclasses.field(default_factory=Counter)
     error: tuple[int, str] | None = None
 
 
@@ -96,17 +67,14 @@ class SpillTask:
     """A piece with all that `spill_piece` needs to work on it in another process.
 
     Attributes:
-        gold: the gold answers of all problems, as each grader reads them.
-        grader: which grader decides what is correct, `reference` or `robust`.
-        keep_wrong_equations: keep the text of correct paths whose equations fail.
+        piece: to read.
+        criteria: that decide on its paths.
         problems_per_block: how many problems a block has.
-        folder: where the spill files go.
+        folder: where the spill files go, and the gold responses are.
     """
 
     piece: Piece
-    gold: Sequence[Answers]
-    grader: str
-    keep_wrong_equations: bool
+    criteria: Criteria
     problems_per_block: int
     folder: pathlib.Path
 
@@ -135,8 +103,9 @@ def spill_piece(task: SpillTask) -> Spilled:
     Raises:
         UserError: the file cannot be read, or the disk is full.
     """
+    judge = _judge(task.criteria, task.folder)
     spilled = Spilled()
-    blocks: dict[int, list[_Fields]] = defaultdict(list)
+    blocks: dict[int, list[Fields]] = defaultdict(list)
     buffered = 0
     for line in _lines_of(task.piece):
         number = spilled.lines
@@ -144,18 +113,24 @@ def spill_piece(task: SpillTask) -> Spilled:
         if line.isspace():
             continue
         try:
-            graded = _grade(Path.from_fields(parse_object(line), len(task.gold)), number, task)
+            path = Path.from_fields(parse_object(line), judge.problems)
         except LineError as error:
             spilled.error = (number, str(error))
             return spilled
-        blocks[graded.problem // task.problems_per_block].append(tuple(graded))
-        spilled.models.add(graded.model)
+        blocks[path.problem // task.problems_per_block].append(judge.grade(path, task.piece.number, number))
+        spilled.models.add(path.model)
         buffered += len(line)
         if buffered > _BUFFER_BYTES:
             _flush(blocks, task, spilled)
             buffered = 0
     _flush(blocks, task, spilled)
+    spilled.killed = judge.killed()
     return spilled
+
+
+@functools.lru_cache(maxsize=1)
+def _judge(criteria: Criteria, folder: pathlib.Path) -> Judge:
+    return Judge(criteria, folder)
 
 
 def read_segments(segments: Sequence[Segment]) -> Iterator[Graded]:
@@ -183,37 +158,7 @@ def _lines_of(piece: Piece) -> Iterator[bytes]:
             yield line
 
 
-def _grade(path: Path, line: int, task: SpillTask) -> Graded:
-    response, gold = path.response, task.gold[path.problem]
-    reference, robust = answers(response)
-    by_reference = reference is not None and reference == gold.reference
-    by_robust = robust is not None and robust == gold.robust
-    is_reference = task.grader == "reference"
-    correct = by_reference if is_reference else by_robust
-    name = list_if_all_hold(response) if len(response) <= MAX_CHARACTERS else None
-    selectable = correct and (name is not None or task.keep_wrong_equations)
-    return Graded(
-        path.problem,
-        task.piece.number,
-        line,
-        path.model,
-        path.sample,
-        None if selectable else _digest(response),
-        (reference if is_reference else robust) is not None,
-        correct,
-        by_reference,
-        by_robust,
-        robust,
-        name,
-        response if selectable else None,
-    )
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
-
-
-def _flush(blocks: dict[int, list[_Fields]], task: SpillTask, spilled: Spilled) -> None:
+def _flush(blocks: dict[int, list[Fields]], task: SpillTask, spilled: Spilled) -> None:
     if not blocks:
         return
     # The first and the n-th flush of a piece go to different files, so that a segment is one stretch of bytes.

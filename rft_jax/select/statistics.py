@@ -6,10 +6,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rft_jax.select.tally import EVERY_SAMPLE, Funnel, Tally
+from rft_jax.select.tally import EVERY_SAMPLE, Audit, Funnel, Tally
 
 # How often a problem is solved, in the paper's bins: never, up to 20 %, …, always.
 _BINS = ("0%", "1-20%", "21-40%", "41-60%", "61-80%", "81-99%", "100%")
+
+# The funnel, in order; the rare ones are shown where there are any.
+COLUMNS = (
+    "problems", "samples", "parsed", "correct", "run_on", "not_text", "equations_hold", "distinct",
+    "distinct_canonical",
+)  # fmt: skip
+RARE = ("run_on", "not_text")
+_PER_K = ("correct", "distinct", "distinct_canonical", "distinct_with_gold")
 
 
 def pass_at_k(solved: Mapping[tuple[int, int], int], k: int) -> float | None:
@@ -37,16 +45,25 @@ def solved_histogram(solved: Mapping[tuple[int, int], int]) -> dict[str, int]:
     return bins
 
 
-def describe(tally: Tally, problems: int, models: Sequence[str], ks: Sequence[int]) -> dict[str, Any]:
-    """Returns the statistics as JSON values; `models` gives their order, `ks` the prefixes counted.
+def describe(
+    tally: Tally, problems: int, models: Sequence[str], ks: Sequence[int], unread: Mapping[str, int]
+) -> dict[str, Any]:
+    """Returns the statistics as JSON values.
 
-    Averages "a problem" are over the problems that have samples. `distinct` counts equation lists among the correct
-    paths whose equations hold; `distinct_with_gold` counts the gold path's list, too; a training set has 1 + `distinct`
-    rows a problem. The paper's Table 2 does not say which of the three it shows. For the united models, k counts the
-    samples of each model, except that pass@k draws k of all samples together.
+    Args:
+        tally: the counts.
+        problems: how many there are.
+        models: in the order to tell of them.
+        ks: the prefixes counted.
+        unread: auditor's name -> problems whose gold answer it cannot read.
+
+    Averages per problem are over the problems that have samples. `distinct` counts equation lists among the correct
+    paths that are fit and whose equations hold, `distinct_canonical` their canonical names; `distinct_with_gold` counts
+    the gold path's list, too; a training set has 1 + `distinct` rows per problem. The paper's Table 2 does not say
+    which of these it shows. For the united models, k counts the samples of each model, except that pass@k draws k of
+    all samples together.
     """
     total = sum(tally.found_by.values())
-    both, only_reference, only_robust = ((True, True), (True, False), (False, True))
     return {
         "problems": problems,
         "models": {model: _describe_funnel(tally.models[model], ks) for model in models if model in tally.models},
@@ -56,14 +73,25 @@ def describe(tally: Tally, problems: int, models: Sequence[str], ks: Sequence[in
             for found, count in sorted(tally.found_by.items(), key=lambda item: (-item[1], item[0]))
         ],
         "graders": {
-            "correct_by_both": tally.graders[both],
-            "correct_by_reference_only": tally.graders[only_reference],
-            "correct_by_robust_only": tally.graders[only_robust],
-            "examples": tally.disagreements,
+            name: _describe_audit(tally.grader, name, audit, unread[name]) for name, audit in tally.audits.items()
         },
         "never_solved": tally.unsolved,
         "suspect_gold_answers": tally.suspects,
         "repeated_lines": tally.repeated,
+    }
+
+
+def _describe_audit(grader: str, name: str, audit: Audit, unread: int) -> dict[str, Any]:
+    compared, differing = audit.counts.total(), audit.counts[True, False] + audit.counts[False, True]
+    return {
+        "correct_by_both": audit.counts[True, True],
+        f"correct_by_{grader}_only": audit.counts[True, False],
+        f"correct_by_{name}_only": audit.counts[False, True],
+        "paths": compared,
+        "disagree": differing,
+        "share": differing / compared if compared else None,
+        "unreadable_gold_answers": unread,
+        "examples": audit.examples,
     }
 
 
@@ -77,6 +105,7 @@ def _describe_funnel(funnel: Funnel, ks: Sequence[int]) -> dict[str, Any]:
         str(k): {
             "correct": funnel.correct_at[counted] / problems,
             "distinct": funnel.distinct_at[counted] / problems,
+            "distinct_canonical": funnel.canonical_at[counted] / problems,
             "distinct_with_gold": funnel.with_gold_at[counted] / problems,
             "pass_at_k": pass_at_k(funnel.solved, k),
         }
@@ -87,8 +116,11 @@ def _describe_funnel(funnel: Funnel, ks: Sequence[int]) -> dict[str, Any]:
         "samples": funnel.samples,
         "parsed": funnel.parsed,
         "correct": funnel.correct,
+        "run_on": funnel.run_on,
+        "not_text": funnel.not_text,
         "equations_hold": funnel.valid,
         "distinct": funnel.distinct,
+        "distinct_canonical": funnel.distinct_canonical,
         "at_k": at_k,
         "solved_by_share_of_samples": solved_histogram(funnel.solved),
         "problems_by_samples": {str(samples): count for samples, count in sorted(samples_of.items())},
@@ -100,28 +132,40 @@ def table(statistics: Mapping[str, Any]) -> str:
     funnels = dict(statistics["models"])
     if len(funnels) != 1:
         funnels["united"] = statistics["united"]
-    columns = ("problems", "samples", "parsed", "correct", "equations_hold", "distinct")
-    rows = [["model", *(column.replace("_", " ") for column in columns)]]
+    columns = [name for name in COLUMNS if name not in RARE or any(funnel[name] for funnel in funnels.values())]
+    rows = [["model", *("canonical" if name == "distinct_canonical" else name.replace("_", " ") for name in columns)]]
     rows += [[_printable(name), *(f"{funnel[column]:,}" for column in columns)] for name, funnel in funnels.items()]
-    per_k = [["a problem", "k", "correct", "distinct", "with gold", "pass@k"]]
+    per_k = [["per problem", "k", "correct", "distinct", "canonical", "with gold", "pass@k"]]
     for name, funnel in funnels.items():
         for k, values in funnel["at_k"].items():
-            numbers = [f"{values[column]:.2f}" for column in ("correct", "distinct", "distinct_with_gold")]
+            numbers = [f"{values[column]:.2f}" for column in _PER_K]
             share = values["pass_at_k"]
             per_k.append([_printable(name), k, *numbers, "" if share is None else f"{share:.1%}"])
     found = [["found by", "distinct", "share"]]
     for entry in statistics["found_by"][:10] if len(statistics["models"]) > 1 else []:
         names = " + ".join(map(_printable, entry["models"]))
         found.append([names, f"{entry['distinct']:,}", f"{entry['share']:.1%}"])
-    graders = statistics["graders"]
     unsolved, suspects = len(statistics["never_solved"]), len(statistics["suspect_gold_answers"])
-    notes = (
+    notes = [
         f"{unsolved:,} problems are never solved; for {suspects:,} most samples agree on another answer than the gold "
-        "one.\n"
-        f"The graders disagree on {graders['correct_by_reference_only'] + graders['correct_by_robust_only']:,} paths "
-        f"({graders['correct_by_robust_only']:,} correct by the robust one only)."
+        "one."
+    ]
+    notes += [
+        f"{count:,} answers took the grader {name} too long to read: no answers."
+        for name, count in statistics.get("answers_given_up", {}).items()
+    ]
+    notes += [_audit_line(statistics["grader"], name, audit) for name, audit in statistics["graders"].items()]
+    return "\n\n".join([*(_aligned(part) for part in (rows, per_k, found) if len(part) > 1), "\n".join(notes)])
+
+
+def _audit_line(grader: str, name: str, audit: Mapping[str, Any]) -> str:
+    unread, share = audit["unreadable_gold_answers"], audit["share"]
+    return (
+        f"The graders {grader} and {name} disagree on {audit['disagree']:,} of {audit['paths']:,} paths"
+        f"{'' if share is None else f' ({share:.1%})'}: "
+        f"{audit[f'correct_by_{grader}_only']:,} correct by {grader} only, {audit[f'correct_by_{name}_only']:,} by "
+        f"{name} only." + (f" {name} cannot read {unread:,} gold answers, which are left out." if unread else "")
     )
-    return "\n\n".join([*(_aligned(part) for part in (rows, per_k, found) if len(part) > 1), notes])
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

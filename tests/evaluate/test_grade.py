@@ -7,37 +7,44 @@ from pathlib import Path
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.evaluate.grade import Result, describe, grade, prefixes, responses_of
+from rft_jax.evaluate.grade import Result, describe, grade, judge, prefixes, responses_of
 from rft_jax.records import problem as problems
 from rft_jax.records.path import Path as SampledPath
-from rft_jax.records.problem import Problem
+from rft_jax.task import grader as graders
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-PROBLEM = Problem("How many?", "<<6*3=18>>18\n#### 18")
+RESPONSE = "<<6*3=18>>18\n#### 18"
 
 
 def answers(*numbers):
     return [f"#### {number}" for number in numbers]
 
 
+def graded(name, greedy, samples, response=RESPONSE):
+    grader = graders.load(name)
+    gold = grader.parse(response)
+    return grade(grader, gold, judge(grader, gold, greedy), judge(grader, gold, samples))
+
+
 def test_the_reference_votes_over_texts_the_robust_grader_over_numbers():
     samples = answers("18", "18.0", "18.00", "7", "7")
-    assert grade("reference", PROBLEM, "#### 18.0", samples) == Result(True, False, 3, 5)
-    assert grade("robust", PROBLEM, "#### $18", samples) == Result(True, True, 3, 5)
-    assert grade("reference", PROBLEM, "#### $18", []) == Result(False, None, 0, 0)
+    assert graded("reference", ["#### 18.0"], samples) == Result(True, False, 3, 5)
+    assert graded("robust", ["#### $18"], samples) == Result(True, True, 3, 5)
+    assert graded("reference", ["#### $18"], []) == Result(False, None, 0, 0)
 
 
 def test_the_first_seen_answer_wins_a_tie():
     for grader in ("reference", "robust"):
-        assert grade(grader, PROBLEM, None, answers("7", "18")).vote is False
-        assert grade(grader, PROBLEM, None, answers("18", "7")).vote is True
-        assert grade(grader, PROBLEM, None, ["no answer", *answers("18")]).vote is True
-        assert grade(grader, PROBLEM, None, ["no answer"]).vote is False
+        assert graded(grader, [], answers("7", "18")).vote is False
+        assert graded(grader, [], answers("18", "7")).vote is True
+        assert graded(grader, [], ["no answer", *answers("18")]).vote is True
+        assert graded(grader, [], ["no answer"]).vote is False
 
 
-def test_an_unknown_grader_is_refused():
-    with pytest.raises(ValueError, match="reference, robust"):
-        grade("strict", PROBLEM, None, [])
+def test_a_problem_whose_gold_answer_cannot_be_read_does_not_count():
+    known = [Result(True, None, 0, 0), Result(False, None, 0, 0)]
+    assert describe([known[0], None, known[1]]) == describe(known)
+    assert describe([None]) == {}
 
 
 def test_paths_come_in_the_order_of_their_samples_whatever_the_file_order():
@@ -72,7 +79,7 @@ def test_the_released_models_outputs_score_as_its_authors_code_scores_them():
     lines = [json.loads(line) for line in outputs.read_text(encoding="utf-8").splitlines()]
     responses = [line["response"] for line in lines]
     results = [
-        grade("reference", each, response, [])
+        graded("reference", [response], [], each.response)
         for each, response in zip(problems.read_problems(gold), responses, strict=True)
     ]
     assert sum(bool(result.greedy) for result in results) == 647

@@ -10,7 +10,8 @@ from rft_jax.config_flag import load
 from rft_jax.errors import UserError
 from rft_jax.evaluate import loop
 from rft_jax.pipeline.stage_settings import root
-from rft_jax.records.path import Path, write_paths
+from rft_jax.records import manifest
+from rft_jax.records.path import Path, read_paths, write_paths
 from rft_jax.records.problem import Problem, read_problems, write_problems
 from rft_jax.world.generate import problems
 
@@ -44,7 +45,7 @@ def test_greedy_paths_and_votes(config, tmp_path):
     config, asked = config
     table = loop.evaluate(dataclasses.replace(config, k=K), tmp_path / "out")
     assert asked == [(1, 0.0, tmp_path / "out"), (K, 0.7, tmp_path / "out" / "votes")]
-    metrics, right = loop.read_evaluation(tmp_path / "out")
+    metrics, right = loop.read_evaluation(tmp_path / "out", "reference")
     assert right == [True] * 12 + [False] * 18
     for grader in ("reference", "robust"):
         measures = metrics["graders"][grader]
@@ -60,7 +61,7 @@ def test_without_votes_only_the_greedy_path_is_sampled(config, tmp_path):
     config, asked = config
     loop.evaluate(config, tmp_path / "out")
     assert [k for k, _, _ in asked] == [1]
-    assert list(loop.read_evaluation(tmp_path / "out")[0]["graders"]["robust"]) == ["maj1@1"]
+    assert list(loop.read_evaluation(tmp_path / "out", "reference")[0]["graders"]["robust"]) == ["maj1@1"]
 
 
 def test_two_models_are_compared_in_pairs(config, tmp_path):
@@ -120,3 +121,85 @@ def test_the_config_has_the_papers_settings_and_names_its_presets():
     assert load(f"{root()}/configs/evaluate.py:shots", EvaluateConfig).shots == 8
     with pytest.raises(UserError, match="did you mean 'paper'"):
         load(f"{root()}/configs/evaluate.py:papr", EvaluateConfig)
+
+
+def test_gold_answers_are_read_before_anything_is_sampled(config, tmp_path):
+    config, asked = config
+    write_problems(tmp_path / "test.jsonl", [Problem("Six times seven?", "42")])
+    with pytest.raises(UserError, match=r"test\.jsonl:1: the grader 'reference' reads no answer in .*'42'"):
+        loop.evaluate(config, tmp_path / "out")
+    assert asked == []
+
+
+def test_an_auditor_that_cannot_read_a_gold_answer_leaves_it_out(config, tmp_path):
+    config, _ = config
+    write_problems(tmp_path / "test.jsonl", [Problem("One?", "#### $1"), Problem("Two?", "#### 2")])
+    made = loop.evaluate(dataclasses.replace(config, task="gsm8k_chat"), tmp_path / "out")
+    metrics, right = loop.read_evaluation(tmp_path / "out", "robust")
+    assert (metrics["task"], metrics["grader"], list(metrics["graders"])) == (
+        "gsm8k_chat",
+        "robust",
+        ["robust", "reference"],
+    )
+    assert right == [True, True]
+    assert metrics["audits"]["reference"] | {"examples": []} == {
+        "paths": 1, "disagree": 0, "share": 0.0, "unreadable_gold_answers": 1, "examples": [],
+    }  # fmt: skip
+    assert "reference cannot read 1 gold answers, which are left out" in made
+    lines = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert [line["reference"] is None for line in lines] == [True, False]
+
+
+def test_where_the_graders_disagree(config, tmp_path, monkeypatch):
+    config, _ = config
+    whole = loop.sample
+
+    def in_dollars(config, workdir):
+        whole(config, workdir)
+        for file in (workdir / "paths").glob("*.jsonl"):
+            write_paths(
+                file, [path._replace(response=path.response.replace("#### ", "#### $")) for path in read_paths(file)]
+            )
+
+    monkeypatch.setattr(loop, "sample", in_dollars)
+    loop.evaluate(dataclasses.replace(config, k=2), tmp_path / "out")
+    metrics, _ = loop.read_evaluation(tmp_path / "out", "reference")
+    audit = metrics["audits"]["robust"]
+    assert (audit["paths"], audit["disagree"], audit["share"]) == (90, 24, 24 / 90)  # 12 greedy paths, 12 of 24 samples
+    assert len(audit["examples"]) == 20
+    first = audit["examples"][0]
+    gold = read_problems(config.problems)[0].response.rpartition(" ")[2]
+    assert first == {
+        "problem": 0, "model": "m", "sample": 0, "kind": "greedy", "correct_by": "robust",
+        "answers": {"reference": None, "robust": gold},
+    }  # fmt: skip
+    assert metrics["graders"]["reference"]["maj1@1"]["mean"] == 0
+    assert metrics["graders"]["robust"]["maj1@1"]["mean"] == pytest.approx(0.4)
+
+
+def test_evaluations_are_compared_on_the_grader_in_use(config, tmp_path):
+    config, asked = config
+    loop.evaluate(config, tmp_path / "first")
+    against = dataclasses.replace(config, against=(str(tmp_path / "first"),))
+    loop.evaluate(dataclasses.replace(against, task="gsm8k_chat"), tmp_path / "second")
+    (tmp_path / "first" / "metrics.json").write_text(
+        (tmp_path / "first" / "metrics.json").read_text().replace('"robust"', '"strict"')
+    )
+    count = len(asked)
+    with pytest.raises(UserError, match="is an evaluation by reference, strict and not by 'robust', as this one is"):
+        loop.evaluate(dataclasses.replace(against, task="gsm8k_chat"), tmp_path / "third")
+    assert len(asked) == count
+
+
+@pytest.mark.parametrize("place", ["", "votes"])
+def test_paths_of_other_problems_are_refused_before_anything_is_sampled(config, tmp_path, place):
+    config, asked = config
+    config = dataclasses.replace(config, k=K)
+    loop.evaluate(config, tmp_path / "out")
+    folder = tmp_path / "out" / place / "paths"
+    told = manifest.of_problems([Problem("Another?", "#### 1")])
+    (folder / "manifest.json").write_text(json.dumps({"problems": told}))
+    count = len(asked)
+    with pytest.raises(UserError, match=r"sampled from other problems than .*test\.jsonl"):
+        loop.evaluate(config, tmp_path / "out")
+    assert len(asked) == count

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from rft_jax.records import manifest
+from rft_jax.records.problem import Problem, write_problems
+from rft_jax.world import generate
 from tests.shared_data import shared
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +82,7 @@ def test_the_golden_set_byte_for_byte(run: Run, tmp_path: Path) -> None:
         (
             line(response="#### 9"),
             ["--paths=a.jsonl,b.jsonl"],
-            "at a.jsonl:1; if these are two models, give each its own",
+            "at a.jsonl:1; if these are two models, give each a name of its own: sample with --config.name=NAME",
         ),
         (line(), ["--paths=none/*.jsonl"], "no file matches --paths=none/*.jsonl"),
         (line(), ["--paths=b.jsonl,"], "no file matches --paths="),
@@ -94,8 +97,10 @@ def test_the_golden_set_byte_for_byte(run: Run, tmp_path: Path) -> None:
         ("[" + line() + "]", [], "b.jsonl:1: a JSON array where one object per line is expected"),
         (line()[:-1] + " so\n", [], "b.jsonl:1: not JSON: 'so' follows the object"),
         (line(), ["--paths=*.jsonl"], "out.jsonl is to be read and written"),
+        (line(), ["--rules=none.py"], "none.py"),
+        (line(), ["--paths=a,b.jsonl"], r'a comma that is part of a name stands inside double quotes ("a,b")'),
         (line(), ["--problems=none.jsonl"], "no such file: none.jsonl"),
-        (line(), ["--problems=b.jsonl"], 'b.jsonl:1: the field "question" is missing'),
+        (line(), ["--problems=b.jsonl"], 'b.jsonl:1: it needs the fields "question" and "answer"'),
     ],
 )
 def test_a_mistake_in_the_input(run: Run, tmp_path: Path, content: str, flags: list[str], message: str) -> None:
@@ -138,7 +143,11 @@ def test_the_line_is_told_right_in_a_later_piece_of_a_large_file(run: Run, tmp_p
     ("flags", "message"),
     [
         (["--ruels=paper"], "did you mean 'rules'?"),
-        (["--rules=papre"], "papre"),
+        (["--rules=papre"], "--rules=papre (did you mean 'paper'?): give paper, reference, none or a FILE.py"),
+        (["--task=gsm"], "--task=gsm (did you mean 'gsm8k'?)"),
+        (["--grader=robots"], "--grader=robots (did you mean 'robust'?)"),
+        (["--audit=robust,referense"], "--audit=referense (did you mean 'reference'?)"),
+        (['--paths="a.jsonl'], "--paths: a double quote is not closed"),
         (["--k=0"], "positive whole numbers"),
         (["--k=three"], "positive whole numbers"),
         (["--workers=0"], "workers"),
@@ -187,7 +196,82 @@ def test_needs_no_jax(run: Run, tmp_path: Path) -> None:
     (tmp_path / "hide" / "jax").mkdir(parents=True)
     (tmp_path / "hide" / "jax" / "__init__.py").write_text("raise ImportError('jax was imported')")
     try:
-        result = run(within=("env", f"PYTHONPATH={tmp_path / 'hide'}"))
+        result = run(within=("env", f"PYTHONPATH={tmp_path / 'hide'}:{ROOT}"))
     finally:
         shutil.rmtree(tmp_path / "hide")
     assert result.returncode == 0, result.stderr
+
+
+def test_folders_with_commas_and_brackets(run: Run, tmp_path: Path) -> None:
+    for number, name in enumerate(["run1", "run[1]", "lr=1e-5,seed=0", "what?"]):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jsonl").write_text(line(model=name, response=f"<<1+{number}={1 + number}>>\n#### 2"))
+
+    def models(paths: str) -> set[str]:
+        result = run(f"--paths={paths}")
+        assert result.returncode == 0, result.stderr
+        return set(json.loads((tmp_path / "out.jsonl.stats.json").read_text())["models"])
+
+    assert models("run[1]/*.jsonl") == {"run[1]"}
+    assert models("run1/*.jsonl") == {"run1"}
+    assert models('"lr=1e-5,seed=0/*.jsonl",what?/a.jsonl') == {"lr=1e-5,seed=0", "what?"}
+    assert models(r"lr=1e-5\,seed=0/*.jsonl,run[1]/a.jsonl") == {"lr=1e-5,seed=0", "run[1]"}
+    assert models(f'"{tmp_path}/*,*/*.jsonl"') == {"lr=1e-5,seed=0"}
+
+
+def of_problems(*questions: str) -> str:
+    return json.dumps({"problems": manifest.of_problems([Problem(question, "") for question in questions])})
+
+
+def test_paths_of_other_problems_are_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.jsonl").write_text(line(0) + line(1))
+    (tmp_path / "out" / "manifest.json").write_text(of_problems("1+1?", "1+1?"))
+    result = run("--paths=out/*.jsonl")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "have no manifest" not in result.stdout
+    assert "1 path files have no manifest" in run("--paths=out/*.jsonl,a.jsonl").stdout
+    before = (tmp_path / "out.jsonl").read_bytes()
+    for questions in (["1+1?"], ["1+1?", "2+0?"]):
+        (tmp_path / "out" / "manifest.json").write_text(of_problems(*questions))
+        result = run("--paths=out/*.jsonl")
+        assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+        assert "the paths in out were sampled from other problems than problems.jsonl" in result.stderr
+        assert (tmp_path / "out.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("answer", "flags", "code", "told"),
+    [
+        ("72", [], 1, "problems.jsonl:2: the grader 'reference' reads no answer in the gold response '72'"),
+        ("#### $18", [], 1, "'#### $18'"),
+        ("#### $18", ["--grader=robust"], 0, "reference cannot read 1 gold answers"),
+        ("#### 5:30", ["--grader=robust"], 1, "problems.jsonl:2: the grader 'robust' reads no answer"),
+    ],
+)
+def test_a_gold_answer_that_cannot_be_read(
+    run: Run, tmp_path: Path, answer: str, flags: list[str], code: int, told: str
+) -> None:
+    rows = [{"question": "1+1?", "answer": "#### 2"}, {"question": "?", "answer": answer}]
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run(*flags)
+    assert result.returncode == code, result.stderr
+    assert told in (result.stderr if code else result.stdout)
+
+
+def test_foreign_paths_of_other_questions_raise_a_doubt(run: Run, tmp_path: Path) -> None:
+    problems = generate.problems("train", 60, 0)
+    (tmp_path / "a.jsonl").write_text(
+        "".join(line(number, response=each.response) for number, each in enumerate(problems))
+    )
+    write_problems(tmp_path / "problems.jsonl", problems)
+    assert run().stderr == ""
+    write_problems(tmp_path / "problems.jsonl", sorted(problems, key=lambda problem: problem.question))
+    result = run()
+    assert (result.returncode, result.stderr.count("\n")) == (0, 1)
+    assert "warning: the paths do not speak of their questions" in result.stderr
+
+
+def test_help_says_how_to_quote() -> None:
+    shown = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert "stands inside double quotes" in " ".join(shown.split())

@@ -5,10 +5,20 @@ import json
 
 import pytest
 
-from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
-from rft_jax.config_flag import load
+from rft_jax import names
+from rft_jax.config import (
+    EvaluateConfig,
+    EvaluateStage,
+    PipelineConfig,
+    SampleStage,
+    SelectStage,
+    TrainStage,
+    WorldStage,
+)
+from rft_jax.config_flag import load, override
 from rft_jax.errors import UserError
 from rft_jax.pipeline import recipe, stage_settings
+from rft_jax.pipeline.stage import fingerprint
 
 STAGES = (
     WorldStage(name="world", train=4, test=3, seed=5),
@@ -143,10 +153,55 @@ def test_the_shipped_configs_make_stages(tmp_path):
     assert "--config=configs/sft.py:llama2-13b" in stages["llama2-13b-sft"].flags
     # The second round samples from what the first one made of all paths, and keeps those of the first.
     assert stages["llama2-7b-paths2"].reads["--config.model"] == f"{tmp_path}/llama2-7b-union1/model"
-    assert stages["llama2-7b-union2-set"].reads["--paths"].count("paths2") == 2
-    assert stages["llama2-7b-union2-set"].reads["--paths"].count("paths1") == 2
+    united = stages["llama2-7b-union2-set"].reads["--paths"]
+    assert [sum(name in place for place in united) for name in ("paths1", "paths2")] == [2, 2]
     for argument, told in {"": "name the models", "7b": "name the models"}.items():
         with pytest.raises(UserError, match=told):
             load(f"{root}/configs/gsm8k.py:{argument}", PipelineConfig)
     with pytest.raises(UserError, match="a seed"):
         load(f"{root}/configs/quickstart.py:x", PipelineConfig)
+
+
+@pytest.mark.parametrize("name", ["lr=1e-5,seed=0", "run[1]", "a*b", 'say "so"', "back\\slash", "with space", "what?"])
+def test_a_workdir_of_any_name_is_what_the_commands_are_given(tmp_path, name):
+    workdir = tmp_path / name
+    decoy = tmp_path / "run1" / "paths" / "paths"
+    stages = made(workdir, dataclasses.replace(CONFIG, models=(f"base={workdir}/base",)))
+    for folder in (decoy, workdir / "paths" / "paths"):
+        folder.mkdir(parents=True)
+        (folder / "0.jsonl").write_text(str(folder))
+    flags = dict(flag.removeprefix("--").split("=", 1) for flag in stages["set"].arguments())
+    (pattern,) = names.split_list(flags["paths"])
+    assert names.matches(pattern) == [f"{workdir}/paths/paths/0.jsonl"]
+    assert flags["output"] == f"{workdir}/set/selected.jsonl"
+    before = fingerprint(stages["set"].reads["--paths"])
+    (decoy / "0.jsonl").write_text("changed")
+    assert fingerprint(stages["set"].reads["--paths"]) == before != "absent"
+    (workdir / "paths" / "paths" / "0.jsonl").write_text("changed")
+    assert fingerprint(stages["set"].reads["--paths"]) not in (before, "absent")
+    (workdir / "paths" / "paths" / "0.jsonl").unlink()
+    assert fingerprint(stages["set"].reads["--paths"]) == "absent"
+    assert stages["sft"].reads["--config.model"] == f"{workdir}/base"
+    # A list of folders, as the command reads it.
+    flags = dict(flag.removeprefix("--").split("=", 1) for flag in stages["eval"].arguments())
+    evaluation = load(f"{stage_settings.root()}/configs/evaluate.py", EvaluateConfig)
+    read = override(evaluation, "against", flags["config.against"])
+    assert read.against == (f"{workdir}/eval-sft",)
+
+
+def test_a_rule_of_ones_own_is_read_and_an_unknown_one_refused(tmp_path):
+    rule = tmp_path / "own.py"
+    rule.write_text(
+        "from rft_jax.select.rules import Rule\nRULE = Rule(name='all', choose=lambda paths, _: list(paths))\n"
+    )
+
+    def with_rules(rules):
+        stages = tuple(
+            dataclasses.replace(stage, rules=rules) if isinstance(stage, SelectStage) else stage for stage in STAGES
+        )
+        return made(tmp_path, dataclasses.replace(CONFIG, stages=stages))["set"]
+
+    assert with_rules(str(rule)).reads["the rule"] == str(rule)
+    assert f"--rules={rule}" in with_rules(str(rule)).arguments()
+    with pytest.raises(UserError, match="stage set: no rule is called 'papre'"):
+        with_rules("papre")

@@ -346,9 +346,14 @@ def test_fingerprints_tell_contents_apart(tmp_path):
     file.write_text("1")
     folder.mkdir()
     (folder / "x").write_text("1")
-    seen = [fingerprint(str(file)), fingerprint(str(folder)), fingerprint(f"{tmp_path}/*"), fingerprint("hf:a/b:c:d")]
+    seen = [
+        fingerprint(str(file)),
+        fingerprint(str(folder)),
+        fingerprint((f"{tmp_path}/*",)),
+        fingerprint("hf:a/b:c:d"),
+    ]
     file.write_text("2")
-    seen += [fingerprint(str(file)), fingerprint(f"{file},{folder}"), fingerprint("hf:a/b:c:e")]
+    seen += [fingerprint(str(file)), fingerprint((str(file), str(folder))), fingerprint("hf:a/b:c:e")]
     file.write_text("1")
     assert fingerprint(str(file)) == seen[0]
     (folder / "y").write_text("")

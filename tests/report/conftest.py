@@ -7,12 +7,13 @@ import random
 import pytest
 
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
-from rft_jax.evaluate.grade import describe, grade
+from rft_jax.evaluate.grade import describe, grade, judge
 from rft_jax.evaluate.intervals import compare
 from rft_jax.pipeline import recipe, run
 from rft_jax.records.lines import dump
 from rft_jax.records.path import Path, write_paths
 from rft_jax.select.selection import select
+from rft_jax.task import grader as graders
 from rft_jax.world import generate, write
 from rft_jax.world.story import solve
 
@@ -88,7 +89,7 @@ def _write_selections(folder):
         (folder / name).mkdir()
         select(
             str(folder / "world" / "train.jsonl"), [f"{folder}/{each}/paths/*.jsonl" for each in paths],
-            str(folder / name / "selected.jsonl"), rules="paper", grader="reference", ks=ks, workers=1,
+            str(folder / name / "selected.jsonl"), rules="paper", ks=ks, workers=1,
         )  # fmt: skip
 
 
@@ -101,6 +102,11 @@ def _write_trainings(folder):
         (folder / name / "stage.json").write_text(json.dumps(record))
 
 
+def _graded(grader, problems, greedy):
+    pairs = [(grader.parse(each.response), text) for each, text in zip(problems, greedy, strict=True)]
+    return [grade(grader, gold, judge(grader, gold, [text]), []) for gold, text in pairs]
+
+
 def _write_evaluations(folder):
     problems = generate.problems("test", 60, 0)
     before = {}
@@ -110,13 +116,10 @@ def _write_evaluations(folder):
         rng = random.Random(stage.name)
         skill = {"eval-sft": 0.4, "eval-half": 0.3, "eval-rft-k3": 0.5}.get(stage.name, 0.6)
         greedy = [each.response if rng.random() < skill else "#### -1" for each in problems]
-        graded = {
-            grader: [grade(grader, each, text, []) for each, text in zip(problems, greedy, strict=True)]
-            for grader in ("reference", "robust")
-        }
+        graded = {name: _graded(graders.load(name), problems, greedy) for name in ("reference", "robust")}
         right = before[stage.name] = [bool(result.greedy) for result in graded["reference"]]
         metrics = {
-            "name": stage.model, "problems": "test", "count": len(problems), "shots": 0,
+            "name": stage.model, "problems": "test", "count": len(problems), "shots": 0, "grader": "reference",
             "graders": {grader: describe(results) for grader, results in graded.items()},
             "against": [
                 {"name": other} | dataclasses.asdict(compare(before[other], right)) for other in stage.against

@@ -18,10 +18,12 @@ from rft_jax.report import report
 from rft_jax.report.collect import collect
 from rft_jax.report.sections import fraction_of, kind_of, training_of
 from rft_jax.report.verdicts import judge
+from rft_jax.task import grader as graders
+from rft_jax.task.equations import ANNOTATED
 
 SECTIONS = (
     "Results", "From samples to selected", "Against k", "Against the fraction of the data", "Provenance", "Training",
-    "Lengths", "Problems", "Suspect labels", "Settings",
+    "Lengths", "Problems", "Suspect labels", "Where the graders disagree", "Settings",
 )  # fmt: skip
 
 
@@ -159,10 +161,10 @@ def test_every_verdict_says_why():
         "three <<2+1=3>>\n#### 3": "a kept path has the same list",
         "<<2+2=3>>\n#### 3": "but 2+2=3 does not hold",
         "<<2+2=4>>\n#### 4": "answer 4, the gold one is 3",
-        "no idea": "no answer after ####",
+        "no idea": "no answer that the grader reference reads",
     }
     paths = [Path(0, sample, "m", text) for sample, text in enumerate([*texts, "no idea"])]
-    verdicts = judge(problem, paths, ["<<2+1=3>>\n#### 3"])
+    verdicts = judge(problem, paths, ["<<2+1=3>>\n#### 3"], graders.load("reference"), ANNOTATED)
     assert [verdict.kept for verdict in verdicts] == [True, False, False, False, False]
     assert all(texts[verdict.response] in verdict.why for verdict in verdicts)
     assert [verdict.count for verdict in verdicts if verdict.response == "no idea"] == [2]

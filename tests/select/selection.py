@@ -77,7 +77,7 @@ def selected(
             for number, paths in enumerate(files):
                 write_paths(folder / str(place) / f"{number}.jsonl{suffix}", paths)
         (folder / "out").mkdir()
-        defaults = {"rules": "paper", "grader": "reference", "ks": [], "workers": 1}
+        defaults = {"rules": "paper", "ks": [], "workers": 1}
         select(str(folder / "problems.jsonl"), globs, str(folder / "out" / "out.jsonl"), **defaults | settings)
         files_out = {file.name: file.read_bytes() for file in (folder / "out").iterdir()}
         return Selected(files_out, json.loads(files_out["out.jsonl.stats.json"]))

@@ -52,10 +52,10 @@ def test_the_funnel_narrows_and_adds_up(paths: list[Path]) -> None:
     assert united["samples"] == len(paths)
     assert united["distinct"] == sum(entry["distinct"] for entry in statistics["found_by"])
     assert statistics["rows"]["out.jsonl"] == {"gold": 4, "selected": len(outcome.paths)}
-    assert (
-        statistics["graders"]["correct_by_both"] + statistics["graders"]["correct_by_reference_only"]
-        == united["correct"]
-    )
+    audit = statistics["graders"]["robust"]
+    assert audit["correct_by_both"] + audit["correct_by_reference_only"] == united["correct"]
+    assert audit["disagree"] == audit["correct_by_reference_only"] + audit["correct_by_robust_only"]
+    assert audit["paths"] == len(paths)
     assert all(line == line.rstrip() for line in table(statistics).splitlines())
 
 
@@ -73,12 +73,21 @@ def test_an_example_by_hand() -> None:
     }  # fmt: skip
     assert (b["problems"], b["samples"], b["parsed"], b["correct"], b["distinct"]) == (1, 3, 1, 1, 1)
     assert list(a["at_k"]) == ["1", "3", "4"]
-    assert a["at_k"]["1"] == {"correct": 0.5, "distinct": 0.5, "distinct_with_gold": 1.5, "pass_at_k": 0.5}
-    assert a["at_k"]["3"] == {"correct": 1.5, "distinct": 1.0, "distinct_with_gold": 1.5, "pass_at_k": 0.5}
+    assert a["at_k"]["1"] == {"correct": 0.5, "distinct": 0.5, "distinct_canonical": 0.5} | {
+        "distinct_with_gold": 1.5, "pass_at_k": 0.5,
+    }  # fmt: skip
+    assert a["at_k"]["3"] == {"correct": 1.5, "distinct": 1.0, "distinct_canonical": 1.0} | {
+        "distinct_with_gold": 1.5, "pass_at_k": 0.5,
+    }  # fmt: skip
     assert statistics["found_by"] == [
         {"models": ["a"], "distinct": 1, "share": 0.5},
         {"models": ["a", "b"], "distinct": 1, "share": 0.5},
     ]
     assert statistics["never_solved"] == [1]
     assert statistics["suspect_gold_answers"] == [{"problem": 1, "answer": "44", "votes": 4, "samples": 4}]
-    assert statistics["graders"]["examples"] == [{"problem": 0, "model": "b", "sample": 1, "correct_by": "robust"}]
+    assert statistics["graders"]["robust"]["examples"] == [
+        {
+            "problem": 0, "model": "b", "sample": 1, "correct_by": "robust",
+            "answers": {"reference": None, "robust": "42"},
+        }
+    ]  # fmt: skip
