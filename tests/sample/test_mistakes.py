@@ -38,7 +38,7 @@ def config(model_folder, problems_file):
         ({"shots": 65, "shots_from": "problems"}, "has 64 problems"),
         ({"mesh": MeshConfig(tensor=3)}, "does not cover the 8 devices"),
         ({"rows": 0}, "rows = 0"),
-        ({"task": 2, "tasks": 2}, "task 2 of 2"),
+        ({"part": 2, "parts": 2}, "task 2 of 2"),
         ({"prompt_tokens": 0}, "prompt_tokens = 0"),
     ],
     ids=str,
