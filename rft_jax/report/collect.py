@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rft_jax.errors import UserError
+from rft_jax.records import manifest
 from rft_jax.records.path import Path as SampledPath
 from rft_jax.records.path import read_paths
 from rft_jax.records.problem import Problem, read_problems
@@ -104,7 +105,8 @@ def collect(folder: Path) -> Workdir:
     """Returns what a workdir holds.
 
     Raises:
-        UserError: there is no such folder, nothing to report in it, or a file that cannot be read.
+        UserError: there is no such folder, nothing to report in it, a file that cannot be read, or paths of other
+            problems.
     """
     if not folder.is_dir():
         raise UserError(f"no folder {folder}: give the --workdir of a pipeline")
@@ -120,14 +122,17 @@ def collect(folder: Path) -> Workdir:
         if (place / "metrics.json").is_file():
             found.evaluations.append(Evaluation(name, _read(place / "metrics.json")))
         elif (place / "paths" / "manifest.json").is_file():
-            manifest = _read(place / "paths" / "manifest.json")
-            if manifest.get("temperature") != 0:  # greedy ones are an evaluation that was not finished
-                found.samplings.append(Sampling(name, manifest, place / "paths"))
+            settings = _read(place / "paths" / "manifest.json")
+            if settings.get("temperature") != 0:  # greedy ones are an evaluation that was not finished
+                found.samplings.append(Sampling(name, settings, place / "paths"))
         if (place / "metrics.jsonl").is_file():
             found.trainings.append(Training(name, _losses(place / "metrics.jsonl")))
         for statistics in sorted(place.glob("*.stats.json")):
             file = statistics.with_name(statistics.name.removesuffix(".stats.json"))
             found.selections.append(Selection(name, _read(statistics), file))
+    if found.problems is not None:
+        for sampling in found.samplings:
+            manifest.check(sorted(sampling.folder.glob("*.jsonl")), found.problems, str(plan["problems"]))
     if not (found.evaluations or found.selections or found.trainings or found.samplings):
         raise UserError(f"nothing to report in {folder}: no evaluation, selection, training or samples in its folders")
     return found

@@ -20,7 +20,7 @@ _LOCK = "lock"
 
 @contextlib.contextmanager
 def scratch(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields an empty folder beside `target`, where the user expects to need space (/tmp may live in memory).
+    """Yields an empty folder beside `target`: the user expects to need space there, and /tmp may live in memory.
 
     Raises:
         UserError: it cannot be made.

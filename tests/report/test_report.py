@@ -1,5 +1,6 @@
 """The report: what is in it, and that a real browser shows it."""
 
+import contextlib
 import dataclasses
 import html.parser
 import json
@@ -12,9 +13,10 @@ import pytest
 
 from rft_jax.errors import UserError
 from rft_jax.pipeline.stage_settings import root
+from rft_jax.records import manifest
 from rft_jax.records.path import Path
 from rft_jax.records.problem import Problem
-from rft_jax.report import report
+from rft_jax.report import audits, report, sections
 from rft_jax.report.collect import collect
 from rft_jax.report.sections import fraction_of, kind_of, training_of
 from rft_jax.report.verdicts import judge
@@ -152,6 +154,51 @@ def test_an_empty_or_missing_folder_is_one_clear_line(tmp_path):
     (tmp_path / "eval" / "metrics.json").write_text("{")
     with pytest.raises(UserError, match=r"metrics\.json is not JSON"):
         report.write(tmp_path)
+
+
+def test_paths_of_other_problems_are_refused(workdir, tmp_path):
+    shutil.copytree(workdir, tmp_path / "run")
+    file = tmp_path / "run" / "paths-a" / "paths" / "manifest.json"
+    for told, refused in (
+        (manifest.of_problems(collect(workdir).problems), False),
+        ({"count": 1, "fingerprint": "x"}, True),
+    ):
+        file.write_text(json.dumps({"temperature": 0.9, "problems": told}))
+        with pytest.raises(UserError, match="sampled from other problems") if refused else contextlib.nullcontext():
+            collect(tmp_path / "run")
+
+
+def audit(examples):
+    return {
+        "paths": 200, "disagree": len(examples), "share": len(examples) / 200, "unreadable_gold_answers": 3,
+        "examples": examples,
+    }  # fmt: skip
+
+
+def test_where_graders_disagree_is_shown_with_both_answers(workdir):
+    run = collect(workdir)
+    example = {"problem": 7, "model": "<m>", "sample": 2, "correct_by": "robust"}
+    example["answers"] = {"reference": None, "robust": "<b>18</b>"}
+    first = run.evaluations[0]
+    first = dataclasses.replace(first, metrics=first.metrics | {"audits": {"robust": audit([example])}})
+    shown = audits.disagreements(dataclasses.replace(run, evaluations=[first]))
+    texts = Parsed(shown).texts
+    assert {"1 of 200", "0.50%", "<m>, 2", "<b>18</b>", "–", "3"} <= set(texts)
+    assert "<b>" not in shown
+    nothing = dataclasses.replace(run, evaluations=[], selections=[])
+    assert audits.disagreements(nothing) == ""
+
+
+def test_an_evaluation_by_another_grader_is_shown_by_it(workdir):
+    run = collect(workdir)
+    first = run.evaluations[0]
+    measures = {"maj1@1": {"mean": 0.123, "low": 0.1, "high": 0.2}}
+    other = dataclasses.replace(
+        first, metrics=first.metrics | {"grader": "letter", "graders": {"letter": measures, "dumb": {}}}
+    )
+    texts = Parsed(sections.results(dataclasses.replace(run, evaluations=[other]))).texts
+    assert "12.3 (10.0 to 20.0)" in texts
+    assert "maj1@1, dumb" in texts
 
 
 def test_every_verdict_says_why():
