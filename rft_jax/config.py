@@ -263,6 +263,7 @@ class PipelineConfig:
         models: `name=folder` of the models to start from.
         train, sample, evaluate: configs of the commands, FILE[:ARGUMENT].
         train_settings, sample_settings, evaluate_settings: of all their stages, `name=value`; a stage's own come later.
+        task: what is asked and how answers are judged, in all stages: a shipped task's name, or a Python file.
         k: samples a problem.
         temperature: of the samples.
         seed: of training and sampling.
@@ -278,6 +279,7 @@ class PipelineConfig:
     train_settings: tuple[str, ...] = ()
     sample_settings: tuple[str, ...] = ()
     evaluate_settings: tuple[str, ...] = ()
+    task: str = "gsm8k"
     k: int
     temperature: float
     seed: int

@@ -15,6 +15,7 @@ from rft_jax.hf import config as hf_config
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import recipe, stage_settings
 from rft_jax.records.problem import Problem, read_problems
+from rft_jax.task import task as tasks
 from rft_jax.world import generate
 
 # Reachable FLOP/s of one device (of one core, for cpu), and the shares of it that training and decoding get.
@@ -144,7 +145,7 @@ def _lengths(source: str, config: PipelineConfig, workdir: Path) -> _Set:
         count = worlds[name].train if file.startswith("train") else worlds[name].test
         problems = generate.problems("train", 48, 0)
     else:
-        problems = read_problems(source if source.startswith("hf:") else place)
+        problems = read_problems(source if source.startswith("hf:") else place, tasks.load(config.task).reader)
         count = len(problems)
     prompt = sum(len(problem.question) for problem in problems) / len(problems) / _PROMPT_CHARACTERS + _TEMPLATE
     response = sum(len(problem.response) for problem in problems) / len(problems) / _RESPONSE_CHARACTERS

@@ -14,6 +14,7 @@ from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
 from rft_jax.records.problem import read_problems
 from rft_jax.select import rules
+from rft_jax.task import task as tasks
 
 GOLD = "gold"
 CONFIG_FILE = "the config file"
@@ -41,6 +42,9 @@ class _Recipe:
     def __init__(self, config: PipelineConfig, workdir: Path) -> None:
         self._config, self._workdir = config, workdir
         self._models = _named_folders(config.models)
+        self._reader = tasks.load(config.task).reader
+        # The contents of a task of the user's own count, as all that a stage reads.
+        self._task_file: dict[str, Reads] = {"the task": config.task} if config.task.endswith(".py") else {}
         self._known: dict[str, StageConfig] = {}
         for stage in config.stages:
             if not stage.name.strip(".") or not all(letter.isalnum() or letter in "-_." for letter in stage.name):
@@ -89,7 +93,12 @@ class _Recipe:
             kind="train",
             script="launch/train.py",
             flags=_flags(reference, stage_settings.of_training(self._config, stage)),
-            reads={"--config.model": model, "--config.data": data, CONFIG_FILE: stage_settings.config_file(reference)},
+            reads={
+                "--config.model": model,
+                "--config.data": data,
+                CONFIG_FILE: stage_settings.config_file(reference),
+                **self._task_file,
+            },
             after=after + data_after + ((stage.steps_of,) if stage.steps_of else ()),
             places={"--workdir": str(self._workdir / stage.name)},
             output=("model/config.json",),
@@ -108,6 +117,7 @@ class _Recipe:
                 "--config.model": model,
                 "--config.problems": problems,
                 CONFIG_FILE: stage_settings.config_file(self._config.sample),
+                **self._task_file,
             },
             after=after + problems_after,
             places={"--workdir": str(self._workdir / stage.name)},
@@ -131,11 +141,12 @@ class _Recipe:
             name=stage.name,
             kind="select",
             script="launch/select_paths.py",
-            flags=(f"--rules={stage.rules}", *ks),
+            flags=(f"--task={self._config.task}", f"--rules={stage.rules}", *ks),
             reads={
                 "--problems": problems,
                 "--paths": tuple(f"{self._pattern(name, 'paths')}/*.jsonl" for name in stage.paths),
                 **own_rule,
+                **self._task_file,
             },
             after=problems_after + stage.paths,
             places={"--output": str(self._workdir / stage.name / SELECTED)},
@@ -151,6 +162,7 @@ class _Recipe:
             "--config.model": model,
             "--config.problems": problems,
             CONFIG_FILE: stage_settings.config_file(self._config.evaluate),
+            **self._task_file,
         }
         places = {"--workdir": str(self._workdir / stage.name)}
         if stage.against:
@@ -224,7 +236,7 @@ class _Recipe:
             return ()
         other = self._earlier(stage.steps_of, stage, TrainStage)
         assert isinstance(other, TrainStage)
-        rows, other_rows = (len(read_problems(self._data(each)[0])) for each in (stage, other))
+        rows, other_rows = (len(read_problems(self._data(each)[0], self._reader)) for each in (stage, other))
         epochs = stage_settings.training(self._config, other).epochs
         return (f"--config.epochs={math.ceil(epochs * other_rows / rows)}",)
 

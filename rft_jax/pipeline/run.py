@@ -1,6 +1,7 @@
 """Running the stages: what to do with each, and doing it."""
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import os
@@ -8,7 +9,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,8 @@ from rft_jax.files import make_folder, whole_file
 from rft_jax.pipeline import process, recipe, stage_settings
 from rft_jax.pipeline.stage import LOG, Record, Stage, changes, fingerprint
 from rft_jax.records.problem import read_problems
+from rft_jax.task import task as tasks
+from rft_jax.task.reader import Reader
 
 PLAN = "pipeline.json"
 
@@ -113,9 +116,10 @@ def run(config: PipelineConfig, workdir: Path, *, redo: bool, command: str) -> N
         UserError: the config is wrong, a stage is stale, or a stage failed.
     """
     stages = recipe.stages(config, workdir)
-    sources = recipe.sources(config, workdir)
+    reader = tasks.load(config.task).reader
+    compare = functools.partial(_warn_of_overlap, *recipe.sources(config, workdir), reader)
     described = recipe.describe(config) | versions()
-    run_stages(stages, workdir, redo=redo, command=command, described=described, sources=sources)
+    run_stages(stages, workdir, redo=redo, command=command, described=described, compare=compare)
 
 
 def run_stages(
@@ -125,9 +129,15 @@ def run_stages(
     redo: bool,
     command: str,
     described: dict[str, object],
-    sources: tuple[str, str] | None,
+    compare: Callable[[], bool],
 ) -> None:
-    """Runs stages as `run` does; `described` goes to pipeline.json, `sources` are training and test problems."""
+    """Runs stages as `run` does.
+
+    Args:
+        stages, workdir, redo, command: as for `run`.
+        described: goes to pipeline.json.
+        compare: is called before each stage until it returns True: the problems were there to compare.
+    """
     make_folder(workdir)
     with process.lock(workdir) as lock:
         _refuse_stale(stages, states(stages, workdir), redo)
@@ -135,7 +145,7 @@ def run_stages(
             file.write_text(json.dumps(described, indent=1) + "\n")
         compared = False
         for number, stage in enumerate(stages, start=1):
-            compared = compared or sources is None or _warn_of_overlap(*sources)
+            compared = compared or compare()
             state = state_of(stage, workdir, ())
             _refuse_stale(stages, {stage.name: state}, redo)
             title = f"[{number:2}/{len(stages)}] {stage.name}"
@@ -225,12 +235,12 @@ def versions() -> dict[str, object]:
     }
 
 
-def _warn_of_overlap(train: str, test: str) -> bool:
+def _warn_of_overlap(train: str, test: str, reader: Reader) -> bool:
     """Warns of test problems among the training problems, once both are there; returns whether they are."""
     if not all(source.startswith("hf:") or Path(source).exists() for source in (train, test)):
         return False
-    trained = {problem.question for problem in read_problems(train)}
-    tested = read_problems(test)
+    trained = {problem.question for problem in read_problems(train, reader)}
+    tested = read_problems(test, reader)
     both = sum(problem.question in trained for problem in tested)
     if both:
         print(

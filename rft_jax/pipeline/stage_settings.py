@@ -38,7 +38,7 @@ def check(config: PipelineConfig, stage: StageConfig) -> None:
 
 def of_training(config: PipelineConfig, stage: TrainStage) -> tuple[str, ...]:
     """Returns the fields of a training stage's config, `name=value`; of `steps_of` the epochs come late."""
-    settings = _last((f"seed={config.seed}", *config.train_settings, *stage.settings))
+    settings = _last((f"task={config.task}", f"seed={config.seed}", *config.train_settings, *stage.settings))
     return tuple(setting for setting in settings if not (stage.steps_of and setting.startswith("epochs=")))
 
 
@@ -50,13 +50,14 @@ def of_sampling(config: PipelineConfig, stage: SampleStage) -> tuple[str, ...]:
     """
     first = next(other for other in config.stages if isinstance(other, SampleStage) and other.model == stage.model)
     name = stage.model if first.name == stage.name else stage.name
-    common = (f"name={name}", f"k={config.k}", f"temperature={config.temperature}", f"seed={config.seed}")
-    return _last((*common, *config.sample_settings, *stage.settings))
+    own = (f"name={name}", f"k={config.k}", f"temperature={config.temperature}", f"seed={config.seed}")
+    return _last((f"task={config.task}", *own, *config.sample_settings, *stage.settings))
 
 
 def of_evaluation(config: PipelineConfig, stage: EvaluateStage) -> tuple[str, ...]:
     """Returns the fields of an evaluation stage's config, `name=value`."""
-    return _last((f"name={stage.model}", f"seed={config.seed}", *config.evaluate_settings, *stage.settings))
+    own = (f"task={config.task}", f"name={stage.model}", f"seed={config.seed}")
+    return _last((*own, *config.evaluate_settings, *stage.settings))
 
 
 def training(config: PipelineConfig, stage: TrainStage) -> TrainConfig:

@@ -12,6 +12,7 @@ from rft_jax.records.path import Path as SampledPath
 from rft_jax.records.path import read_paths
 from rft_jax.records.problem import Problem, read_problems
 from rft_jax.select.criteria import Criteria, criteria
+from rft_jax.task import task as tasks
 from rft_jax.task.task import DEFAULT
 
 _SKIP = ("stale", "report")
@@ -140,10 +141,11 @@ def collect(folder: Path) -> Workdir:
 
 def _problems(folder: Path, plan: dict[str, Any]) -> list[Problem] | None:
     source = plan.get("problems")
+    reader = tasks.load(plan.get("task", tasks.DEFAULT)).reader
     for place in (folder / str(source), Path(str(source))):
         if source and place.is_file():
-            return read_problems(place)
-    return read_problems(source) if source and source.startswith("hf:") else None
+            return read_problems(place, reader)
+    return read_problems(source, reader) if source and source.startswith("hf:") else None
 
 
 def _read(file: Path) -> dict[str, Any]:

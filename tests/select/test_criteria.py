@@ -37,7 +37,7 @@ CHOICE = """
 from rft_jax.task.equations import ANNOTATED
 from rft_jax.task.reader import Reader
 from rft_jax.task.task import Task
-from rft_jax.task.template import Paper
+from rft_jax.task.templates.paper import Paper
 
 TASK = Task(
     name="choice", reader=Reader(("stem", "key")), template=Paper(), grader="letter.py", audits=("reference",),
