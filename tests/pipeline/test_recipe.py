@@ -50,7 +50,7 @@ def test_commands_and_what_they_wait_for(tmp_path):
     stages = made(tmp_path)
     assert list(stages) == [*(stage.name for stage in STAGES), "report"]
     assert stages["sft"].arguments() == [
-        "--config=configs/sft.py", "--config.seed=11", "--config.batch=32", "--config.epochs=2",
+        "--config=configs/sft.py", "--config.task=gsm8k", "--config.seed=11", "--config.batch=32", "--config.epochs=2",
         "--config.model=models/base", f"--config.data={tmp_path}/world/train.jsonl", f"--workdir={tmp_path}/sft",
     ]  # fmt: skip
     assert "--config.k=7" in stages["paths"].flags
