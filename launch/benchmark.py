@@ -1,6 +1,6 @@
 """Measures one stage of this project beside its peers and the limit, in the same run.
 
-python launch/benchmark.py --what=select|equations|load|train|sample
+python launch/benchmark.py --what=select|equations|tokens|load|train|sample
 """
 
 import pathlib
@@ -11,16 +11,20 @@ from absl import flags
 from rft_jax import command
 
 _WHAT = flags.DEFINE_enum(
-    "what", None, ["select", "equations", "load", "train", "sample"], "The stage to measure.", required=True
+    "what", None, ["select", "equations", "tokens", "load", "train", "sample"], "The stage to measure.", required=True
 )
 _PROBLEMS = flags.DEFINE_integer("problems", 7_473, "select: problems of the run at size.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer("workers", None, "select: processes of the run at size.", lower_bound=1)
 _GIGABYTES = flags.DEFINE_float("gigabytes", 2.0, "load: about the size of the checkpoint.", lower_bound=0.2)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "load, sample: how often each phase or engine is run.", lower_bound=1)
-_DATA = flags.DEFINE_string("data", "../shared/data/gsm8k/train.jsonl", "train, sample: GSM8K's training problems.")
+_DATA = flags.DEFINE_string(
+    "data", "../shared/data/gsm8k/train.jsonl", "tokens, train, sample: GSM8K's training problems."
+)
 _RESPONSES = flags.DEFINE_string(
     "responses", "../shared/data/released_model/greedy_fp32.jsonl", "equations: responses of a released model."
 )
+_MODEL = flags.DEFINE_string("model", "rft_jax/world/base_model", "tokens: folder whose tokenizer is measured.")
+_EXAMPLES = flags.DEFINE_integer("examples", 100_000, "tokens: rows like those of a selected set.", lower_bound=1)
 _BATCH = flags.DEFINE_integer("batch", 128, "train: examples a step.", lower_bound=8)
 _STEPS = flags.DEFINE_integer("steps", 3, "train: steps to measure.", lower_bound=1)
 _MICROBATCH = flags.DEFINE_integer("microbatch", 8, "train: examples that the Trainer takes at once.", lower_bound=1)
@@ -41,6 +45,10 @@ def main() -> None:
         from rft_jax.benchmark import equations
 
         report = equations.run(pathlib.Path(_RESPONSES.value))
+    elif _WHAT.value == "tokens":
+        from rft_jax.benchmark import tokens
+
+        report = tokens.run(pathlib.Path(_MODEL.value), _DATA.value, _EXAMPLES.value)
     elif _WHAT.value == "load":
         from rft_jax.benchmark import load
 

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from rft_jax.task import answer
 from rft_jax.task.equations import all_hold, equation_list, find_equations
+from rft_jax.task.graders import reference, robust
 from rft_jax.world import generate
 from rft_jax.world.families import FAMILIES
 from rft_jax.world.generate import corpus, problems, solutions
@@ -27,12 +27,12 @@ def test_gold_answers_pass_graders_and_equation_check():
         assert all_hold(equations), each
         # The answer is what the last equation computes, by both graders.
         last = equations[-1].split("=")[1]
-        assert answer.reference_answer(each.response) == last, each
-        assert answer.robust_answer(each.response) == int(last), each
+        assert reference.GRADER.parse(each.response) == last, each
+        assert robust.GRADER.parse(each.response) == int(last), each
 
 
 def test_every_solution_of_a_problem_has_the_same_answer(ways):
-    assert all(len({answer.reference_answer(response) for response in responses}) == 1 for responses in ways)
+    assert all(len({reference.GRADER.parse(response) for response in responses}) == 1 for responses in ways)
     assert all(all_hold(find_equations(response)) for responses in ways for response in responses)
 
 
