@@ -13,7 +13,7 @@ import numpy as np
 
 from rft_jax.errors import UserError
 from rft_jax.hf import safetensors, torch_bin
-from rft_jax.hf.config import read_json
+from rft_jax.hf.fields import read_json
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 TORCH_SINGLE, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
