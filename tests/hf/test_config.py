@@ -180,7 +180,8 @@ HARMLESS = {
     "use_sliding_window": False, "layer_types": ["full_attention"] * 2, "head_dim": None, "num_key_value_heads": None,
     "hidden_act": "swish", "attention_bias": False, "mlp_bias": None, "is_llama_config": True,
     "rope_interleaved": False, "is_causal": True, "_attn_implementation_autoset": True,
-    "transformers.js_config": {"dtype": "q4"}, "max_sequence_length": 2048, "output_attentions": False, "logits_scaling": 1.0, "residual_multiplier": 1,
+    "transformers.js_config": {"dtype": "q4"},
+    "max_sequence_length": 2048, "output_attentions": False, "logits_scaling": 1.0, "residual_multiplier": 1,
     "unsloth_version": "2025.1", "_name_or_path": "x", "activation": "swiglu", "quantization_config": None,
     "tie_word_embeddings": None, "num_local_experts": 0, "embd_pdrop": 0.0, "use_flash_attention_2": True,
 }  # fmt: skip
@@ -252,8 +253,8 @@ def read_or_refused(folder):
 
 # Against transformers.
 
-# It refuses null in the first two; the third would make all logits nearly zero; without a cache it takes uneven positions
-# for several sequences in a row.
+# It refuses null in the first two; the third would make all logits nearly zero; without a cache it takes uneven
+# positions for several sequences in a row.
 NOT_FOR_TRANSFORMERS = ("mlp_bias", "tie_word_embeddings", "initializer_range", "use_cache")
 
 
