@@ -1,8 +1,8 @@
 """Checkpoints of a training run, the only file that imports orbax; and one tensor at a time out of one, without it.
 
-A step's folder holds `state` (an array per parameter and moment, named by its place in the tree), `origin` (JSON: what run
-it belongs to) and the checksums of both (manifest.py). All are written under a temporary name, so a folder with a number
-for a name is whole.
+A step's folder holds `state` (an array per parameter and moment, named by its place in the tree), `origin` (JSON: what
+run it belongs to) and the checksums of both (manifest.py). All are written under a temporary name, so a folder with a
+number for a name is whole.
 """
 
 import contextlib
@@ -190,8 +190,8 @@ _DISK_ERRORS = {
     "Read-only file system": "the file system is read-only",
 }
 
-# A failed save is raised where we wait for it, and told in one line. What Orbax's threads tell about it beside that is
-# dropped: what they log, pages of tracebacks, and what tensorstore still reports to those of them that have ended.
+# A failed save or restore is raised where we wait for it, and told in one line. What Orbax's threads tell about it
+# besides is dropped: what they log, pages of tracebacks, and what is reported of their unfinished coroutines.
 
 
 class _NoTracebacks(logging.Filter):
@@ -199,13 +199,15 @@ class _NoTracebacks(logging.Filter):
         return "orbax" not in record.pathname or record.levelno < logging.ERROR
 
 
-def _not_of_ended_threads(unraisable: Any, otherwise: Any = sys.unraisablehook) -> None:
-    if "Event loop is closed" not in str(unraisable.exc_value):
+def _not_of_orbax(unraisable: Any, otherwise: Any = sys.unraisablehook) -> None:
+    code = getattr(unraisable.object, "cr_code", None)
+    of_orbax = code is not None and "orbax" in code.co_filename
+    if not of_orbax and "Event loop is closed" not in str(unraisable.exc_value):
         otherwise(unraisable)
 
 
 logging.getLogger("absl").addFilter(_NoTracebacks())
-sys.unraisablehook = _not_of_ended_threads
+sys.unraisablehook = _not_of_orbax
 
 
 def saved_steps(folder: Path) -> list[int]:
@@ -254,7 +256,7 @@ def check(folder: Path) -> None:
 
 
 def _fault(folder: Path) -> str | None:
-    """Returns what is wrong with a step's folder, or None; each process reads its share, and all get the same answer."""
+    """Returns what is wrong with a step's folder, or None; the same on all processes, which share the work."""
     if not manifest.exists(folder):
         if not (folder / STATE).is_dir() or not (folder / ORIGIN).is_dir():
             return f"{STATE} or {ORIGIN} is missing"

@@ -1,8 +1,8 @@
 """The checksums of a checkpoint: what was written is what is read.
 
-A step's folder holds `manifest.json`, from each file of the state and of the origin to its size and SHA-256. It is written
-before the folder gets its name, so a checkpoint that is there has it. SHA-256 takes about a second for a gigabyte on
-one thread, so several threads share the files.
+A step's folder holds `manifest.json`: the size and the SHA-256 of each file of the state and the origin. It is written
+before the folder gets its name, so every named checkpoint has it. One thread hashes about 1 GB per second, so several
+threads share the files.
 """
 
 import concurrent.futures
