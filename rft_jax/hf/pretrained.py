@@ -39,7 +39,7 @@ def load(folder: str | Path, mesh: Mesh | None = None, *, dtype: jnp.dtype | Non
     Args:
         folder: holds config.json and the weights: safetensors, or pytorch_model*.bin when torch is installed.
         mesh: where the parameters go, as partition.TABLE says; None is the default device.
-        dtype: of the parameters; None keeps the file's.
+        dtype: of the parameters, whatever the file's are; None keeps the file's, one for all layers of a parameter.
         stacked: whether the layers are stacked (training) or apart (sampling).
 
     Raises:
@@ -49,20 +49,26 @@ def load(folder: str | Path, mesh: Mesh | None = None, *, dtype: jnp.dtype | Non
     config = hf_config.read(folder)
     found = weights.find(folder)
     if config.tied_embeddings:
-        found.pop("lm_head.weight", None)  # some tied checkpoints hold the table twice
+        found = weights.without_tied_head(folder, found)
     weights.check(folder, found, shapes(config))
+    if dtype is None:
+        weights.check_dtypes(folder, found)
 
     abstract = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=stacked))
 
     def load_parameter(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
         parts, on_layers = names(path, config)
-        if len({found[name].array.dtype for name in parts}) > 1:
-            raise UserError(f"{folder} stores {parts[0]} and the same of other layers in different dtypes")
         sources = [found[name] for name in parts]
         place = partition.sharding(partition.role_of(path), leaf.shape, mesh) if mesh else None
-        cast = dtype is not None and dtype != sources[0].array.dtype
-        array = _fill(leaf.shape, place, lambda index: _read(sources, leaf.shape, index, on_layers, mapped=not cast))
-        return array.astype(dtype) if cast else array
+        wanted = sources[0].array.dtype if dtype is None else jnp.dtype(dtype)
+        kinds = {stored.array.dtype for stored in sources}
+        # The devices cast, which is fast; only layers of several dtypes must be of one before they are put together.
+        read_as = sources[0].array.dtype if len(kinds) == 1 else wanted
+        mapped = read_as == wanted
+        array = _fill(
+            leaf.shape, place, lambda index: _read(sources, leaf.shape, index, on_layers, mapped=mapped, dtype=read_as)
+        )
+        return array if mapped else array.astype(wanted)
 
     leaves, form = jax.tree.flatten_with_path(abstract)
     loaded = []
@@ -95,7 +101,13 @@ def _fill(shape: tuple[int, ...], place: Sharding | None, read: Callable[[Index]
 
 
 def _read(
-    sources: list[weights.Stored], shape: tuple[int, ...], index: Index, on_layers: bool, *, mapped: bool
+    sources: list[weights.Stored],
+    shape: tuple[int, ...],
+    index: Index,
+    on_layers: bool,
+    *,
+    mapped: bool,
+    dtype: np.dtype,
 ) -> np.ndarray:
     """Reads a slice of a parameter: of one tensor, or of one tensor a layer, which become the leading axis.
 
@@ -108,9 +120,14 @@ def _read(
     if mapped and not on_layers and host_memory.usable_in_place(views[0]):
         sources[0].file.read_ahead(views[0])
         return views[0]
-    buffer = host_memory.empty((len(views), *views[0].shape), views[0].dtype)
+    buffer = host_memory.empty((len(views), *views[0].shape), dtype)
     releases = [stored.file.release for stored in sources[layers]]
-    host_memory.copy(zip(buffer, views, releases, strict=True))
+    if all(view.dtype == dtype for view in views):
+        host_memory.copy(zip(buffer, views, releases, strict=True))
+    else:
+        for layer, view, release in zip(buffer, views, releases, strict=True):
+            layer[...] = view
+            release(view)
     return buffer if on_layers else buffer[0]
 
 

@@ -94,6 +94,14 @@ def _read_header(path: Path, prefix: bytes, file: Any, size: int) -> tuple[dict[
             raise UserError(f"{path} is truncated: {name} ends at byte {start + end} of {size}; download it again")
         if end - begin != math.prod(shape) * DTYPES[code].itemsize:
             raise UserError(f"{path}: {name} of shape {shape} does not take {end - begin} bytes; download it again")
+    reached = 0
+    # The tensors follow each other without gaps up to the end, so a header that was changed in one place does not fit.
+    for begin, end, name in sorted((begin, end, name) for name, (_, _, begin, end) in entries.items()):
+        if begin != reached:
+            raise UserError(f"{path}: {name} begins at byte {begin}, not {reached} of the data; download it again")
+        reached = end
+    if reached != size - start:
+        raise UserError(f"{path}: the data ends at byte {start + reached}, the file at {size}; download it again")
     return {name: (DTYPES[code], shape, begin, end) for name, (code, shape, begin, end) in entries.items()}, start
 
 

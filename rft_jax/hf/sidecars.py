@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from rft_jax.errors import UserError
-from rft_jax.hf.config import CONFIG, read_json, write_json
+from rft_jax.hf.config import CONFIG
+from rft_jax.hf.fields import read_json, shown, write_json
 
 GENERATION = "generation_config.json"
 PROMPT_FORMAT = "prompt_format.json"
@@ -43,6 +44,27 @@ def token_ids(folder: Path, files: tuple[str, ...] = (GENERATION, CONFIG)) -> di
             fields = read_json(folder / name)
             found |= {name: fields[name] for name in _TOKEN_IDS if fields.get(name) is not None}
     return found
+
+
+def check_token_ids(ids: dict[str, Any], vocabulary: int, where: str = f"{CONFIG} or {GENERATION}") -> None:
+    """Checks that special tokens' numbers are tokens of the model.
+
+    Args:
+        ids: a number or a list of numbers by name, as `token_ids` gives them.
+        vocabulary: V, of the model.
+        where: the file or folder that gives them, for the message.
+
+    Raises:
+        UserError: one is not a whole number from 0 to V - 1. A pad_token_id of -1 is none, as in Llama 1's files.
+    """
+    for name, given in ids.items():
+        for token in given if isinstance(given, list) else [given]:
+            if name == "pad_token_id" and token == -1:
+                continue
+            if type(token) is not int or not 0 <= token < vocabulary:
+                raise UserError(
+                    f"{where}: {name} is {shown(token)}, and the model's tokens are 0 to {vocabulary - 1}; correct it"
+                )
 
 
 def end_tokens(folder: str | Path) -> tuple[int, ...]:

@@ -13,10 +13,13 @@ import numpy as np
 
 from rft_jax.errors import UserError
 from rft_jax.hf import safetensors, torch_bin
-from rft_jax.hf.config import read_json
+from rft_jax.hf.fields import read_json, shown
+from rft_jax.hf.host_memory import as_bits
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 TORCH_SINGLE, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+ADAPTER = "adapter_config.json"
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 # Tables that old versions of transformers saved and every version computes from config.json.
 IGNORED = re.compile(r"(.*\.)?rotary_emb\.inv_freq")
@@ -25,10 +28,17 @@ MappedFile = safetensors.MappedFile | torch_bin.MappedFile
 
 
 class Stored(NamedTuple):
-    """A tensor, and the file that holds it."""
+    """A tensor, and the file that holds it.
+
+    Attributes:
+        file: mapped.
+        array: of the file's mapping.
+        shard: the file's name in its folder.
+    """
 
     file: MappedFile
     array: np.ndarray
+    shard: str
 
 
 def find(folder: Path) -> dict[str, Stored]:
@@ -37,42 +47,86 @@ def find(folder: Path) -> dict[str, Stored]:
     Raises:
         UserError: no weights, a missing shard, or a damaged file.
     """
+    if (folder / ADAPTER).exists():  # transformers would add it to the weights beside it
+        raise UserError(f"{folder} holds an adapter ({ADAPTER}); merge it into its base model and save the whole model")
     for name, index, open_file in (
         (SINGLE, INDEX, safetensors.MappedFile),
         (TORCH_SINGLE, TORCH_INDEX, torch_bin.MappedFile),
     ):
         if (folder / name).exists():
-            return _tensors(folder, [open_file(folder / name)])
+            return _tensors(folder, {name: open_file(folder / name)})
         if (folder / index).exists():
-            return _tensors(folder, [open_file(path) for path in _shards(folder / index)])
+            shard_of = _shard_of(folder / index)
+            found = _tensors(folder, {name: open_file(folder / name) for name in sorted(set(shard_of.values()))})
+            _check_places(folder / index, shard_of, found)
+            return found
     raise UserError(f"{folder} has no weights: none of {SINGLE}, {INDEX}, {TORCH_SINGLE}, {TORCH_INDEX}")
 
 
-def _shards(index: Path) -> list[Path]:
-    names = read_json(index).get("weight_map")
-    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+def _shard_of(index: Path) -> dict[str, str]:
+    """Returns the file of every tensor that an index names."""
+    shard_of = read_json(index).get("weight_map")
+    if not isinstance(shard_of, dict) or not all(isinstance(name, str) for name in shard_of.values()):
         raise UserError(f"{index} has no weight_map from tensors to files; download it again")
-    shards = []
-    for name in sorted(set(names.values())):
-        path = index.parent / name
-        if Path(name).name != name:  # an index must not point out of its folder
-            raise UserError(f"{index} names the shard '{name}', which is not a file name")
-        if not path.exists():
+    for name in sorted(set(shard_of.values())):
+        if Path(name).name != name or len(name) > 255:  # an index must not point out of its folder
+            raise UserError(f"{index} names the shard {shown(name)}, which is not a file name")
+        if not (index.parent / name).exists():
             raise UserError(f"{index} names the shard {name}, which is missing; download it")
-        shards.append(path)
-    return shards
+    return shard_of
 
 
-def _tensors(folder: Path, files: list[MappedFile]) -> dict[str, Stored]:
+def _check_places(index: Path, shard_of: Mapping[str, str], found: Mapping[str, Stored]) -> None:
+    for name, shard in shard_of.items():
+        if not IGNORED.fullmatch(name) and (name not in found or found[name].shard != shard):
+            raise UserError(f"{index} says that {shard} holds {name}, and it does not; are both of one checkpoint?")
+
+
+def _tensors(folder: Path, files: Mapping[str, MappedFile]) -> dict[str, Stored]:
     found: dict[str, Stored] = {}
-    for file in files:
+    for shard, file in files.items():
         for name, array in file.tensors.items():
             if IGNORED.fullmatch(name):
                 continue
             if name in found:
                 raise UserError(f"{folder} holds {name} twice, in two of its shards")
-            found[name] = Stored(file, array)
+            found[name] = Stored(file, array, shard)
     return found
+
+
+def without_tied_head(folder: Path, found: Mapping[str, Stored]) -> dict[str, Stored]:
+    """Returns the tensors of a model with tied embeddings without its head, which some checkpoints hold as well.
+
+    Raises:
+        UserError: the head is there and is not the embedding.
+    """
+    rest = {name: stored for name, stored in found.items() if name != HEAD}
+    if len(rest) < len(found) and EMBEDDING in found and not _are_equal(found[EMBEDDING], found[HEAD]):
+        raise UserError(
+            f"{folder}: config.json says tie_word_embeddings, and {HEAD} differs from {EMBEDDING}; if the head is "
+            "meant, set tie_word_embeddings to false"
+        )
+    return rest
+
+
+def _are_equal(one: Stored, other: Stored) -> bool:
+    """Compares two tensors by their values, a few megabytes at a time; the bits decide where the dtypes are one."""
+    if one.array.shape != other.array.shape:
+        return False
+    same_dtype = one.array.dtype == other.array.dtype
+    rows = max(1, _COMPARED_BYTES // max(1, one.array[:1].nbytes))
+    for start in range(0, len(one.array), rows):
+        parts = [stored.array[start : start + rows] for stored in (one, other)]
+        seen = [as_bits(part) if same_dtype else part.astype(np.float32) for part in parts]
+        equal = np.array_equal(seen[0], seen[1])
+        for stored, part in zip((one, other), parts, strict=True):
+            stored.file.release(part)
+        if not equal:
+            return False
+    return True
+
+
+_COMPARED_BYTES = 4 << 20
 
 
 def check(folder: Path, found: Mapping[str, Stored], expected: Mapping[str, tuple[int, ...]]) -> None:
@@ -81,10 +135,20 @@ def check(folder: Path, found: Mapping[str, Stored], expected: Mapping[str, tupl
     Raises:
         UserError: missing, extra or misshapen tensors; the message names the first and counts the others.
     """
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected]
     wrong_shape = [name for name in expected if name in found and found[name].array.shape != expected[name]]
+    advice = "is it complete, and the right config.json with it?"
+    if missing == [HEAD]:
+        advice = "if the embedding is its head too, set tie_word_embeddings to true in config.json"
+    elif missing and extra and (renamed := _renamed(missing[0], extra)):
+        raise UserError(
+            f"{folder} names its tensors otherwise than a LlamaForCausalLM: {renamed} for {missing[0]}; save the whole "
+            "model with transformers' LlamaForCausalLM, and without a wrapper around it"
+        )
     for what, names in (
-        ("lacks", [name for name in expected if name not in found]),
-        ("holds tensors unknown to a Llama of its config.json:", [name for name in found if name not in expected]),
+        ("lacks", missing),
+        ("holds tensors unknown to a Llama of its config.json:", extra),
         ("holds tensors of another shape than its config.json asks for:", wrong_shape),
     ):
         if names:
@@ -92,7 +156,32 @@ def check(folder: Path, found: Mapping[str, Stored], expected: Mapping[str, tupl
             if names is wrong_shape:
                 first += f" is {list(found[first].array.shape)}, not {list(expected[first])}"
             others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise UserError(f"{folder} {what} {first}{others}; is it complete, and the right config.json with it?")
+            raise UserError(f"{folder} {what} {first}{others}; {advice}")
+
+
+def _renamed(missing: str, extra: list[str]) -> str | None:
+    """Returns the tensor that stands for a missing one under a longer or shorter path, such as without "model."."""
+    bare = missing.removeprefix("model.")
+    return next((name for name in extra if name == bare or name.endswith(f".{bare}")), None)
+
+
+def check_dtypes(folder: Path, found: Mapping[str, Stored]) -> None:
+    """Checks that every parameter has one dtype over all layers.
+
+    Raises:
+        UserError: a layer's differs from the first one's.
+    """
+    first: dict[str, str] = {}
+    for name in found:
+        other = first.setdefault(_LAYER.sub("", name, count=1), name)
+        dtypes = [found[each].array.dtype.name for each in (other, name)]
+        if dtypes[0] != dtypes[1]:
+            raise UserError(
+                f"{folder} stores {other} as {dtypes[0]} and {name} as {dtypes[1]}, and no dtype is asked for"
+            )
+
+
+_LAYER = re.compile(r"(?<=\.)\d+\.")
 
 
 def write(

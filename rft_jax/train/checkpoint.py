@@ -1,7 +1,8 @@
 """Checkpoints of a training run, the only file that imports orbax; and one tensor at a time out of one, without it.
 
-A step's folder holds `state` (an array a parameter and moment, named by its place in the tree) and `origin` (JSON: what
-run it belongs to). Orbax writes both under a temporary name, so a folder with a number for a name is whole.
+A step's folder holds `state` (an array per parameter and moment, named by its place in the tree), `origin` (JSON: what
+run it belongs to) and the checksums of both (manifest.py). All are written under a temporary name, so a folder with a
+number for a name is whole.
 """
 
 import contextlib
@@ -18,15 +19,19 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore
+from jax.experimental import multihost_utils
 
 from rft_jax.errors import UserError
 from rft_jax.hf import names
 from rft_jax.model.architecture import LinearScaling, Llama3Scaling, LlamaConfig
+from rft_jax.train import manifest
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STATE, ORIGIN = "state", "origin"
+_SAVE_SECONDS = 3600  # the longest that writing a checkpoint and its checksums may take
+_TOLD_BYTES = 1024
 _CHUNK_BYTES = 64 * 2**20  # so that one layer of a stacked tensor can be read without the others
 
 
@@ -71,7 +76,7 @@ class Checkpoints:
     """The checkpoints of one run, saved in the background."""
 
     def __init__(self, folder: Path, origin: Origin, keep: int) -> None:
-        """Opens the folder, and removes what a killed process left half written.
+        """Opens the folder, removes what a killed process left half written, and sets aside damaged checkpoints.
 
         Args:
             folder: made if it does not exist.
@@ -79,20 +84,29 @@ class Checkpoints:
             keep: how many to keep, the last ones.
 
         Raises:
-            UserError: the folder holds checkpoints of another run, or cannot be written.
+            UserError: the folder holds checkpoints of another run, or none that is whole, or cannot be written.
         """
         self._folder = folder.absolute()
         self._origin = origin
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            async_options=ocp.options.AsyncOptions(
+                timeout_secs=_SAVE_SECONDS, post_finalization_callback=self._write_manifest
+            ),
+        )
+        damaged = _damaged_after_the_last_whole(self._folder, origin)
         try:
             if jax.process_index() == 0:  # Orbax's own cleaning goes on in the background, beside our first save
                 for half in folder.glob("*.orbax-checkpoint-tmp*"):
                     shutil.rmtree(half)
+                for step in damaged:
+                    shutil.rmtree(_aside(self._folder, step), ignore_errors=True)
+                    (self._folder / str(step)).rename(_aside(self._folder, step))
+            if damaged:
+                _wait_for_all("damaged checkpoints are set aside")
             self._manager = ocp.CheckpointManager(self._folder, options=options)
         except OSError as error:
             raise UserError(f"cannot write checkpoints to {folder}: {error.strerror or error}") from error
-        if (latest := self.latest) is not None:
-            origin.refuse_other(read_origin(self._folder / str(latest)), folder)
 
     @property
     def latest(self) -> int | None:
@@ -121,9 +135,18 @@ class Checkpoints:
             )
         log.info("saving step %d to %s", step, self._folder / str(step))
 
+    def _write_manifest(self) -> None:
+        """Called by Orbax on process 0, in the thread that saves, when all is written and before it gets its name."""
+        for unnamed in self._folder.glob("*.orbax-checkpoint-tmp*"):  # one: the next save waits for this one
+            manifest.write(unnamed)
+
     def restore(self, step: int, abstract: T) -> T:
-        """Returns the state saved after `step` steps, on the mesh that `abstract` asks for."""
-        return restore(self._folder / str(step), abstract)
+        """Returns the state saved after `step` steps, on the mesh that `abstract` asks for.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        return _restore(self._folder / str(step), abstract)
 
     def wait(self) -> None:
         """Returns when everything saved is on the disk.
@@ -169,8 +192,8 @@ _DISK_ERRORS = {
     "Read-only file system": "the file system is read-only",
 }
 
-# A failed save is raised where we wait for it, and told in one line. What Orbax's threads tell about it beside that is
-# dropped: what they log, pages of tracebacks, and what tensorstore still reports to those of them that have ended.
+# A failed save or restore is raised where we wait for it, and told in one line. What Orbax's threads tell about it
+# besides is dropped: what they log, pages of tracebacks, and what is reported of their unfinished coroutines.
 
 
 class _NoTracebacks(logging.Filter):
@@ -178,13 +201,15 @@ class _NoTracebacks(logging.Filter):
         return "orbax" not in record.pathname or record.levelno < logging.ERROR
 
 
-def _not_of_ended_threads(unraisable: Any, otherwise: Any = sys.unraisablehook) -> None:
-    if "Event loop is closed" not in str(unraisable.exc_value):
+def _not_of_orbax(unraisable: Any, otherwise: Any = sys.unraisablehook) -> None:
+    code = getattr(unraisable.object, "cr_code", None)
+    of_orbax = code is not None and "orbax" in code.co_filename
+    if not of_orbax and "Event loop is closed" not in str(unraisable.exc_value):
         otherwise(unraisable)
 
 
 logging.getLogger("absl").addFilter(_NoTracebacks())
-sys.unraisablehook = _not_of_ended_threads
+sys.unraisablehook = _not_of_orbax
 
 
 def saved_steps(folder: Path) -> list[int]:
@@ -192,15 +217,98 @@ def saved_steps(folder: Path) -> list[int]:
     return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
 
 
+def _damaged_after_the_last_whole(folder: Path, origin: Origin) -> list[int]:
+    """Returns the steps that are damaged, down to the first that is whole; all processes call this together.
+
+    Raises:
+        UserError: none is whole, or it belongs to a run of another origin.
+    """
+    faults: dict[int, str] = {}
+    for step in reversed(saved_steps(folder)):
+        if (fault := _fault(folder / str(step))) is None:
+            origin.refuse_other(read_origin(folder / str(step)), folder)
+            for damaged, why in faults.items():
+                log.warning(
+                    "%s is damaged: %s; going on from step %d, and keeping the damaged one as %s",
+                    folder / str(damaged), why, step, _aside(folder, damaged).name,
+                )  # fmt: skip
+            return list(faults)
+        faults[step] = fault
+    if faults:
+        step, why = next(iter(faults.items()))
+        raise UserError(
+            f"{folder / str(step)} is damaged: {why}; there is no earlier checkpoint that is whole: give another "
+            "--workdir, or remove it to begin anew"
+        )
+    return []
+
+
+def _aside(folder: Path, step: int) -> Path:
+    return folder / f"{step}.damaged"
+
+
+def check(folder: Path) -> None:
+    """Checks a step's folder against its checksums; all processes call this together.
+
+    Raises:
+        UserError: a file is missing or is not what was saved.
+    """
+    if (why := _fault(folder)) is not None:
+        raise UserError(f"{folder} is damaged: {why}; take the checkpoint of another step")
+
+
+def _fault(folder: Path) -> str | None:
+    """Returns what is wrong with a step's folder, or None; the same on all processes, which share the work."""
+    if not manifest.exists(folder):
+        if not (folder / STATE).is_dir() or not (folder / ORIGIN).is_dir():
+            return f"{STATE} or {ORIGIN} is missing"
+        log.warning("%s has no checksums, as if an earlier version had saved it: it is taken as it is", folder)
+        return None
+    found = manifest.fault(folder, jax.process_index(), jax.process_count())
+    if jax.process_count() == 1:
+        return found
+    told = np.zeros(_TOLD_BYTES, np.uint8)
+    text = (found or "").encode()[:_TOLD_BYTES]
+    told[: len(text)] = np.frombuffer(text, np.uint8)
+    with jax.transfer_guard("allow"):
+        rows = np.asarray(multihost_utils.process_allgather(told))
+    texts = [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in rows.reshape(-1, _TOLD_BYTES)]
+    return next((text for text in texts if text), None)
+
+
+def _wait_for_all(what: str) -> None:
+    if jax.process_count() > 1:
+        with jax.transfer_guard("allow"):
+            multihost_utils.sync_global_devices(what)
+
+
 def restore(folder: Path, abstract: T) -> T:
-    """Returns the arrays of a step's folder in the form, dtypes and layout of `abstract`, which may be a part of it."""
+    """Returns the arrays of a step's folder in the form, dtypes and layout of `abstract`, which may be a part of it.
+
+    Raises:
+        UserError: a file of it is missing or is not what was saved.
+    """
+    check(folder)
+    return _restore(folder, abstract)
+
+
+def _restore(folder: Path, abstract: T) -> T:
     flat = _flat(abstract)
     wanted = ocp.checkpoint_utils.construct_restore_args(flat)
-    with ocp.PyTreeCheckpointer() as checkpointer:
-        arrays = checkpointer.restore(
-            (folder / STATE).absolute(), args=ocp.args.PyTreeRestore(flat, restore_args=wanted, partial_restore=True)
-        )
+    try:
+        with ocp.PyTreeCheckpointer() as checkpointer:
+            arrays = checkpointer.restore(
+                (folder / STATE).absolute(),
+                args=ocp.args.PyTreeRestore(flat, restore_args=wanted, partial_restore=True),
+            )
+    except Exception as error:  # Orbax and tensorstore tell of damage in many ways, and in many lines
+        raise _unreadable(folder, error) from error
     return jax.tree.unflatten(jax.tree.structure(abstract), [arrays[name] for name in flat])
+
+
+def _unreadable(folder: Path, error: Exception) -> UserError:
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return UserError(f"cannot read the checkpoint {folder}: {reason[:200]}; remove it to go on from the step before")
 
 
 def read_origin(folder: Path) -> Origin:
@@ -216,7 +324,7 @@ def read_origin(folder: Path) -> Origin:
         if scaling is not None:
             scaling = LinearScaling(**scaling) if set(scaling) == {"factor"} else Llama3Scaling(**scaling)
         return Origin(**{**fields, "architecture": LlamaConfig(**{**architecture, "rope_scaling": scaling})})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         steps = saved_steps(folder)
         hint = f"; the steps in there are {', '.join(map(str, steps))}" if steps else ""
         raise UserError(
@@ -235,7 +343,7 @@ def tensors(folder: Path, config: LlamaConfig, model: Any, dtype: np.dtype) -> I
         dtype: to cast them to.
 
     Raises:
-        UserError: a tensor is missing, or not of the model's shape.
+        UserError: a tensor is missing, cannot be read, or is not of the model's shape.
     """
     sources: dict[str, tuple[str, tuple[int, ...], int | None]] = {}
     for path, leaf in jax.tree.leaves_with_path(model):
@@ -244,19 +352,20 @@ def tensors(folder: Path, config: LlamaConfig, model: Any, dtype: np.dtype) -> I
         sources |= {name: (key, leaf.shape, layer if on_layers else None) for layer, name in enumerate(parts)}
     for name, shape in names.shapes(config).items():
         key, whole, layer = sources[name]
-        stored = _open(folder / STATE, key)
+        try:
+            stored = _open(folder / STATE, key)
+            if stored.shape == whole:
+                tensor = (stored if layer is None else stored[layer]).read().result()
+        except (ValueError, OSError) as error:
+            raise _unreadable(folder, error) from error
         if stored.shape != whole:
             raise UserError(f"{folder}: {key} has the shape {stored.shape}, the architecture there asks for {whole}")
-        tensor = (stored if layer is None else stored[layer]).read().result()
         yield name, tensor.astype(dtype).reshape(shape)
 
 
 def _open(folder: Path, key: str) -> tensorstore.TensorStore:
     store = {"driver": "ocdbt", "base": f"file://{folder.absolute()}/", "path": f"{key}/"}
-    try:
-        return tensorstore.open({"driver": "zarr", "kvstore": store}, open=True, read=True).result()
-    except ValueError as error:
-        raise UserError(f"{folder} does not hold {key}: {str(error).splitlines()[0]}") from error
+    return tensorstore.open({"driver": "zarr", "kvstore": store}, open=True, read=True).result()
 
 
 def _flat(tree: Any) -> dict[str, Any]:

@@ -25,9 +25,10 @@ def convert(folder: Path, output: Path, tokenizer: Path | None, dtype: str) -> N
         dtype: of the written weights, as "bfloat16".
 
     Raises:
-        UserError: no checkpoint is there, no tokenizer, or no room.
+        UserError: no checkpoint is there, or a damaged one, no tokenizer, or no room.
     """
     origin = checkpoint.read_origin(folder)
+    checkpoint.check(folder)
     config = origin.architecture
     if tokenizer is None:
         tokenizer = Path(origin.tokenizer)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rft_jax import command
+from rft_jax import command, runtime
 from rft_jax.data import tokenizer
 from rft_jax.errors import UserError
 from rft_jax.hf import names, pretrained, safetensors, sidecars, weights
@@ -71,19 +71,19 @@ def test_no_weights(folder):
     [
         ({"model_type": "mistral"}, ["'mistral'", "only 'llama'"]),
         ({"model_type": ...}, ["'None'"]),
-        ({"attention_bias": True}, ["attention_bias is set"]),
-        ({"mlp_bias": True}, ["mlp_bias is set"]),
-        ({"hidden_act": "gelu"}, ["'gelu'", "'silu'"]),
+        ({"attention_bias": True}, ["attention_bias is true"]),
+        ({"mlp_bias": True}, ["mlp_bias is true"]),
+        ({"hidden_act": "gelu"}, ['"gelu"', "'silu'"]),
         ({"quantization_config": {"bits": 4}}, ["quantized"]),
-        ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, ["unknown rope scaling 'dynamic'", "linear, llama3"]),
-        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1.0}}, ["unknown rope scaling 'yarn'"]),
+        ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, ['unknown rope scaling "dynamic"', "linear, llama3"]),
+        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1.0}}, ['unknown rope scaling "yarn"']),
         ({"rope_parameters": {"rope_type": "linear"}}, ["factor is null"]),
-        ({"rope_scaling": 2.0}, ["rope settings 2.0"]),
+        ({"rope_scaling": 2.0}, ["rope_scaling 2.0 is not"]),
         ({"rope_parameters": {"partial_rotary_factor": 0.5}}, ["partial_rotary_factor"]),
         ({"hidden_size": ...}, ["hidden_size is null", "a whole number"]),
         ({"hidden_size": "many"}, ['hidden_size is "many"']),
         ({"num_hidden_layers": True}, ["num_hidden_layers is true"]),
-        ({"num_attention_heads": 0}, ["heads of at least 1"]),
+        ({"num_attention_heads": 0}, ["num_attention_heads is 0", "positive"]),
         ({"num_key_value_heads": 3}, ["4 query heads cannot share 3"]),
     ],
 )
@@ -121,15 +121,97 @@ def test_misshapen_tensors(folder):
     refuses(folder, str(folder), f"{QUERY} is [32, 31], not [32, 32]")
 
 
-def test_layers_of_different_dtypes(folder):
-    tensors = zeros()
+# Layers of different dtypes.
+
+
+@pytest.fixture
+def mixed(folder):
+    """A checkpoint of random numbers with one matrix of the second layer in fp16."""
+    random = np.random.default_rng(0)
+    tensors = {name: random.standard_normal(array.shape, np.float32) for name, array in zeros().items()}
     half = {QUERY: tensors.pop(QUERY).astype(np.float16)}
     rewrite(folder, tensors)
     (folder / "model.safetensors").rename(folder / "a.safetensors")
     safetensors.write(folder / "b.safetensors", {QUERY: half[QUERY].shape}, np.dtype(np.float16), half.items())
     weight_map = {name: "a.safetensors" for name in tensors} | {QUERY: "b.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    refuses(folder, str(folder), "different dtypes")
+    return folder
+
+
+@pytest.mark.parametrize("stacked", [True, False])
+def test_layers_of_different_dtypes_are_refused_where_no_dtype_is_asked_for(mixed, stacked):
+    load = lambda: pretrained.load(mixed, dtype=None, stacked=stacked)  # noqa: E731
+    refuses(mixed, str(mixed), QUERY, "float16", "float32", load=load)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("sizes", [None, (1, 4, 2)])
+def test_layers_of_different_dtypes_are_cast_to_the_one_asked_for(mixed, dtype, sizes):
+    mesh = runtime.make_mesh(*sizes) if sizes else None
+    stacked, apart = (pretrained.load(mixed, mesh, dtype=dtype, stacked=stacked) for stacked in (True, False))
+    expected = weights.find(mixed)[QUERY].array.astype(dtype)
+    assert stacked.layers.query[...].dtype == apart.layers[1].query[...].dtype == dtype
+    for leaf in (stacked.layers.query[...][1], apart.layers[1].query[...]):
+        np.testing.assert_array_equal(np.asarray(leaf).reshape(expected.shape), expected)
+    for name in ("embedding", "final_norm"):
+        np.testing.assert_array_equal(np.asarray(getattr(stacked, name)[...]), np.asarray(getattr(apart, name)[...]))
+
+
+# The head and the embedding.
+
+
+def tie(folder, head):
+    """Makes a tied checkpoint of random numbers that holds a head too: the embedding, changed by `head`."""
+    tensors = zeros()
+    embedding = np.random.default_rng(0).standard_normal((TINY.vocabulary, TINY.width), np.float32)
+    tensors |= {"model.embed_tokens.weight": embedding, "lm_head.weight": head(embedding.copy())}
+    rewrite(folder, tensors)
+    change_config(folder, tie_word_embeddings=True)
+
+
+def last_bit(head):
+    head.view(np.uint32)[-1, -1] ^= 1
+    return head
+
+
+@pytest.mark.parametrize("compared_bytes", [1, 1000, 2**22])
+@pytest.mark.parametrize("stacked", [True, False])
+@pytest.mark.parametrize("change", [last_bit, lambda head: head[:-1], lambda head: -head, lambda head: head[::-1]])
+def test_a_tied_checkpoint_with_a_head_of_its_own(folder, monkeypatch, change, stacked, compared_bytes):
+    monkeypatch.setattr(weights, "_COMPARED_BYTES", compared_bytes)
+    tie(folder, change)
+    load = lambda: pretrained.load(folder, dtype=None, stacked=stacked)  # noqa: E731
+    refuses(folder, str(folder), "lm_head.weight differs", "set tie_word_embeddings to false", load=load)
+
+
+def test_a_tied_checkpoint_with_the_embedding_as_head(folder):
+    def with_nan(head):
+        head[3, 4] = np.nan
+        return head
+
+    tie(folder, lambda head: head)
+    model = pretrained.load(folder, dtype=None, stacked=True)
+    assert model.head is None
+    tie(folder, with_nan)
+    refuses(folder, "lm_head.weight differs")
+
+
+def test_an_untied_checkpoint_without_head(folder):
+    tensors = zeros()
+    del tensors["lm_head.weight"]
+    rewrite(folder, tensors)
+    refuses(folder, "lacks lm_head.weight;", "set tie_word_embeddings to true")
+
+
+@pytest.mark.parametrize("prefix", ["", "base_model.model.model.", "module.model."])
+def test_tensors_under_other_names(folder, prefix):
+    rewrite(folder, {prefix + name.removeprefix("model."): array for name, array in zeros().items()})
+    refuses(folder, str(folder), f"{prefix}embed_tokens.weight for model.embed_tokens.weight", "LlamaForCausalLM")
+
+
+def test_an_adapter_beside_the_weights(folder):
+    (folder / "adapter_config.json").write_text("{}")
+    refuses(folder, "holds an adapter", "merge it")
 
 
 # Damaged files.
@@ -141,6 +223,64 @@ def test_a_truncated_file(folder):
     for length in (0, 4, 8, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
         refuses(folder, str(path), "again")
+
+
+def test_any_cut_and_any_changed_byte_of_the_header(folder):
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for length in [*range(0, header, 97), *range(header, len(whole), 4999)]:
+        path.write_bytes(whole[:length])
+        refuses(folder, str(folder), load=lambda: weights.find(folder))
+    path.write_bytes(whole + b"\0")
+    refuses(folder, str(path), "the data ends at byte", load=lambda: weights.find(folder))
+    before = weights_of(whole, path, folder)
+    for place in range(0, header, 13):
+        for flipped in (1, 2, 16, 128):
+            changed = bytearray(whole)
+            changed[place] ^= flipped
+            try:
+                assert weights_of(changed, path, folder) == before  # a changed byte of the padding or the metadata
+            except UserError as error:
+                line = str(error)
+                assert len(line.splitlines()) == 1
+
+
+def weights_of(contents, path, folder):
+    path.write_bytes(contents)
+    found = weights.find(folder)
+    weights.check(folder, found, names.shapes(TINY))
+    return {name: stored.array.tobytes() for name, stored in found.items()}
+
+
+def test_a_gap_and_an_overlap(folder):
+    for second in ((20, 36), (8, 24)):
+        with_header(folder, {"x": entry(), "y": entry(offsets=second)}, data=b"\0" * second[1])
+        refuses(folder, str(folder / "model.safetensors"), f"y begins at byte {second[0]}, not 16")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "model.safetensors.index.json"])
+@pytest.mark.parametrize("change", ["folder", "empty", "half"])
+def test_a_damaged_file_is_named(folder, name, change):
+    path = folder / name
+    if name.endswith("index.json"):
+        (folder / "model.safetensors").rename(folder / "a.safetensors")
+        path.write_text(json.dumps({"weight_map": dict.fromkeys(zeros(), "a.safetensors")}))
+    whole = path.read_bytes()
+    path.unlink()
+    if change == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(whole[: len(whole) // 2 if change == "half" else 0])
+    refuses(folder, str(path))
+
+
+def test_an_index_that_does_not_go_with_its_shards(folder):
+    (folder / "model.safetensors").rename(folder / "a.safetensors")
+    safetensors.write(folder / "b.safetensors", {}, FP32, [])
+    index = {"weight_map": dict.fromkeys(zeros(), "a.safetensors") | {QUERY: "b.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    refuses(folder, f"says that b.safetensors holds {QUERY}")
 
 
 def with_header(folder, header, data=b"\0" * 64, length=None):
@@ -223,6 +363,16 @@ class TestLegacy:
     def test_without_torch(self, legacy, monkeypatch):
         monkeypatch.setitem(sys.modules, "torch", None)
         refuses(legacy, "pytorch_model.bin needs torch")
+
+    def test_any_cut(self, legacy):
+        torch = pytest.importorskip("torch", reason="legacy files are read by torch: install the extra `torch`")
+        path = legacy / "pytorch_model.bin"
+        torch.save({name: torch.from_numpy(array) for name, array in zeros().items()}, path)
+        pretrained.load(legacy, dtype=None, stacked=True)
+        whole = path.read_bytes()
+        for length in range(0, len(whole), len(whole) // 29):
+            path.write_bytes(whole[:length])
+            refuses(legacy, str(path), "damaged", load=lambda: weights.find(legacy))
 
     def test_damaged(self, legacy):
         pytest.importorskip("torch", reason="legacy files are read by torch: install the extra `torch`")
@@ -325,3 +475,18 @@ def test_a_command_prints_the_line_and_exits_with_1(folder, capsys, monkeypatch)
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1
+
+
+# Special tokens' numbers.
+
+
+@pytest.mark.parametrize("ids", [{}, {"eos_token_id": [0, 255]}, {"bos_token_id": 1, "pad_token_id": -1}])
+def test_special_tokens_of_the_vocabulary(ids):
+    sidecars.check_token_ids(ids, TINY.vocabulary)
+
+
+@pytest.mark.parametrize("token", [256, -1, 1.0, True, "2", None, [[1]]])
+def test_special_tokens_beyond_the_vocabulary(token):
+    for given in (token, [2, token]):
+        with pytest.raises(UserError, match=r"eos_token_id is .* tokens are 0 to 255"):
+            sidecars.check_token_ids({"eos_token_id": given}, TINY.vocabulary)

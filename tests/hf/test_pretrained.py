@@ -22,7 +22,7 @@ TINY = architecture.size("tiny-gqa")
 
 
 def stored(folder):
-    return {name: (array.dtype, array.shape, array.tobytes()) for name, (_, array) in weights.find(folder).items()}
+    return {name: (array.dtype, array.shape, array.tobytes()) for name, (_, array, _) in weights.find(folder).items()}
 
 
 def random_tensors(config, dtype):
@@ -79,7 +79,7 @@ def test_every_device_receives_its_slice_and_saving_gathers_them(make_folder, tm
 def test_only_the_slice_is_read(make_folder, monkeypatch):
     mesh = runtime.make_mesh(2, 2, 2)
     folder = make_folder()
-    read, whole = 0, sum(array.nbytes for _, array in weights.find(folder).values())
+    read, whole = 0, sum(array.nbytes for _, array, _ in weights.find(folder).values())
     read_slice = pretrained._read
 
     def counting(*arguments, **settings):
@@ -96,7 +96,7 @@ def test_only_the_slice_is_read(make_folder, monkeypatch):
 def test_loading_casts(make_folder):
     folder = make_folder(dtype=jnp.bfloat16)
     model = pretrained.load(folder, runtime.make_mesh(1, 4, 2), dtype=jnp.float32, stacked=True)
-    (_, table) = weights.find(folder)["model.embed_tokens.weight"]
+    (_, table, _) = weights.find(folder)["model.embed_tokens.weight"]
     assert model.embedding[...].dtype == jnp.float32
     np.testing.assert_array_equal(np.asarray(model.embedding[...]), table.astype(np.float32))
 
@@ -245,7 +245,7 @@ def test_a_tied_checkpoint_may_hold_its_head(make_pair, tmp_path):
     pair = make_pair("llama3.2-tied")
     config, folder = pair.stacked.config, tmp_path / "model"
     pretrained.save(pair.stacked, folder, tokenizer_from=None, dtype=jnp.float32)
-    tensors = {name: array for name, (_, array) in weights.find(folder).items()}
+    tensors = {name: array for name, (_, array, _) in weights.find(folder).items()}
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]
     shapes = {name: array.shape for name, array in tensors.items()}
     weights.safetensors.write(folder / "model.safetensors", shapes, np.dtype(np.float32), tensors.items())
