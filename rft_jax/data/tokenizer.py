@@ -68,10 +68,7 @@ def _rebuilt(tokenizer: Any, files: Sequence[str]) -> bool:
 
 
 def _check_json(file: Path) -> None:
-    try:
-        fields = read_json(file)
-    except UserError as error:
-        raise UserError(f"{error}; copy it again from the base model") from error
+    fields = read_json(file)
     if file.name == _CONFIG:
         for name, kind in _FIELDS.items():
             if fields.get(name) is not None and not isinstance(fields[name], kind):

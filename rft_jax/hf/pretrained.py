@@ -203,7 +203,7 @@ def write(
     ids = ({} if source is None else sidecars.token_ids(source)) | ({} if prompt is None else prompt.token_ids)
     with files.whole_folder(folder) as partial:
         hf_config.write(partial, config, dtype.name, ids)
-        sidecars.write_generation(partial, source, ids)
+        sidecars.write_generation(partial, source, ids, prompt)
         for file in tokenizer:
             shutil.copyfile(file, partial / file.name)
         if prompt is not None:

@@ -1,6 +1,7 @@
 """What lies beside the weights in a Hugging Face folder: the tokenizer's files and the generation settings."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,18 @@ def end_tokens(folder: str | Path) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def write_generation(folder: Path, source: Path | None, ids: dict[str, Any]) -> None:
-    """Writes generation_config.json: the source's, if it has one, with these special tokens' numbers."""
-    there = source is not None and (source / GENERATION).exists()
-    fields = read_json(source / GENERATION) if source is not None and there else {"_from_model_config": True}
-    write_json(folder / GENERATION, fields | ids)
+def write_generation(folder: Path, source: Path | None, ids: dict[str, Any], prompt: "PromptSidecar | None") -> None:
+    """Writes generation_config.json: the source's, if it has one, else one with the special tokens' numbers `ids`.
+
+    What ends a text is as `prompt` says, if the model was trained to be asked in some way.
+    """
+    if source is not None and (source / GENERATION).exists():
+        shutil.copyfile(source / GENERATION, folder / GENERATION)
+    else:
+        write_json(folder / GENERATION, {"_from_model_config": True, **ids})
+    fields = read_json(folder / GENERATION)
+    if prompt is not None and fields | prompt.token_ids != fields:
+        write_json(folder / GENERATION, fields | prompt.token_ids)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -416,7 +416,7 @@ def test_a_sentencepiece_tokenizer_without_sentencepiece(folder, monkeypatch):
 def test_a_damaged_tokenizer(folder):
     pytest.importorskip("transformers")
     (folder / "tokenizer.json").write_text("{")
-    refuses(folder, str(folder), "cannot read the tokenizer", load=lambda: tokenizer.load(folder))
+    refuses(folder, "tokenizer.json is not valid JSON", "copy it again", load=lambda: tokenizer.load(folder))
 
 
 @pytest.mark.parametrize("ids", [None, "two", [1, "two"], []])
