@@ -47,6 +47,7 @@ def load(folder: str | Path, mesh: Mesh | None = None, *, dtype: jnp.dtype | Non
     """
     folder = Path(folder)
     config = hf_config.read(folder)
+    sidecars.check_token_ids(sidecars.token_ids(folder), config.vocabulary, str(folder))
     found = weights.find(folder)
     if config.tied_embeddings:
         found = weights.without_tied_head(folder, found)
