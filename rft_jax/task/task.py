@@ -1,6 +1,7 @@
 """A task: what a model is asked, and how its answer is judged, as one value."""
 
 import dataclasses
+from pathlib import Path
 
 from rft_jax import plugin
 from rft_jax.task.equations import Equations
@@ -19,7 +20,8 @@ class Task:
         name: for tables and files.
         reader: from a row of a file to a problem.
         template: from a problem to a prompt, and what ends a response.
-        grader: decides which answers are right: the name of a shipped grader, or a Python file with a GRADER.
+        grader: decides which answers are right: the name of a shipped grader, or a Python file with a GRADER, seen from
+            the task's file; `__file__` is the task's file itself.
         audits: graders that look at every path beside it; the reports tell where they disagree.
         equations: finds the equations of a response, the key of the dedup, and checks them.
     """
@@ -39,4 +41,12 @@ def load(reference: str) -> Task:
         UserError: there is none of that name, or the file is wrong.
     """
     task: Task = plugin.load(reference, "TASK", SHIPPED)
-    return task
+    if reference in SHIPPED:
+        return task
+    folder = Path(reference).absolute().parent
+    beside = {name: str(folder / name) for name in (task.grader, *task.audits) if name.endswith(".py")}
+    return dataclasses.replace(
+        task,
+        grader=beside.get(task.grader, task.grader),
+        audits=tuple(beside.get(name, name) for name in task.audits),
+    )
