@@ -35,7 +35,6 @@ def examples(tmp_path, monkeypatch):
         "B",
         "42 it is: #### 42",
         "#### 41",
-        "#### 42 (B)",
     ]
     lines = [{"problem": 0, "sample": n, "model": "m", "response": text} for n, text in enumerate(paths)]
     (tmp_path / "paths.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
