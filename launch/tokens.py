@@ -46,8 +46,7 @@ def main() -> None:
         lines = show.json_lines(encoder, asked, problems, PROBLEMS.value)
     else:
         lines = show.for_people(encoder, asked, problems, PROBLEMS.value, colour=sys.stdout.isatty())
-    for line in lines:
-        print(line)
+    print("\n".join(list(lines)))  # all of it or none: a later problem may be wrong
 
 
 if __name__ == "__main__":
