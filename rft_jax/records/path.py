@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+import msgspec
 
 from rft_jax.records.lines import (
     LineError,
     at_line,
     dump,
+    parse_object,
     read_objects,
     shown,
     text_field,
@@ -15,7 +18,9 @@ from rft_jax.records.lines import (
     write_lines,
 )
 
-FINISHES = ("eos", "stop", "length")
+Finish = Literal["eos", "stop", "length"]
+FINISHES = get_args(Finish)
+_WholeNumber = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Path(NamedTuple):  # there are millions, and a frozen dataclass takes three times as long to make
@@ -65,6 +70,36 @@ class Path(NamedTuple):  # there are millions, and a frozen dataclass takes thre
     def to_fields(self) -> dict[str, Any]:
         """Returns the fields of the line, without those that are None."""
         return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+class _Line(msgspec.Struct, gc=False):
+    """A line of a path file that is as it should be."""
+
+    problem: _WholeNumber
+    sample: _WholeNumber
+    model: str
+    response: str
+    tokens: _WholeNumber | None = None
+    finish: Finish | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Line)
+
+
+def parse_path(line: bytes, problems: int | None) -> Path:
+    """Returns the path of a line; `problems` is how many there are, None if unknown.
+
+    Raises:
+        LineError: the line is no JSON object, or see `Path.from_fields`.
+    """
+    try:
+        found = _DECODER.decode(line)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        found = None
+    if found is None or (problems is not None and found.problem >= problems):
+        # Wrong, or odd as only Python reads it (half a character): slowly, and told well.
+        return Path.from_fields(parse_object(line), problems)
+    return Path(found.problem, found.sample, found.model, found.response, found.tokens, found.finish)
 
 
 def read_paths(file: str | os.PathLike[str], problems: int | None = None) -> Iterator[Path]:

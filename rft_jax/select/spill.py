@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rft_jax.errors import UserError
-from rft_jax.records.lines import LineError, is_compressed, opened, parse_object
-from rft_jax.records.path import Path
+from rft_jax.records.lines import LineError, is_compressed, opened
+from rft_jax.records.path import parse_path
 from rft_jax.select.criteria import Criteria
 from rft_jax.select.graded import Fields, Graded
 from rft_jax.select.judge import Judge
@@ -113,7 +113,7 @@ def spill_piece(task: SpillTask) -> Spilled:
         if line.isspace():
             continue
         try:
-            path = Path.from_fields(parse_object(line), judge.problems)
+            path = parse_path(line, judge.problems)
         except LineError as error:
             spilled.error = (number, str(error))
             return spilled
