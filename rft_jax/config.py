@@ -157,9 +157,13 @@ class EvaluateConfig(SampleConfig):
         k: samples a problem for maj1@k and pass@k; 0: the greedy path only.
         temperature: of these samples.
         against: workdirs of evaluations of other models on the same problems, to compare with.
+        grader: decides which answers are right: a shipped grader, or a Python file with a GRADER; none: the task's.
+        audit: graders that look at every path beside it; none: the task's.
     """
 
     against: tuple[str, ...] = ()
+    grader: str | None = None
+    audit: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,11 @@ def load(reference: str, attribute: str, shipped: Mapping[str, str]) -> Any:
     return getattr(module, attribute)
 
 
+def placed(reference: str) -> str:
+    """Returns a reference that whoever reads it later, perhaps in another folder, understands alike."""
+    return str(Path(reference).absolute()) if reference.endswith(".py") else reference
+
+
 @functools.cache
 def import_file(path: str) -> ModuleType:
     """Returns the module that a Python file makes; each file runs once per process.

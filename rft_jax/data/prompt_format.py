@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from rft_jax import plugin
 from rft_jax.data import special_tokens
 from rft_jax.data.encode import Encoder
 from rft_jax.errors import UserError
@@ -85,8 +86,7 @@ def _numbers(values: Any) -> tuple[int, ...]:
 def task_of(folder: Path, given: str | None) -> str:
     """Returns the task that is given, else the model's own, else the default: a name, or a file's absolute path."""
     own = read(folder)
-    task = given or (own.task if own else tasks.DEFAULT)
-    return str(Path(task).absolute()) if task.endswith(".py") else task  # it will be looked for from other folders
+    return plugin.placed(given or (own.task if own else tasks.DEFAULT))
 
 
 def name_of(folder: Path, given: str | None) -> str:

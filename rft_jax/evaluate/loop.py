@@ -20,9 +20,9 @@ from rft_jax.records.lines import dump, read_objects, write_lines
 from rft_jax.records.path import read_paths
 from rft_jax.records.problem import Problem, read_problems
 from rft_jax.sample.loop import sample
+from rft_jax.task import auditing
 from rft_jax.task import grader as graders
 from rft_jax.task import task as tasks
-from rft_jax.task.auditing import usable
 from rft_jax.task.gold import gold_answers
 from rft_jax.task.grader import Grader
 
@@ -48,8 +48,8 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     if config.model is None:
         raise UserError("nothing to evaluate: give --config.model=DIR, a Hugging Face folder")
     task = tasks.load(prompt_format.task_of(Path(config.model), config.task))
-    audits, left_out = usable(task.audits)
-    in_use, *auditors = [graders.load(reference) for reference in (task.grader, *audits)]
+    references, left_out = auditing.choose(task, config.grader, config.audit)
+    in_use, *auditors = map(graders.load, references)
     problems = read_problems(config.problems, task.reader)
     gold = gold_answers(problems, in_use, config.problems)
     asked = manifest.of_problems(problems)["fingerprint"]

@@ -2,14 +2,13 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
-from rft_jax.errors import UserError
+from rft_jax import plugin
 from rft_jax.select import rules as rules_of
 from rft_jax.select.rules import Rule
+from rft_jax.task import auditing
 from rft_jax.task import grader as graders_of
 from rft_jax.task import task as tasks_of
-from rft_jax.task.auditing import usable
 from rft_jax.task.equations import Equations
 from rft_jax.task.grader import Grader
 from rft_jax.task.task import Task
@@ -60,24 +59,7 @@ def criteria(task: str, *, grader: str | None, audits: Sequence[str] | None, rul
     Raises:
         UserError: something is not there, or two graders have one name.
     """
-    known = tasks_of.load(task)
-    in_use = grader or known.grader
-    left_out: list[str] = []
-    if audits is None:
-        beside, left_out = usable(each for each in (known.grader, *known.audits) if each != in_use)
-    else:
-        beside = list(audits)
-    references = tuple(dict.fromkeys(map(_placed, (in_use, *beside))))
-    made = Criteria(_placed(task), references, _placed(rules), tuple(left_out))
+    graders, left_out = auditing.choose(tasks_of.load(task), grader, audits)
+    made = Criteria(plugin.placed(task), graders, plugin.placed(rules), left_out)
     made.load_rule()
-    by_name: dict[str, str] = {}
-    for reference, each in zip(references, made.load_graders(), strict=True):
-        if other := by_name.get(each.name):
-            raise UserError(f"two graders are named '{each.name}': {other} and {reference}; rename one")
-        by_name[each.name] = reference
     return made
-
-
-def _placed(reference: str) -> str:
-    # Whoever reads it later may stand in another folder.
-    return str(Path(reference).absolute()) if reference.endswith(".py") else reference
