@@ -111,7 +111,7 @@ def _turns(problems: Sequence[Problem], source: str) -> tuple[list[Problem], lis
     turns: list[Problem] = []
     rows: list[int] = []
     for row, problem in enumerate(problems, start=1):
-        for number, (role, content) in enumerate(problem.history):
+        for number, (role, content) in enumerate(problem.history if problem.train_history else ()):
             if role != "assistant":
                 continue
             asked = problem.history[:number]

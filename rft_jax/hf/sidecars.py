@@ -122,4 +122,5 @@ class PromptSidecar:
         fields = read_json(settings) if settings.exists() else {}
         for other in _CHAT_TEMPLATES:  # transformers would take these first
             (folder / other).unlink(missing_ok=True)
-        write_json(settings, fields | {"chat_template": self.chat_template})
+        # With the clean-up, transformers would turn a response's `#### .5` into `####.5`.
+        write_json(settings, fields | {"chat_template": self.chat_template, "clean_up_tokenization_spaces": False})

@@ -18,11 +18,21 @@ class Problem:
         question: the text of the question.
         response: the gold path, with the answer in the form that the task's grader reads.
         history: the turns before the question, as (role, content); empty but for data of several turns.
+        train_history: whether training is on the assistant's turns in it, too: not in a selected set, which has the
+            history of a problem many times.
     """
 
     question: str
     response: str
     history: tuple[tuple[str, str], ...] = ()
+    train_history: bool = False
+
+    def training_row(self, response: str) -> dict[str, Any]:
+        """Returns the fields of a row to train on this response: of the reference's format, with the history if any."""
+        row: dict[str, Any] = {"query": self.question, "response": response}
+        if self.history:
+            row["history"] = [{"role": role, "content": content} for role, content in self.history]
+        return row
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> "Problem":

@@ -67,7 +67,7 @@ def select_block(task: BlockTask) -> BlockResult:
         known = _without_repeats(paths, task, tally)
         by_sample = [known[key] for key in sorted(known)]
         tally.count(task.first + offset, by_sample, task.models, equations.name(problem.response), task.ks)
-        gold = dump({"query": problem.question, "response": problem.response})
+        gold = dump(problem.training_row(problem.response))
         candidates = [path for path in (known.values() if rule.bare else by_sample) if path.response is not None]
         farthest = Farthest()
         for chunk, prefix in zip(chunks, task.prefixes, strict=True):
@@ -103,7 +103,7 @@ def _place(path: Graded, task: BlockTask) -> str:
 
 
 def _row(problem: Problem, path: Graded, *, bare: bool) -> bytes:
-    row: dict[str, str | int] = {"query": problem.question, "response": path.response or ""}
+    row = problem.training_row(path.response or "")
     if not bare:
         row |= {"problem": path.problem, "model": path.model, "sample": path.sample}
     return dump(row)

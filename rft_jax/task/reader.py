@@ -26,20 +26,27 @@ class Reader:
             return _of_messages(fields["messages"])
         for question, response in self.pairs:
             if question in fields:
-                return Problem(text_field(fields, question), answer_field(fields, response))
+                selected = (question, response) == _SELECTED and "history" in fields
+                history = _turns("history", fields["history"]) if selected else ()
+                return Problem(text_field(fields, question), answer_field(fields, response), history)
         wanted = " or ".join(f'"{question}" and "{response}"' for question, response in self.pairs)
         raise LineError(f'it needs the fields {wanted} or "messages"; the line has {names_of(fields)}')
 
 
 def _of_messages(messages: Any) -> Problem:
-    if not isinstance(messages, list) or not messages:
-        raise LineError('"messages" is no list of turns')
-    turns: list[tuple[str, str]] = []
-    for number, message in enumerate(messages):
-        role, content = (message.get(name) if isinstance(message, dict) else None for name in ("role", "content"))
-        if not isinstance(role, str) or not isinstance(content, str):
-            raise LineError(f'turn {number} of "messages" has no "role" and "content", both texts')
-        turns.append((role, content))
+    turns = _turns("messages", messages)
     if len(turns) < 2 or turns[-1][0] != "assistant" or turns[-2][0] != "user":
         raise LineError('"messages" does not end with a turn of the user and one of the assistant')
-    return Problem(turns[-2][1], turns[-1][1], tuple(turns[:-2]))
+    return Problem(turns[-2][1], turns[-1][1], turns[:-2], train_history=True)
+
+
+def _turns(name: str, turns: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(turns, list):
+        raise LineError(f'"{name}" is no list of turns')
+    found = []
+    for number, turn in enumerate(turns):
+        role, content = (turn.get(key) if isinstance(turn, dict) else None for key in ("role", "content"))
+        if not isinstance(role, str) or not isinstance(content, str):
+            raise LineError(f'turn {number} of "{name}" has no "role" and "content", both texts')
+        found.append((role, content))
+    return tuple(found)

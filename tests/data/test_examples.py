@@ -83,7 +83,7 @@ def test_an_empty_response_is_refused_with_its_line():
 
 def test_several_turns_are_an_example_each():
     history = (("system", "Be brief."), ("user", "1+1?"), ("assistant", "2"), ("user", "2+2?"), ("assistant", "4"))
-    problem = Problem("4+4?", "8", history)
+    problem = Problem("4+4?", "8", history, train_history=True)
     tokenizer = byte_tokenizer()
     tokenizer.chat_template = "{% for m in messages %}{{ m.role[0] + ':' + m.content + eos_token }}{% endfor %}" + (
         "{% if add_generation_prompt %}{{ 'a:' }}{% endif %}"
@@ -103,6 +103,11 @@ def test_several_turns_are_an_example_each():
         "s:Be brief.</s>u:1+1?</s>a:2</s>u:2+2?</s>a:",
         "s:Be brief.</s>u:1+1?</s>a:2</s>u:2+2?</s>a:4</s>u:4+4?</s>a:",
     )
+    last = examples.tokenise(
+        [dataclasses.replace(problem, train_history=False)], encoder, "f", joint=False, max_length=1000
+    )
+    assert last[0].tolist() == known[2].tolist()  # as a row of a selected set
+    assert len(last) == 1
     with pytest.raises(UserError, match="f:1: the data have several turns"):
         tokenise_with_paper = Encoder(tokenizer, Paper(), begin=(), end=END, vocabulary=len(tokenizer))
         examples.tokenise([problem], tokenise_with_paper, "f", joint=False, max_length=1000)

@@ -17,8 +17,10 @@ from rft_jax.hf import pretrained
 from rft_jax.model import architecture
 from rft_jax.model.llama import Llama
 from rft_jax.records.path import read_paths
+from rft_jax.records.problem import read_problems
 from rft_jax.sample.loop import sample
 from rft_jax.select.selection import select
+from rft_jax.task import gsm8k_chat
 from rft_jax.train import loop
 from tests import tokenizers as sample_tokenizers
 
@@ -90,6 +92,12 @@ def test_train_sample_select_evaluate(base, tmp_path):
     united = result["united"]
     assert united["correct"] > 50
     assert united["distinct"] >= 30  # one list of equations per problem, found without annotations
+
+    # What is selected is asked as it was sampled: the turns before the question go along, and are not trained on again.
+    problems = read_problems(data, gsm8k_chat.TASK.reader)
+    selected = read_problems(tmp_path / "set.jsonl", gsm8k_chat.TASK.reader)
+    assert {problem.history for problem in selected} == {problem.history for problem in problems} != {()}
+    assert not any(problem.train_history for problem in selected)
 
     told = dataclasses.replace(evaluate_config.get_config(), model=str(model), problems=str(data), max_new_tokens=40)
     evaluate(told, tmp_path / "evaluation")
