@@ -59,8 +59,8 @@ def test_train_sample_select_evaluate(base, tmp_path):
     data = tmp_path / "data.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows(35)))
     config = dataclasses.replace(
-        sft.get_config(), model=str(base), data=str(data), task="gsm8k_chat", epochs=60, batch=48, learning_rate=1e-2,
-        max_length=128, row_length=256, loss_chunk=64, remat="none", save_every=10**6, mesh=MESH,
+        sft.get_config(), model=str(base), data=str(data), task="gsm8k_chat", epochs=130, batch=24, learning_rate=1e-2,
+        max_length=128, row_length=128, loss_chunk=64, remat="none", save_every=10**6, mesh=MESH,
     )  # fmt: skip
     loop.train(config, tmp_path / "run", command="train")
     model = tmp_path / "run" / "model"
