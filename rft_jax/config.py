@@ -42,8 +42,8 @@ class TrainConfig:
         packing: rows: several examples a row; prefix: likewise, and what all examples begin with stands once a row
             (rows where the attention is splash, which cannot); none: one, padded to the longest of the step.
         row_length: tokens a packed row.
-        loss: token_mean, or the reference's microbatch_mean: the mean of the token means of groups of examples.
-        microbatch: examples a group; it sets the loss and no memory.
+        loss: token_mean, or the reference's group_mean: the mean over loss groups of each group's token mean.
+        loss_group: examples per loss group; it changes the loss, not the memory.
         learning_rate: the peak.
         warmup: share of the steps in which the rate rises.
         decay: how it falls, to 0.
@@ -76,8 +76,8 @@ class TrainConfig:
     max_length: int
     packing: Literal["prefix", "rows", "none"]
     row_length: int
-    loss: Literal["token_mean", "microbatch_mean"]
-    microbatch: int
+    loss: Literal["token_mean", "group_mean"]
+    loss_group: int
     learning_rate: float
     warmup: float
     decay: Literal["cosine", "linear"]

@@ -15,7 +15,7 @@ from rft_jax.errors import UserError
 from rft_jax.model.flash import SHARED
 
 Packing = Literal["prefix", "rows", "none"]
-Normalisation = Literal["token_mean", "microbatch_mean"]
+Normalisation = Literal["token_mean", "group_mean"]
 Array = TypeVar("Array")  # numpy's on the host, JAX's on the devices
 
 _SIZES = 16  # row counts are rounded up to about a sixteenth, so that a run compiles two or three programs, not ten
@@ -56,9 +56,9 @@ class Batches:
             begin with (the template) stands once a row, for all to see: the same loss of an eighth fewer tokens on
             GSM8K. "none" pads each example to the longest of the step.
         row_length: T when packing, in tokens.
-        normalisation: "token_mean" over the step, or "microbatch_mean": the mean of the token means of groups of
-            `microbatch` examples, as the reference has it.
-        microbatch: examples a group.
+        normalisation: "token_mean" over the step, or "group_mean": the mean of the token means of groups of
+            `loss_group` examples, as the reference has it.
+        loss_group: examples per group.
         replicas: devices that split the rows (data × fsdp).
         accumulation: A, parts that go through the device one after the other.
     """
@@ -71,12 +71,12 @@ class Batches:
     packing: Packing
     row_length: int
     normalisation: Normalisation
-    microbatch: int
+    loss_group: int
     replicas: int
     accumulation: int
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "size", "row_length", "microbatch", "accumulation"):
+        for name in ("epochs", "size", "row_length", "loss_group", "accumulation"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is at least 1, got {getattr(self, name)}")
         if not 0 < self.fraction <= 1:
@@ -156,7 +156,7 @@ class Batches:
 
     def _weights(self, numbers: np.ndarray) -> np.ndarray:
         """Returns the weight of each response token of each example of a step."""
-        group_size = len(numbers) if self.normalisation == "token_mean" else self.microbatch
+        group_size = len(numbers) if self.normalisation == "token_mean" else self.loss_group
         group = np.arange(len(numbers)) // group_size
         tokens = np.bincount(group, weights=self.examples.responses[numbers])
         groups = max(np.count_nonzero(tokens), 1)  # a group whose responses were all cut away has no mean

@@ -106,7 +106,7 @@ def batches_of(config: TrainConfig, known: Examples, replicas: int) -> Batches:
         packing="rows" if config.packing == "prefix" and attention == "splash" else config.packing,
         row_length=config.row_length,
         normalisation=config.loss,
-        microbatch=config.microbatch,
+        loss_group=config.loss_group,
         replicas=replicas,
         accumulation=config.accumulation,
     )

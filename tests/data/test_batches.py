@@ -29,7 +29,7 @@ LENGTHS = np.random.default_rng(0).integers(5, 31, 50)
 EXAMPLES = make_examples(LENGTHS.tolist(), (LENGTHS // 2).tolist())
 DEFAULT = Batches(
     examples=EXAMPLES, fraction=1.0, epochs=3, size=16, seed=0, packing="rows", row_length=64,
-    normalisation="token_mean", microbatch=4, replicas=1, accumulation=1,
+    normalisation="token_mean", loss_group=4, replicas=1, accumulation=1,
 )  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def test_a_batch_holds_its_examples_whole(packing, replicas, accumulation):
         assert (filled, slots) == (np.count_nonzero(batch.segments), batch.segments.size)
 
 
-@pytest.mark.parametrize("normalisation", ["token_mean", "microbatch_mean"])
+@pytest.mark.parametrize("normalisation", ["token_mean", "group_mean"])
 def test_packing_and_accumulation_do_not_change_weights(normalisation):
     plain = batches(normalisation=normalisation, packing="none")
     for changes in ({}, {"accumulation": 4}, {"replicas": 4}, {"row_length": 40}):
@@ -161,8 +161,8 @@ def test_weights_are_the_mean_over_tokens():
     assert np.unique(trained).tolist() == [np.float32(1 / len(trained))]
 
 
-def test_weights_are_the_mean_of_means_over_microbatches():
-    plan = batches(normalisation="microbatch_mean", packing="none", epochs=1, size=24, microbatch=4)
+def test_weights_are_the_mean_of_means_over_loss_groups():
+    plan = batches(normalisation="group_mean", packing="none", epochs=1, size=24, loss_group=4)
     for step in range(plan.steps):  # the last one has 2 examples, in a group of their own
         responses = EXAMPLES.responses[plan.numbers(step)]
         groups = np.split(responses, range(4, len(responses), 4))
@@ -173,8 +173,8 @@ def test_weights_are_the_mean_of_means_over_microbatches():
 
 def test_examples_without_a_response_left_weigh_nothing():
     cut = make_examples([10, 10, 10, 10], [5, 10, 12, 5])
-    for normalisation in ("token_mean", "microbatch_mean"):
-        plan = batches(examples=cut, size=4, microbatch=1, normalisation=normalisation)
+    for normalisation in ("token_mean", "group_mean"):
+        plan = batches(examples=cut, size=4, loss_group=1, normalisation=normalisation)
         assert np.count_nonzero(plan[0].weights) == 10
         np.testing.assert_allclose(plan[0].weights.sum(), 1, rtol=1e-6)
 
@@ -222,7 +222,7 @@ def test_a_batch_that_does_not_divide_says_what_would():
         ({"fraction": 1.5}, "fraction is above 0"),
         ({"epochs": 0}, "epochs is at least 1"),
         ({"size": 0}, "size is at least 1"),
-        ({"microbatch": 0}, "microbatch is at least 1"),
+        ({"loss_group": 0}, "loss_group is at least 1"),
     ],
 )
 def test_wrong_settings_are_refused(changes, message):

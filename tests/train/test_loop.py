@@ -276,8 +276,8 @@ def test_presets(size):
     large = size in ("llama-33b", "llama-65b", "llama2-70b")
     assert paper.begin_token == (1 if large else 2)
     assert paper.decay == ("linear" if large else "cosine")
-    assert (paper.max_length, paper.loss) == (512, "microbatch_mean")
-    assert paper.microbatch == (4 if "7b" in size else 1)
+    assert (paper.max_length, paper.loss) == (512, "group_mean")
+    assert paper.loss_group == (4 if "7b" in size else 1)
     assert (paper.epochs, paper.batch, paper.learning_rate, paper.warmup, paper.clip) == (3, 128, 2e-5, 0.03, 1.0)
 
 
