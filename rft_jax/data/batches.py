@@ -59,7 +59,7 @@ class Batches:
         normalisation: "token_mean" over the step, or "group_mean": the mean of the token means of groups of
             `loss_group` examples, as the reference has it.
         loss_group: examples per group.
-        replicas: devices that split the rows (data × fsdp).
+        data_parallel_size: devices that split the rows (data × fsdp).
         accumulation: A, parts that go through the device one after the other.
     """
 
@@ -72,7 +72,7 @@ class Batches:
     row_length: int
     normalisation: Normalisation
     loss_group: int
-    replicas: int
+    data_parallel_size: int
     accumulation: int
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ class Batches:
         if self.packing == "none" and self.size % self._quantum:
             below, above = self.size // self._quantum * self._quantum, _round_up(self.size, self._quantum)
             raise UserError(
-                f"a batch of {self.size} unpacked examples does not divide over {self.replicas} devices "
+                f"a batch of {self.size} unpacked examples does not divide over {self.data_parallel_size} devices "
                 f"(mesh.data × mesh.fsdp) × accumulation {self.accumulation}; these would: "
                 f"{f'{below} or ' if below else ''}{above}; packing=rows takes any batch"
             )
@@ -185,7 +185,7 @@ class Batches:
 
     @property
     def _quantum(self) -> int:
-        return self.replicas * self.accumulation
+        return self.data_parallel_size * self.accumulation
 
     @functools.cached_property
     def _row_granule(self) -> int:

@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from rft_jax.model import partition
 from rft_jax.model.attention import per_device
 from rft_jax.model.llama import Llama
-from rft_jax.sample.choose import Rule, choose
 from rft_jax.sample.kv.flush import flush
 from rft_jax.sample.kv.pages import Cache, KeysValues, Sizes, empty
 from rft_jax.sample.kv.step import step
+from rft_jax.sample.sampling import SamplingParameters, sample_tokens
 
 # Takes token, count of tokens with it, problem and sample, each int32 [B]; returns bool [B], whether the sample ends.
 Stop = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
@@ -116,7 +116,7 @@ def decode(
     orders: Orders,
     seed: jax.Array,
     *,
-    rule: Rule,
+    parameters: SamplingParameters,
     stop: Stop,
     max_new: int,
     dtype: jnp.dtype,
@@ -128,7 +128,7 @@ def decode(
         state: donate it.
         orders: for this call.
         seed: uint32 [2], the key data of the run's random numbers.
-        rule: how tokens are chosen.
+        parameters: how tokens are chosen.
         stop: which token ends a sample.
         max_new: tokens after which a sample is cut.
         dtype: of the computation and the cache.
@@ -150,7 +150,7 @@ def decode(
             model, token, orders.prompt_length + count, dataclasses.replace(state.cache, table=table),
             orders.members, orders.seat, begin, now, dtype,
         )  # fmt: skip
-        token = _draw(logits, seed, orders.problem, sample, count, rule)
+        token = _draw(logits, seed, orders.problem, sample, count, parameters)
         count = count + 1
         finish = jnp.where(
             stop(token, count, orders.problem, sample), ENDED, jnp.where(count >= max_new, FULL, GOES_ON)
@@ -167,7 +167,12 @@ def decode(
 
 
 def _draw(
-    logits: jax.Array, seed: jax.Array, problem: jax.Array, sample: jax.Array, position: jax.Array, rule: Rule
+    logits: jax.Array,
+    seed: jax.Array,
+    problem: jax.Array,
+    sample: jax.Array,
+    position: jax.Array,
+    parameters: SamplingParameters,
 ) -> jax.Array:
     """Chooses a token for each row, its random number a function of (seed, problem, sample, position) alone."""
 
@@ -179,7 +184,7 @@ def _draw(
 
     def draw(logits, problem, sample, position, seed):  # type: ignore[no-untyped-def]
         numbers = jax.vmap(uniform, in_axes=(None, 0, 0, 0))(seed, problem, sample, position)
-        return (choose(logits, numbers, rule),)
+        return (sample_tokens(logits, numbers, parameters),)
 
     rows = (("whole_logits", logits), ("choices", problem), ("choices", sample), ("choices", position))
     (token,) = per_device(draw, *rows, (None, seed), like=(1,))

@@ -12,10 +12,10 @@ from jax.sharding import Mesh, NamedSharding
 from rft_jax.model import partition
 from rft_jax.model.llama import Llama
 from rft_jax.sample import decode
-from rft_jax.sample.choose import Rule
 from rft_jax.sample.decode import Orders, Steps, Stop
 from rft_jax.sample.kv.pages import Sizes
 from rft_jax.sample.kv.prefill import prefill, read_prefix
+from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Job, PromptBatch, Response, Schedule
 
 
@@ -42,7 +42,7 @@ class DeviceEngine:
         sizes: Sizes,
         *,
         prefix: np.ndarray,
-        rule: Rule,
+        parameters: SamplingParameters,
         stop: Stop,
         max_new: int,
         seed: int,
@@ -55,14 +55,14 @@ class DeviceEngine:
             mesh: of the devices.
             sizes: of the cache on one device.
             prefix: int32 [tokens], what all prompts begin with; may be empty.
-            rule: how tokens are chosen.
+            parameters: how tokens are chosen.
             stop: which token ends a sample.
             max_new: tokens of a sample at most.
             seed: of the run.
             dtype: of the computation and the cache.
         """
         self._model, self._mesh = model, mesh
-        run = functools.partial(decode.decode, rule=rule, stop=stop, max_new=max_new, dtype=dtype)
+        run = functools.partial(decode.decode, parameters=parameters, stop=stop, max_new=max_new, dtype=dtype)
         self._decode = jax.jit(run, donate_argnums=1)
         self._prefill = jax.jit(functools.partial(_prefill, dtype=dtype), donate_argnums=5)
         with jax.set_mesh(mesh):

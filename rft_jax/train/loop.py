@@ -50,8 +50,8 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         folder = make_tokenizer_folder(config, source)
         tokenizer = tokenizers.load(folder)
         asked = make_prompt_format(config, folder, tokenizer, workdir.resolve().name)
-        replicas = mesh.shape["data"] * mesh.shape["fsdp"]
-        batches, prompt = make_batches(config, asked, tokenizer, source.architecture, replicas)
+        data_parallel_size = mesh.shape["data"] * mesh.shape["fsdp"]
+        batches, prompt = make_batches(config, asked, tokenizer, source.architecture, data_parallel_size)
         optimizer, take_step = make_training(config)
         rate = make_schedule(config, batches.steps)
 

@@ -29,7 +29,7 @@ LENGTHS = np.random.default_rng(0).integers(5, 31, 50)
 EXAMPLES = make_examples(LENGTHS.tolist(), (LENGTHS // 2).tolist())
 DEFAULT = Batches(
     examples=EXAMPLES, fraction=1.0, epochs=3, size=16, seed=0, packing="rows", row_length=64,
-    normalisation="token_mean", loss_group=4, replicas=1, accumulation=1,
+    normalisation="token_mean", loss_group=4, data_parallel_size=1, accumulation=1,
 )  # fmt: skip
 
 
@@ -96,14 +96,14 @@ def test_fractions_are_nested_and_the_same_for_all_seeds():
 
 
 @pytest.mark.parametrize("packing", ["rows", "none"])
-@pytest.mark.parametrize(("replicas", "accumulation"), [(1, 1), (8, 1), (2, 4)])
-def test_a_batch_holds_its_examples_whole(packing, replicas, accumulation):
-    plan = batches(packing=packing, replicas=replicas, accumulation=accumulation)
+@pytest.mark.parametrize(("data_parallel_size", "accumulation"), [(1, 1), (8, 1), (2, 4)])
+def test_a_batch_holds_its_examples_whole(packing, data_parallel_size, accumulation):
+    plan = batches(packing=packing, data_parallel_size=data_parallel_size, accumulation=accumulation)
     for step in range(plan.steps):
         batch = plan[step]
         assert contents(batch, weigh=False) == expected_tokens(plan.numbers(step))
         assert batch.tokens.shape[0] == accumulation
-        assert batch.tokens.shape[1] % replicas == 0
+        assert batch.tokens.shape[1] % data_parallel_size == 0
         filled, slots = plan.sizes(step)
         assert (filled, slots) == (np.count_nonzero(batch.segments), batch.segments.size)
 
@@ -111,7 +111,7 @@ def test_a_batch_holds_its_examples_whole(packing, replicas, accumulation):
 @pytest.mark.parametrize("normalisation", ["token_mean", "group_mean"])
 def test_packing_and_accumulation_do_not_change_weights(normalisation):
     plain = batches(normalisation=normalisation, packing="none")
-    for changes in ({}, {"accumulation": 4}, {"replicas": 4}, {"row_length": 40}):
+    for changes in ({}, {"accumulation": 4}, {"data_parallel_size": 4}, {"row_length": 40}):
         plan = batches(normalisation=normalisation, **changes)
         assert all(contents(plan[step]) == contents(plain[step]) for step in range(plan.steps))
 
@@ -130,11 +130,17 @@ def test_the_prefix_is_what_all_begin_with(length):
     assert shared.prefix.tolist() == list(range(900, 900 + min(length, int(shared.prompts.min()) - 1)))
 
 
-@pytest.mark.parametrize(("replicas", "accumulation"), [(1, 1), (2, 4)])
-def test_a_shared_prefix_stands_once_a_row_and_every_example_goes_on_from_it(replicas, accumulation):
+@pytest.mark.parametrize(("data_parallel_size", "accumulation"), [(1, 1), (2, 4)])
+def test_a_shared_prefix_stands_once_a_row_and_every_example_goes_on_from_it(data_parallel_size, accumulation):
     examples = with_prefix(1)
     plain = batches(examples=examples, packing="none")
-    plan = batches(examples=examples, packing="prefix", row_length=40, replicas=replicas, accumulation=accumulation)
+    plan = batches(
+        examples=examples,
+        packing="prefix",
+        row_length=40,
+        data_parallel_size=data_parallel_size,
+        accumulation=accumulation,
+    )
     for step in range(plan.steps):
         flat = [getattr(plan[step], f.name).reshape(-1, 40) for f in dataclasses.fields(plan[step])]
         found, weight, filled = [], 0.0, 0
@@ -208,10 +214,10 @@ def test_few_programs_compile_and_little_is_padded():
 
 def test_a_batch_that_does_not_divide_says_what_would():
     with pytest.raises(UserError, match=r"batch of 100 .* over 8 devices .* accumulation 1; these would: 96 or 104"):
-        batches(size=100, packing="none", replicas=8)
+        batches(size=100, packing="none", data_parallel_size=8)
     with pytest.raises(UserError, match="these would: 32;"):
-        batches(size=7, packing="none", replicas=8, accumulation=4)
-    assert batches(size=100, replicas=8)[0].tokens.shape[1] % 8 == 0
+        batches(size=7, packing="none", data_parallel_size=8, accumulation=4)
+    assert batches(size=100, data_parallel_size=8)[0].tokens.shape[1] % 8 == 0
 
 
 @pytest.mark.parametrize(

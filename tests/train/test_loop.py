@@ -91,7 +91,7 @@ def test_the_model_says_how_it_wants_to_be_asked(finished, model_folder, data):
     assert (asked.name, asked.task, asked.template) == ("finished", "gsm8k", Paper())
     assert (asked.begin, asked.end, asked.ends) == ((), 2, (2,))
     batches, _ = assemble.make_batches(
-        tiny_config(model_folder, data), asked, loaded, hf_config.read(folder), replicas=8
+        tiny_config(model_folder, data), asked, loaded, hf_config.read(folder), data_parallel_size=8
     )
     for number, problem in enumerate(read_problems(data)):
         messages = [{"role": "user", "content": problem.question}]

@@ -29,7 +29,7 @@ EXAMPLES = Examples(
 )
 PLAN = Batches(
     examples=EXAMPLES, fraction=1.0, epochs=10, size=24, seed=0, packing="rows", row_length=64,
-    normalisation="token_mean", loss_group=4, replicas=8, accumulation=1,
+    normalisation="token_mean", loss_group=4, data_parallel_size=8, accumulation=1,
 )  # fmt: skip
 SETTINGS = {"dtype": jnp.dtype(jnp.float32), "remat": "none", "attention": "xla", "loss_chunk": 16}
 
@@ -104,7 +104,7 @@ def test_remat_equals_none(reference, remat):
 
 @pytest.mark.parametrize("sizes", [(8, 1, 1), (2, 2, 2), (1, 2, 4)])
 def test_meshes_agree(reference, sizes):
-    assert_same(loss_and_gradients(dataclasses.replace(PLAN, replicas=sizes[0] * sizes[1]), sizes), reference)
+    assert_same(loss_and_gradients(dataclasses.replace(PLAN, data_parallel_size=sizes[0] * sizes[1]), sizes), reference)
 
 
 @pytest.mark.parametrize("normalisation", ["token_mean", "group_mean"])
