@@ -79,7 +79,7 @@ def ours(work: Work, config: architecture.LlamaConfig, rows: int, seconds: float
     lengths = capacity.Lengths(
         np.array([len(own) for own in encoded.own] * (1 if shared else k)), work.lengths.reshape(-1), MAX_NEW
     )
-    sizes = capacity.sizes(rows, lengths, k if shared else 1)
+    sizes = capacity.cache_sizes(rows, lengths, k if shared else 1)
     forced = jnp.asarray(work.lengths, jnp.int32)
 
     def stop(token: jax.Array, number: jax.Array, problem: jax.Array, sample: jax.Array) -> jax.Array:

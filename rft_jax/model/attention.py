@@ -98,7 +98,7 @@ def prefixed_attention(
     heads = query.shape[2]
     key, value = (repeat_heads(x, heads) for x in (key, value))
     operands = ("heads", query), ("heads", key), ("heads", value), ("tokens", segments)
-    prefix = ("shared_blocks", prefix_key), ("shared_blocks", prefix_value)
+    prefix = ("prefix", prefix_key), ("prefix", prefix_value)
     return per_device(attend, *operands, *prefix, like=(0,))[0]
 
 

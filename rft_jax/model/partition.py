@@ -39,13 +39,14 @@ TABLE: dict[str, P] = {
     "hidden": P(BATCH, None, None),  # [B, T, D]
     "heads": P(BATCH, None, "tensor", None),  # [B, T, N or K, H]
     "logits": P(BATCH, None, "tensor"),  # [B, T, V]
-    # Caches: a sample stays on one replica with its prompt, so that reading them needs no communication.
-    "blocks": P(BATCH, "tensor", None, None),  # [M or B, K, H, C], or [M or B, K, C, H]
-    "shared_blocks": P("tensor", None, None),  # [K, H, P] or [K, P, H]
+    # Caches: a sequence stays on one data-parallel device with its prompt, so that attention needs no communication.
+    "pages": P(BATCH, "tensor", None, None),  # [M or B, K, H, C], or [M or B, K, C, H]
+    "prefix": P("tensor", None, None),  # [K, H, P] or [K, P, H]
     # Choosing a token needs a whole row of logits, so here the tensor axis splits rows.
     "whole_logits": P((*BATCH, "tensor"), None),  # [B, V]
     "choices": P((*BATCH, "tensor")),  # [B]
     "lengths": P(BATCH),  # [B]
+    "scalar": P(),  # []
 }
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from rft_jax.model.llama import Llama, forward
 from rft_jax.runtime import make_mesh
 from rft_jax.sample import capacity, decode, prompts
 from rft_jax.sample.engine import DeviceEngine, responses
-from rft_jax.sample.kv.pages import Sizes
+from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Job, Schedule
 from rft_jax.task.templates.paper import instruction
@@ -37,7 +37,7 @@ def run(
     lengths = capacity.Lengths(
         np.array([len(own) for own in encoded.own]), np.full(len(prompt_tokens), max_new), max_new
     )
-    sizes = capacity.sizes(rows, lengths, k)
+    sizes = capacity.cache_sizes(rows, lengths, k)
     engine = DeviceEngine(
         model, mesh, sizes, prefix=encoded.prefix, parameters=parameters, stop=decode.stop_at(end_tokens),
         max_new=max_new, seed=7, dtype=F32,
@@ -213,10 +213,10 @@ def test_programs_copy_no_cache():
         architecture.size("tiny"), vocabulary=256, width=128, heads=2, kv_heads=2, head_width=64, layers=4
     )
     model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=F32, stacked=False))
-    sizes = capacity.sizes(64, capacity.Lengths(np.full(100, 100), np.full(100, 131.0), 256), 100)
+    sizes = capacity.cache_sizes(64, capacity.Lengths(np.full(100, 100), np.full(100, 131.0), 256), 100)
     state = jax.eval_shape(lambda: decode.idle(model, sizes, F32, None))
     rows = jax.ShapeDtypeStruct((64,), jnp.int32)
-    members = jax.ShapeDtypeStruct((sizes.slots, sizes.together), jnp.int32)
+    members = jax.ShapeDtypeStruct((sizes.slots, sizes.seats), jnp.int32)
     orders = decode.Orders(rows, rows, rows, rows, rows, members)
     options = {
         "parameters": SamplingParameters(0.7, top_k=50),
@@ -233,4 +233,6 @@ def test_programs_copy_no_cache():
 
 def test_sizes_refuse_pools_that_no_row_fits():
     with pytest.raises(ValueError, match="pools too small"):
-        Sizes(rows=1, slots=1, together=1, prompt_blocks=1, history_blocks=1, prompt_width=8, suffix_width=64, block=8)
+        CacheSizes(
+            rows=1, slots=1, seats=1, prompt_pages=1, history_pages=1, prompt_width=8, response_width=64, page_size=8
+        )
