@@ -1,8 +1,8 @@
 """Where every tensor lives: the one table from a tensor's role to its PartitionSpec.
 
-The mesh has three axes: `data` (replicas), `fsdp` (replicas that also split the parameters between them) and `tensor`
-(heads, MLP width and vocabulary). The batch is split over data × fsdp. Parameters rest split over fsdp × tensor; a
-layer gathers the fsdp part just before use, and the gradient of that gather is the reduce-scatter.
+The mesh has three axes: `data` (data parallelism), `fsdp` (data parallelism with split parameters) and `tensor`
+(heads, MLP width and vocabulary). The batch is split over data × fsdp, parameters over fsdp × tensor. A layer gathers
+its parameters along fsdp just before use, and the gradient of that gather is the reduce-scatter.
 
 The axes are explicit (`jax.sharding.AxisType.Explicit`): a layout that does not fit fails while tracing, on a laptop
 with fake devices, and not as a silent copy on the cluster.
@@ -42,7 +42,7 @@ TABLE: dict[str, P] = {
     # Caches: a sequence stays on one data-parallel device with its prompt, so that attention needs no communication.
     "pages": P(BATCH, "tensor", None, None),  # [M or B, K, H, C], or [M or B, K, C, H]
     "prefix": P("tensor", None, None),  # [K, H, P] or [K, P, H]
-    # Choosing a token needs a whole row of logits, so here the tensor axis splits rows.
+    # Sampling a token needs a whole row of logits, so here the tensor axis splits rows.
     "whole_logits": P((*BATCH, "tensor"), None),  # [B, V]
     "choices": P((*BATCH, "tensor")),  # [B]
     "lengths": P(BATCH),  # [B]

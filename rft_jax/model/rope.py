@@ -23,7 +23,7 @@ def frequencies(config: LlamaConfig) -> np.ndarray:
 
 
 def _llama3(plain: np.ndarray, scaling: Llama3Scaling) -> np.ndarray:
-    turns = scaling.original_positions * plain / (2 * math.pi)  # how often a pair turns within the original context
+    turns = scaling.original_positions * plain / (2 * math.pi)  # turns of each pair within the original context
     kept = (turns - scaling.low_frequency_factor) / (scaling.high_frequency_factor - scaling.low_frequency_factor)
     kept = np.clip(kept, 0.0, 1.0)
     return (kept * plain + (1 - kept) * plain / scaling.factor).astype(np.float32)

@@ -20,7 +20,7 @@ from rft_jax.sample.schedule import Job, PromptBatch, Response, Schedule
 
 
 class Engine(Protocol):
-    """What `responses` needs of a device."""
+    """What `responses` needs from a device."""
 
     def prefill(self, batch: PromptBatch) -> None:
         """Reads prompts into their slots."""

@@ -104,8 +104,8 @@ def test_a_batch_holds_its_examples_whole(packing, data_parallel_size, accumulat
         assert contents(batch, weigh=False) == expected_tokens(plan.numbers(step))
         assert batch.tokens.shape[0] == accumulation
         assert batch.tokens.shape[1] % data_parallel_size == 0
-        filled, slots = plan.sizes(step)
-        assert (filled, slots) == (np.count_nonzero(batch.segments), batch.segments.size)
+        filled, padded = plan.token_counts(step)
+        assert (filled, padded) == (np.count_nonzero(batch.segments), batch.segments.size)
 
 
 @pytest.mark.parametrize("normalisation", ["token_mean", "group_mean"])
@@ -157,7 +157,7 @@ def test_a_shared_prefix_stands_once_a_row_and_every_example_goes_on_from_it(dat
                 assert np.array_equal(tokens[at][1:], targets[at][:-1])
         assert sorted(found) == sorted(tuple(examples[number]) for number in plan.numbers(step))
         np.testing.assert_allclose(weight, plain[step].weights.sum(), rtol=1e-6)
-        assert plan.sizes(step) == (filled, flat[0].size)
+        assert plan.token_counts(step) == (filled, flat[0].size)
 
 
 def test_weights_are_the_mean_over_tokens():
@@ -205,11 +205,11 @@ def test_few_programs_compile_and_little_is_padded():
     plan = batches(examples=known, size=128, row_length=1024)
     assert plan.steps == 176
     assert len({plan[step].tokens.shape for step in range(plan.steps - 1)}) <= 5
-    filled, slots = np.sum([plan.sizes(step) for step in range(plan.steps)], axis=0)
-    assert filled / slots > 0.93
+    filled, padded = np.sum([plan.token_counts(step) for step in range(plan.steps)], axis=0)
+    assert filled / padded > 0.93
     unpacked = batches(examples=known, size=128, packing="none")
-    filled, slots = np.sum([unpacked.sizes(step) for step in range(unpacked.steps)], axis=0)
-    assert filled / slots < 0.65
+    filled, padded = np.sum([unpacked.token_counts(step) for step in range(unpacked.steps)], axis=0)
+    assert filled / padded < 0.65
 
 
 def test_a_batch_that_does_not_divide_says_what_would():

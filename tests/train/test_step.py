@@ -69,7 +69,7 @@ def test_packed_equals_unpacked(reference):
 def test_a_shared_prefix_changes_nothing(reference):
     plan = dataclasses.replace(PLAN, packing="prefix", row_length=50)
     assert EXAMPLES.prefix.tolist() == [3, 1, 4, 1, 5]
-    assert plan.sizes(0)[0] < PLAN.sizes(0)[0]
+    assert plan.token_counts(0)[0] < PLAN.token_counts(0)[0]
     assert_same(loss_and_gradients(plan), reference)
     # Unseen, it would be missed.
     hidden = dataclasses.replace(plan[0], segments=np.where(plan[0].segments == -1, 0, plan[0].segments))

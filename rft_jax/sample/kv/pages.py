@@ -182,7 +182,7 @@ def forget(cache: Cache, rows: jax.Array) -> Cache:
 
     Args:
         cache: of all devices.
-        rows: bool [B], true for a row whose next sequence begins.
+        rows: bool [B], true for a row whose sequence is over.
     """
     no_page = len(cache.history.owner) // partition.batch_devices()  # page numbers are per device
     pages = jnp.where(rows[:, None], no_page, cache.history.pages)
