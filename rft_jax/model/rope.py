@@ -1,6 +1,7 @@
 """Rotary position embeddings (arXiv 2104.09864), in the half-split order of Hugging Face's checkpoints."""
 
 import math
+from typing import assert_never
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,8 @@ def frequencies(config: LlamaConfig) -> np.ndarray:
             return plain / np.float32(factor)
         case Llama3Scaling() as scaling:
             return _llama3(plain, scaling)
+        case other:
+            assert_never(other)
 
 
 def _llama3(plain: np.ndarray, scaling: Llama3Scaling) -> np.ndarray:

@@ -105,11 +105,11 @@ class _Loop(NamedTuple):
     begin: jax.Array
 
 
-def stop_at(end_tokens: tuple[int, ...]) -> Stop:
-    """Returns a Stop for the tokens that end a text."""
+def stop_at(eos_tokens: tuple[int, ...]) -> Stop:
+    """Returns a Stop at any of the eos tokens."""
 
     def stop(token: jax.Array, count: jax.Array, problem: jax.Array, sample: jax.Array) -> jax.Array:
-        return functools.reduce(jnp.logical_or, (token == end for end in end_tokens))
+        return functools.reduce(jnp.logical_or, (token == eos for eos in eos_tokens))
 
     return stop
 

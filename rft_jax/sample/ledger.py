@@ -107,14 +107,11 @@ class Ledger:
                 raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
         self._agree(settings)
         self.missing: list[Shard] = []
-        ranges = [
-            (first, min(first + PROBLEMS_PER_SHARD, problems)) for first in range(0, problems, PROBLEMS_PER_SHARD)
-        ][part::parts]
+        starts = range(0, problems, PROBLEMS_PER_SHARD)[part::parts]
+        ranges = [(start, min(start + PROBLEMS_PER_SHARD, problems)) for start in starts]
         there = self._whole(set(ranges))
-        for problems_of_shard in ranges:
-            self.missing += _gaps(
-                problems_of_shard, k, [shard for shard in there if shard.problems == problems_of_shard]
-            )
+        for own in ranges:
+            self.missing += _gaps(own, k, [shard for shard in there if shard.problems == own])
         self.wanted = sum(end - first for first, end in ranges) * k
         self.done = self.wanted - sum(shard.size for shard in self.missing)
 

@@ -39,8 +39,8 @@ class Response:
 
     Attributes:
         problem, sample: their numbers.
-        tokens: int32 [tokens], an end token included.
-        ended: whether it ended by itself; otherwise it was cut at the limit.
+        tokens: int32 [tokens], an eos token included.
+        ended: whether it ended with eos; otherwise it was cut at the limit.
     """
 
     problem: int
