@@ -22,8 +22,8 @@ GPUS = {
     "llama-7b": 8, "llama2-7b": 8, "llama-13b": 8, "llama2-13b": 8, "llama-33b": 16, "llama-65b": 32, "llama2-70b": 32,
 }  # fmt: skip
 
-# Examples whose token mean the reference takes: what one of its GPUs saw at once.
-REFERENCE_MICROBATCH = {"llama-7b": 4, "llama2-7b": 4}
+# The reference averages token means per GPU and step: examples per GPU, where it is not 1.
+REFERENCE_LOSS_GROUP = {"llama-7b": 4, "llama2-7b": 4}
 
 
 def get_config(argument: str = "") -> TrainConfig:
@@ -41,7 +41,7 @@ def get_config(argument: str = "") -> TrainConfig:
         packing="prefix",
         row_length=1024,
         loss="token_mean",
-        microbatch=4,
+        loss_group=4,
         learning_rate=2e-5,
         warmup=0.03,
         decay="cosine",
@@ -77,7 +77,7 @@ def get_config(argument: str = "") -> TrainConfig:
         begin_token=1 if large else 2,
         border="joint",
         max_length=512,
-        loss="microbatch_mean",
-        microbatch=REFERENCE_MICROBATCH.get(size, 1),
+        loss="group_mean",
+        loss_group=REFERENCE_LOSS_GROUP.get(size, 1),
         decay="linear" if large else "cosine",
     )

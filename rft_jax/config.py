@@ -31,7 +31,7 @@ class TrainConfig:
         data: JSONL file of queries and responses.
         fraction: of the examples to use; smaller fractions are parts of larger ones.
         epochs: how often each example is seen.
-        batch: examples a step.
+        batch: examples per step.
         seed: of the order, and of random weights.
         task: what is asked: the name of a shipped task, or a Python file that defines TASK.
         template: paper, chat, or a Jinja file, in place of the task's; none: the task's.
@@ -39,11 +39,11 @@ class TrainConfig:
         border: of prompt and response. exact: the response is tokenised from there on, behind the prompt that is
             sampled from; joint: with the prompt, as the reference does, even where the tokenizer merges across it.
         max_length: tokens of an example at most; a longer one is an error, with border=joint it is cut at the right.
-        packing: rows: several examples a row; prefix: likewise, and what all examples begin with stands once a row
+        packing: rows: several examples per row; prefix: likewise, and what all examples begin with stands once per row
             (rows where the attention is splash, which cannot); none: one, padded to the longest of the step.
-        row_length: tokens a packed row.
-        loss: token_mean, or the reference's microbatch_mean: the mean of the token means of groups of examples.
-        microbatch: examples a group; it sets the loss and no memory.
+        row_length: tokens per packed row.
+        loss: token_mean, or the reference's group_mean: the mean over loss groups of each group's token mean.
+        loss_group: examples per loss group; it changes the loss, not the memory.
         learning_rate: the peak.
         warmup: share of the steps in which the rate rises.
         decay: how it falls, to 0.
@@ -76,8 +76,8 @@ class TrainConfig:
     max_length: int
     packing: Literal["prefix", "rows", "none"]
     row_length: int
-    loss: Literal["token_mean", "microbatch_mean"]
-    microbatch: int
+    loss: Literal["token_mean", "group_mean"]
+    loss_group: int
     learning_rate: float
     warmup: float
     decay: Literal["cosine", "linear"]

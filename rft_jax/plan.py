@@ -22,7 +22,7 @@ from rft_jax.runtime import AXES, make_mesh
 from rft_jax.train.assemble import make_training
 from rft_jax.train.step import abstract_state
 
-# What GSM8K has with Llama's tokenizer: examples, tokens of one.
+# GSM8K under Llama's tokenizer: examples, and tokens per example.
 EXAMPLES, TOKENS = 7473, 232
 
 
@@ -49,7 +49,7 @@ HARDWARE = {
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Of one device unless it says otherwise.
+    """What a run needs, per device unless stated otherwise.
 
     Attributes:
         state: bytes of parameters, moments and batch.
@@ -69,7 +69,7 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Tells whether a step fits, with a twentieth left for what is not the program's."""
+        """Tells whether a step fits, with 5 % left for everything else."""
         return self.state + self.temporary <= 0.95 * self.memory
 
     def table(self) -> str:
@@ -78,9 +78,9 @@ class Plan:
         needed = self.state + self.temporary
         run = self.steps * self.step_seconds
         return (
-            f"{'fits' if self.fits else 'does not fit'}: {needed / gib:.1f} of {self.memory / gib:.1f} GiB a device "
+            f"{'fits' if self.fits else 'does not fit'}: {needed / gib:.1f} of {self.memory / gib:.1f} GiB per device "
             f"({self.state / gib:.1f} state and batch, {self.temporary / gib:.1f} temporary, at most)\n"
-            f"at best {self.step_seconds:.2f} s a step ({self.step_flops:.1e} FLOPs), {run / 60:.1f} min for the "
+            f"at best {self.step_seconds:.2f} s per step ({self.step_flops:.1e} FLOPs), {run / 60:.1f} min for the "
             f"{self.steps:,} steps on GSM8K; good programs take twice that"
         )
 
@@ -125,6 +125,6 @@ def _batch(config: TrainConfig, mesh: Mesh) -> Batch[jax.ShapeDtypeStruct]:
     rows = math.ceil(config.batch * TOKENS / (0.95 * config.row_length)) if packed else config.batch
     rows = math.ceil(rows / quantum) * quantum
     shape = (config.accumulation, rows // config.accumulation, config.row_length if packed else config.max_length - 1)
-    place = partition.sharding("tokens", shape, mesh)
+    sharding = partition.sharding("tokens", shape, mesh)
     dtypes = (jnp.int32,) * 4 + (jnp.float32,)
-    return Batch(*(jax.ShapeDtypeStruct(shape, dtype, sharding=place) for dtype in dtypes))
+    return Batch(*(jax.ShapeDtypeStruct(shape, dtype, sharding=sharding) for dtype in dtypes))

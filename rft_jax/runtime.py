@@ -71,10 +71,10 @@ def _several_processes() -> bool:
 
 
 def log_on_process_zero(process: int) -> None:
-    """Lets process 0 tell what happens and the others only what goes wrong."""
+    """Makes process 0 log what happens, and the others only what goes wrong."""
     handler = logging.StreamHandler()
-    prefix = "" if process == 0 else f"process {process}: "
-    handler.setFormatter(logging.Formatter(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
+    label = "" if process == 0 else f"process {process}: "
+    handler.setFormatter(logging.Formatter(f"%(asctime)s {label}%(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     absl_logging.set_verbosity(absl_logging.WARNING)
     logging.getLogger("rft_jax").setLevel(logging.INFO if process == 0 else logging.WARNING)

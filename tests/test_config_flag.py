@@ -16,7 +16,7 @@ class Example:
     steps: int = 3
     rate: float = 0.5
     packing: bool = True
-    loss: Literal["token_mean", "microbatch_mean"] = "token_mean"
+    loss: Literal["token_mean", "group_mean"] = "token_mean"
     model: str | None = None
     sizes: tuple[int, ...] = (1,)
     stages: tuple[MeshConfig | None, ...] = ()
@@ -30,7 +30,7 @@ class Example:
         ("rate", "1/32", Example(rate=1 / 32)),
         ("rate", "2e-5", Example(rate=2e-5)),
         ("packing", "false", Example(packing=False)),
-        ("loss", "microbatch_mean", Example(loss="microbatch_mean")),
+        ("loss", "group_mean", Example(loss="group_mean")),
         ("model", "some/folder", Example(model="some/folder")),
         ("model", "none", Example(model=None)),
         ("sizes", "1,3,6", Example(sizes=(1, 3, 6))),

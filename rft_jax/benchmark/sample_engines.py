@@ -54,9 +54,9 @@ def ours(work: Work, config: architecture.LlamaConfig, rows: int, seconds: float
     from rft_jax.model import partition
     from rft_jax.model.llama import Llama
     from rft_jax.sample import capacity, prompts
-    from rft_jax.sample.choose import Rule
     from rft_jax.sample.decode import Orders
     from rft_jax.sample.engine import DeviceEngine, responses
+    from rft_jax.sample.sampling import SamplingParameters
     from rft_jax.sample.schedule import Job, Schedule
 
     compiled = 0
@@ -79,7 +79,7 @@ def ours(work: Work, config: architecture.LlamaConfig, rows: int, seconds: float
     lengths = capacity.Lengths(
         np.array([len(own) for own in encoded.own] * (1 if shared else k)), work.lengths.reshape(-1), MAX_NEW
     )
-    sizes = capacity.sizes(rows, lengths, k if shared else 1)
+    sizes = capacity.cache_sizes(rows, lengths, k if shared else 1)
     forced = jnp.asarray(work.lengths, jnp.int32)
 
     def stop(token: jax.Array, number: jax.Array, problem: jax.Array, sample: jax.Array) -> jax.Array:
@@ -87,8 +87,8 @@ def ours(work: Work, config: architecture.LlamaConfig, rows: int, seconds: float
 
     jax.monitoring.register_event_duration_secs_listener(count)
     engine = DeviceEngine(
-        model, mesh, sizes, prefix=encoded.prefix, rule=Rule(TEMPERATURE, top_k=TOP_K), stop=stop, max_new=MAX_NEW,
-        seed=0, dtype=dtype,
+        model, mesh, sizes, prefix=encoded.prefix, parameters=SamplingParameters(TEMPERATURE, top_k=TOP_K), stop=stop,
+        max_new=MAX_NEW, seed=0, dtype=dtype,
     )  # fmt: skip
     devices = capacity.devices(mesh)
     # Compiles with an empty batch and idle rows, which change nothing.

@@ -90,14 +90,14 @@ def run(config: TrainConfig, *, steps: int, microbatch: int) -> list[str]:
                 for name, turns in peers.items():
                     turns.send(number)
                     measured[name].append(turns.recv())
-    slots = np.sum([batches.sizes(number) for number in range(1, steps + 1)], axis=0)
-    need = analytic_bytes(config, size, int(slots[1] // steps // config.accumulation))
+    tokens = np.sum([batches.token_counts(number) for number in range(1, steps + 1)], axis=0)
+    need = analytic_bytes(config, size, int(tokens[1] // steps // config.accumulation))
     return [
         f"{config.size}, {size.parameters / 1e6:.0f} M parameters, {config.batch} examples a step, {steps} steps, "
         f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores; prompts {known.prompts.mean():.0f} tokens, "
         f"responses {known.responses.mean():.0f}",
         *_table(measured, [int(known.lengths[batches.numbers(number)].sum()) for number in range(steps + 1)]),
-        f"our padding {1 - slots[0] / slots[1]:.1%}",
+        f"our padding {1 - tokens[0] / tokens[1]:.1%}",
         f"our step's temporaries {analysis.temp_size_in_bytes / 1e9:.2f} GB; analytic need {need / 1e9:.2f} GB",
     ]
 

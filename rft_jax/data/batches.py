@@ -1,4 +1,4 @@
-"""Batches as a function of the seed and the step: shuffled epochs, nested subsets, rows packed with several examples.
+"""Batches as a function of seed and step: shuffled epochs, nested subsets, several examples packed per row.
 
 Nothing is kept between steps, so a run resumes from its step alone, and every process can make every batch.
 """
@@ -15,10 +15,10 @@ from rft_jax.errors import UserError
 from rft_jax.model.flash import SHARED
 
 Packing = Literal["prefix", "rows", "none"]
-Normalisation = Literal["token_mean", "microbatch_mean"]
+Normalisation = Literal["token_mean", "group_mean"]
 Array = TypeVar("Array")  # numpy's on the host, JAX's on the devices
 
-_SIZES = 16  # row counts are rounded up to about a sixteenth, so that a run compiles two or three programs, not ten
+_ROUNDING = 16  # row counts are rounded up to about a sixteenth, so that a run compiles two or three programs, not ten
 _UNPACKED_GRANULE = 64  # likewise the length of unpacked rows, in tokens
 
 
@@ -29,7 +29,7 @@ class Batch(Generic[Array]):
     Attributes:
         tokens: int32 [A, B, T], what the model reads.
         targets: int32 [A, B, T], the token that follows in the same example.
-        segments: int32 [A, B, T], the example's place in its row from 1; 0 is padding, flash.SHARED the prefix.
+        segments: int32 [A, B, T], the number of the example in its row, from 1; 0 is padding, flash.SHARED the prefix.
         positions: int32 [A, B, T], counted from 0 in each example.
         weights: float32 [A, B, T]; the loss is the sum of weight × negative log-likelihood of the target. Both
             normalisations of the loss are in here, so packing and accumulation cannot change it.
@@ -48,19 +48,19 @@ class Batches:
 
     Attributes:
         examples: what there is to train on.
-        fraction: of the examples that are used; a smaller fraction is part of a larger one, whatever the seed.
-        epochs: how often each is seen.
-        size: examples a step; the last step takes what is left.
+        fraction: of the examples to use; a smaller fraction is a subset of a larger one, whatever the seed.
+        epochs: passes over the examples in use.
+        size: examples per step; the last step takes what is left.
         seed: of the order.
         packing: "rows" fills rows of `row_length` with several examples; "prefix" does too, and what all examples
-            begin with (the template) stands once a row, for all to see: the same loss of an eighth fewer tokens on
+            begin with (the template) stands once per row, for all to see: the same loss with an eighth fewer tokens on
             GSM8K. "none" pads each example to the longest of the step.
         row_length: T when packing, in tokens.
-        normalisation: "token_mean" over the step, or "microbatch_mean": the mean of the token means of groups of
-            `microbatch` examples, as the reference has it.
-        microbatch: examples a group.
-        replicas: devices that split the rows (data × fsdp).
-        accumulation: A, parts that go through the device one after the other.
+        normalisation: "token_mean" over the step, or "group_mean": the mean of the token means of groups of
+            `loss_group` examples, as the reference has it.
+        loss_group: examples per group.
+        data_parallel_size: parts that the mesh splits the rows into (data × fsdp).
+        accumulation: A, gradient accumulation parts.
     """
 
     examples: Examples
@@ -71,12 +71,12 @@ class Batches:
     packing: Packing
     row_length: int
     normalisation: Normalisation
-    microbatch: int
-    replicas: int
+    loss_group: int
+    data_parallel_size: int
     accumulation: int
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "size", "row_length", "microbatch", "accumulation"):
+        for name in ("epochs", "size", "row_length", "loss_group", "accumulation"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is at least 1, got {getattr(self, name)}")
         if not 0 < self.fraction <= 1:
@@ -90,7 +90,7 @@ class Batches:
         if self.packing == "none" and self.size % self._quantum:
             below, above = self.size // self._quantum * self._quantum, _round_up(self.size, self._quantum)
             raise UserError(
-                f"a batch of {self.size} unpacked examples does not divide over {self.replicas} devices "
+                f"a batch of {self.size} unpacked examples does not divide over {self.data_parallel_size} devices "
                 f"(mesh.data × mesh.fsdp) × accumulation {self.accumulation}; these would: "
                 f"{f'{below} or ' if below else ''}{above}; packing=rows takes any batch"
             )
@@ -118,11 +118,11 @@ class Batches:
         joined = np.concatenate([_shuffled(self.chosen, self.seed, epoch) for epoch in epochs])
         return joined[first - epochs[0] * total : last - epochs[0] * total]
 
-    def sizes(self, step: int) -> tuple[int, int]:
-        """Returns how many tokens of a step's batch are of examples, and how many it has with the padding."""
+    def token_counts(self, step: int) -> tuple[int, int]:
+        """Returns the tokens of a step's batch without and with padding."""
         numbers = self.numbers(step)
         rows = len(self._rows(numbers))
-        return int(self._slots(numbers).sum()) + rows * len(self._prefix), math.prod(self._shape(numbers, rows))
+        return int(self._lengths(numbers).sum()) + rows * len(self._prefix), math.prod(self._shape(numbers, rows))
 
     def __getitem__(self, step: int) -> Batch[np.ndarray]:
         """Returns the batch of a step."""
@@ -156,27 +156,27 @@ class Batches:
 
     def _weights(self, numbers: np.ndarray) -> np.ndarray:
         """Returns the weight of each response token of each example of a step."""
-        group_size = len(numbers) if self.normalisation == "token_mean" else self.microbatch
+        group_size = len(numbers) if self.normalisation == "token_mean" else self.loss_group
         group = np.arange(len(numbers)) // group_size
         tokens = np.bincount(group, weights=self.examples.responses[numbers])
         groups = max(np.count_nonzero(tokens), 1)  # a group whose responses were all cut away has no mean
         return 1 / (groups * np.maximum(tokens, 1))[group]
 
     def _rows(self, numbers: np.ndarray) -> list[list[int]]:
-        """Returns for each row the places in `numbers` of its examples."""
+        """Returns the examples of each row, as indices into `numbers`."""
         if self.packing == "none":
-            return [[place] for place in range(len(numbers))]
-        return pack(self._slots(numbers), self.row_length - len(self._prefix))
+            return [[index] for index in range(len(numbers))]
+        return pack(self._lengths(numbers), self.row_length - len(self._prefix))
 
     def _shape(self, numbers: np.ndarray, rows: int) -> tuple[int, int]:
         """Returns rows, rounded up so that they divide by the mesh and few programs compile, and their length."""
         if self.packing != "none":
             length, granule = self.row_length, self._row_granule
         else:
-            length, granule = _round_up(int(self._slots(numbers).max()), _UNPACKED_GRANULE), self._quantum
+            length, granule = _round_up(int(self._lengths(numbers).max()), _UNPACKED_GRANULE), self._quantum
         return _round_up(rows, granule), length
 
-    def _slots(self, numbers: np.ndarray) -> np.ndarray:
+    def _lengths(self, numbers: np.ndarray) -> np.ndarray:
         return self.examples.lengths[numbers] - 1 - len(self._prefix)
 
     @property
@@ -185,28 +185,28 @@ class Batches:
 
     @property
     def _quantum(self) -> int:
-        return self.replicas * self.accumulation
+        return self.data_parallel_size * self.accumulation
 
     @functools.cached_property
     def _row_granule(self) -> int:
-        most = max(len(self._rows(self.numbers(step))) for step in range(min(self.steps, _SIZES)))
-        return self._quantum * max(1, round(most / _SIZES / self._quantum))
+        most = max(len(self._rows(self.numbers(step))) for step in range(min(self.steps, _ROUNDING)))
+        return self._quantum * max(1, round(most / _ROUNDING / self._quantum))
 
 
 def pack(lengths: np.ndarray, row_length: int) -> list[list[int]]:
-    """Returns the places of the examples in each row: the longest first, each into the first row with room."""
+    """Returns the indices of the examples in each row: first fit, the longest first."""
     rows: list[list[int]] = []
     room = np.zeros(len(lengths), np.int64)
-    for place in np.argsort(-lengths, kind="stable").tolist():
-        fitting = np.flatnonzero(room[: len(rows)] >= lengths[place])
+    for index in np.argsort(-lengths, kind="stable").tolist():
+        fitting = np.flatnonzero(room[: len(rows)] >= lengths[index])
         if len(fitting):
             row = int(fitting[0])
         else:
             row = len(rows)
             rows.append([])
             room[row] = row_length
-        rows[row].append(place)
-        room[row] -= lengths[place]
+        rows[row].append(index)
+        room[row] -= lengths[index]
     return rows
 
 

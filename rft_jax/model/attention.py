@@ -13,7 +13,7 @@ from rft_jax.model import flash, partition
 
 Implementation = flash.Implementation
 
-_BLOCK = 128  # queries that plain causal attention takes at once
+_QUERY_BLOCK = 128  # queries per block of plain causal attention
 
 
 def segment_attention(
@@ -47,10 +47,10 @@ def segment_attention(
 
 
 def _causal(query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array) -> jax.Array:
-    """Blocks of queries against the keys up to their end: nearly half of the square of scores is never computed."""
+    """Attends blocks of queries to the keys up to their end, so nearly half of the scores are never computed."""
     length = segments.shape[1]
     seen = flash.visible(segments) & jnp.tri(length, dtype=bool)[None]
-    blocks = [(start, min(start + _BLOCK, length)) for start in range(0, length, _BLOCK)]
+    blocks = [(start, min(start + _QUERY_BLOCK, length)) for start in range(0, length, _QUERY_BLOCK)]
     return jnp.concatenate(
         [_dense(query[:, start:end], key[:, :end], value[:, :end], seen[:, start:end, :end]) for start, end in blocks],
         axis=1,
@@ -60,7 +60,7 @@ def _causal(query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Ar
 def _dense(query: jax.Array, key: jax.Array, value: jax.Array, seen: jax.Array) -> jax.Array:
     """Plain attention with the scores in fp32; seen: bool [B, T, S], no row of it empty."""
     rows, length, heads, width = query.shape
-    # Query heads that share a key-value head stand together.
+    # Query heads that share a key-value head are adjacent.
     query = query.reshape(rows, length, key.shape[2], -1, width)
     scores = jnp.einsum("btkqh,bskh->bkqts", query, key, preferred_element_type=jnp.float32) * width**-0.5
     weights = jax.nn.softmax(jnp.where(seen[:, None, None], scores, -jnp.inf), axis=-1).astype(value.dtype)
@@ -98,7 +98,7 @@ def prefixed_attention(
     heads = query.shape[2]
     key, value = (repeat_heads(x, heads) for x in (key, value))
     operands = ("heads", query), ("heads", key), ("heads", value), ("tokens", segments)
-    prefix = ("shared_blocks", prefix_key), ("shared_blocks", prefix_value)
+    prefix = ("prefix", prefix_key), ("prefix", prefix_value)
     return per_device(attend, *operands, *prefix, like=(0,))[0]
 
 

@@ -12,7 +12,7 @@ from rft_jax.errors import UserError
 
 Implementation = Literal["xla", "cudnn", "splash"]
 
-SHARED = -1  # the segment that all that follow it in a row see: the beginning that they have in common
+SHARED = -1  # the segment of the shared prefix, which all later tokens of its row see
 
 _LANES = 128  # of a TPU's vector unit
 

@@ -1,4 +1,4 @@
-"""One decoder layer and its parts. The layer does not know how attention is done: it is handed a function."""
+"""One decoder layer and its parts. The caller passes the attention function to the layer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from rft_jax.model.partition import gathered, place, result
 INITIAL_STDDEV = 0.02  # as in the published configurations (`initializer_range`)
 
 # Takes (this layer's cache or None, query [B, T, N, H], key and value [B, T, K, H]) and returns the context
-# [B, T, N, H] and what the layer's cache has become.
+# [B, T, N, H] and the updated cache.
 Attend = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
 
 

@@ -120,7 +120,7 @@ def forward(
     remat: str = "none",
     attention: Implementation = "xla",
 ) -> jax.Array:
-    """Runs the model over whole sequences, several to a row if they are packed.
+    """Runs the model over whole sequences, several per row where they are packed.
 
     Args:
         tokens: int32 [B, T].
@@ -149,7 +149,7 @@ def stack_layers(model: Llama) -> Llama:
 
 
 def unstack_layers(model: Llama) -> Llama:
-    """Returns the model with its layers apart, for sampling."""
+    """Returns the model with unstacked layers, for sampling."""
     if not model.stacked:
         return model
     layers = [jax.tree.map(lambda leaf, i=i: leaf[i], model.layers) for i in range(model.config.layers)]

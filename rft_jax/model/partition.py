@@ -1,8 +1,8 @@
 """Where every tensor lives: the one table from a tensor's role to its PartitionSpec.
 
-The mesh has three axes: `data` (replicas), `fsdp` (replicas that also split the parameters between them) and `tensor`
-(heads, MLP width and vocabulary). The batch is split over data × fsdp. Parameters rest split over fsdp × tensor; a
-layer gathers the fsdp part just before use, and the gradient of that gather is the reduce-scatter.
+The mesh has three axes: `data` (data parallelism), `fsdp` (data parallelism with split parameters) and `tensor`
+(heads, MLP width and vocabulary). The batch is split over data × fsdp, parameters over fsdp × tensor. A layer gathers
+its parameters along fsdp just before use, and the gradient of that gather is the reduce-scatter.
 
 The axes are explicit (`jax.sharding.AxisType.Explicit`): a layout that does not fit fails while tracing, on a laptop
 with fake devices, and not as a silent copy on the cluster.
@@ -39,13 +39,14 @@ TABLE: dict[str, P] = {
     "hidden": P(BATCH, None, None),  # [B, T, D]
     "heads": P(BATCH, None, "tensor", None),  # [B, T, N or K, H]
     "logits": P(BATCH, None, "tensor"),  # [B, T, V]
-    # Caches: a sample stays on one replica with its prompt, so that reading them needs no communication.
-    "blocks": P(BATCH, "tensor", None, None),  # [M or B, K, H, C], or [M or B, K, C, H]
-    "shared_blocks": P("tensor", None, None),  # [K, H, P] or [K, P, H]
-    # Choosing a token needs a whole row of logits, so here the tensor axis splits rows.
+    # Caches: a sequence stays on one data-parallel device with its prompt, so that attention needs no communication.
+    "pages": P(BATCH, "tensor", None, None),  # [M or B, K, H, C], or [M or B, K, C, H]
+    "prefix": P("tensor", None, None),  # [K, H, P] or [K, P, H]
+    # Sampling a token needs a whole row of logits, so here the tensor axis splits rows.
     "whole_logits": P((*BATCH, "tensor"), None),  # [B, V]
     "choices": P((*BATCH, "tensor")),  # [B]
     "lengths": P(BATCH),  # [B]
+    "scalar": P(),  # []
 }
 
 T = TypeVar("T")

@@ -1,6 +1,7 @@
 """Rotary position embeddings (arXiv 2104.09864), in the half-split order of Hugging Face's checkpoints."""
 
 import math
+from typing import assert_never
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +21,12 @@ def frequencies(config: LlamaConfig) -> np.ndarray:
             return plain / np.float32(factor)
         case Llama3Scaling() as scaling:
             return _llama3(plain, scaling)
+        case other:
+            assert_never(other)
 
 
 def _llama3(plain: np.ndarray, scaling: Llama3Scaling) -> np.ndarray:
-    turns = scaling.original_positions * plain / (2 * math.pi)  # how often a pair turns within the original context
+    turns = scaling.original_positions * plain / (2 * math.pi)  # turns of each pair within the original context
     kept = (turns - scaling.low_frequency_factor) / (scaling.high_frequency_factor - scaling.low_frequency_factor)
     kept = np.clip(kept, 0.0, 1.0)
     return (kept * plain + (1 - kept) * plain / scaling.factor).astype(np.float32)

@@ -1,1 +1,1 @@
-"""Sampling k paths a problem: device side (choose, decode), schedule, ledger and the loop over them."""
+"""Sampling k paths per problem: device side (sampling, decode), schedule, ledger and the loop over them."""

@@ -15,13 +15,13 @@ from jax.sharding import Mesh
 from rft_jax.errors import UserError
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import split_kv_heads
-from rft_jax.sample.kv.pages import Sizes
+from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.schedule import Job
 
-BLOCK = 16  # steps a call and tokens a block: longer ones read more that is not there, shorter ones come back oftener
-MOST_TOGETHER = 32  # rows that share a prompt; few jobs with many rows each end apart, many with few end all at once
-SEATS = 2  # a row; a job's last samples leave most of its seats empty
-SLACK = 1.1  # history blocks beyond the mean; rows start alike and differ only later
+PAGE_SIZE = 16  # steps per page and per call: longer pages waste more reads, shorter ones return to the host oftener
+MOST_SEATS = 32  # rows per slot: few jobs with many rows end at different times, many jobs with few rows all at once
+SEATS_PER_ROW = 2  # a job's last samples leave most of its seats empty
+SLACK = 1.1  # history pages over the expected number, as rows start together and only spread out later
 SHARE = 0.9  # of the free memory; the rest is for what the compiler needs
 CPU_ROWS = 256  # products with more rows are no faster on CPU
 MOST_ROWS = 4096
@@ -43,13 +43,13 @@ class Lengths:
 
     @property
     def history(self) -> float:
-        """Tokens that a row has behind it on average: one looks in more often on a long sample than on a short one."""
+        """Average tokens of a row's sequence so far, at a random step: longer sequences take more of the steps."""
         cut = np.clip(self.responses, 1, self.max_new).astype(float)
         return float(np.sum(cut**2) / (2 * np.sum(cut)))
 
 
 def devices(mesh: Mesh) -> int:
-    """Returns over how many devices rows are split; each part of the cache lies on `tensor` devices."""
+    """Returns the data-parallel size: over how many devices rows are split, each standing for `tensor` of them."""
     return mesh.shape["data"] * mesh.shape["fsdp"]
 
 
@@ -62,8 +62,8 @@ def fit(
     dtype: jnp.dtype,
     prefix: int,
     rows: int | None,
-) -> Sizes:
-    """Returns the largest useful cache that fits beside the weights.
+) -> CacheSizes:
+    """Returns the sizes of the largest useful cache that fits beside the weights.
 
     Args:
         lengths: to expect.
@@ -87,14 +87,14 @@ def fit(
     tensor = mesh.shape["tensor"]
     kv_heads = split_kv_heads(model.heads, model.kv_heads, tensor)
     kv_heads //= tensor if kv_heads % tensor == 0 else 1
-    a_token = 2 * model.layers * kv_heads * model.head_width * jnp.dtype(dtype).itemsize
-    free = _least(min(free_bytes(device) for device in mesh.local_devices)) - a_token * prefix
+    token_bytes = 2 * model.layers * kv_heads * model.head_width * jnp.dtype(dtype).itemsize
+    free = _least(min(free_bytes(device) for device in mesh.local_devices)) - token_bytes * prefix
 
     def needed(rows: int, max_new: int = lengths.max_new) -> int:
         cut = dataclasses.replace(lengths, max_new=max_new)
         # A row's logits are there several times: as the model gives them, exponentiated, and on their way.
-        a_row = 4 * (4 * model.vocabulary // tensor + 16 * model.width)
-        return a_token * sizes(rows, cut, k).tokens + a_row * rows
+        row_bytes = 4 * (4 * model.vocabulary // tensor + 16 * model.width)
+        return token_bytes * cache_sizes(rows, cut, k).tokens + row_bytes * rows
 
     if needed(1) > free:
         fits = bisect.bisect_right(range(1, lengths.max_new), free, key=lambda max_new: needed(1, max_new))
@@ -109,26 +109,28 @@ def fit(
     if needed(rows) > free:
         rows = bisect.bisect_right(range(1, rows), free, key=needed)
         rows -= rows % 8 if rows > 8 else 0
-    return sizes(rows, lengths, k)
+    return cache_sizes(rows, lengths, k)
 
 
-def sizes(rows: int, lengths: Lengths, k: int) -> Sizes:
-    """Returns a cache for so many rows on one device, and jobs of k samples."""
-    together = min(MOST_TOGETHER, k)
-    slots = min(len(lengths.prompts), math.ceil((SEATS if k > 1 else 1.1) * rows / together))
-    longest = _up(max(1, int(lengths.prompts.max()) - 1), BLOCK)
-    of_prompt = float(np.mean(np.ceil((lengths.prompts - 1) / BLOCK)))
-    of_row = math.ceil(lengths.max_new / BLOCK)
-    history = SLACK * rows * (lengths.history / BLOCK + 0.5) + 2 * of_row
-    return Sizes(
+def cache_sizes(rows: int, lengths: Lengths, k: int) -> CacheSizes:
+    """Returns the sizes of a cache for this many rows on one device, and jobs of k samples each."""
+    seats = min(MOST_SEATS, k)
+    slots = min(len(lengths.prompts), math.ceil((SEATS_PER_ROW if k > 1 else 1.1) * rows / seats))
+    longest = _up(max(1, int(lengths.prompts.max()) - 1), PAGE_SIZE)
+    pages_per_prompt = float(np.mean(np.ceil((lengths.prompts - 1) / PAGE_SIZE)))
+    pages_per_row = math.ceil(lengths.max_new / PAGE_SIZE)
+    history = SLACK * rows * (lengths.history / PAGE_SIZE + 0.5) + 2 * pages_per_row
+    return CacheSizes(
         rows=rows,
         slots=slots,
-        together=together,
-        prompt_blocks=min(slots * longest // BLOCK, math.ceil(1.05 * slots * of_prompt) + longest // BLOCK),
-        history_blocks=math.ceil(min(history, rows * of_row)),
+        seats=seats,
+        prompt_pages=min(
+            slots * longest // PAGE_SIZE, math.ceil(1.05 * slots * pages_per_prompt) + longest // PAGE_SIZE
+        ),
+        history_pages=math.ceil(min(history, rows * pages_per_row)),
         prompt_width=longest,
-        suffix_width=lengths.max_new,
-        block=BLOCK,
+        response_width=lengths.max_new,
+        page_size=PAGE_SIZE,
         key_order="hc" if jax.default_backend() == "cpu" else "ch",
     )
 

@@ -1,13 +1,13 @@
-"""The device side of sampling: rows that sample one path after another, many steps a call. It knows tokens, not text.
+"""The device side of sampling: rows that decode one sequence after another, C steps per call. Tokens only, no text.
 
-Rows take what the host orders: whose prompt they share, and which sample they start when theirs has ended, at once and
-without the host. The host hears what happened after each call.
+The host's orders say whose prompt a row shares and which sample it starts next. When a row's sequence ends, it starts
+the queued one at the next step, without waiting for the host, which sees what happened after each call.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,30 +15,30 @@ import jax.numpy as jnp
 from rft_jax.model import partition
 from rft_jax.model.attention import per_device
 from rft_jax.model.llama import Llama
-from rft_jax.sample.choose import Rule, choose
 from rft_jax.sample.kv.flush import flush
-from rft_jax.sample.kv.pages import Cache, KeysValues, Sizes, empty
+from rft_jax.sample.kv.pages import Cache, CacheSizes, KeysValues, empty, forget
 from rft_jax.sample.kv.step import step
+from rft_jax.sample.sampling import SamplingParameters, sample_tokens
 
 # Takes token, count of tokens with it, problem and sample, each int32 [B]; returns bool [B], whether the sample ends.
 Stop = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 
 Array = Any  # numpy's on the host, JAX's on the devices
 
-GOES_ON, ENDED, FULL = 0, 1, 2  # how a step leaves a sample: what `Steps.finish` holds
-NONE = -1  # in place of a sample's number
+GOES_ON, ENDED, FULL = 0, 1, 2  # values of `Steps.finish`: how a step leaves a sequence
+NONE = -1  # stands for no sample, no queued sample and no row
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["cache", "token", "sample", "count"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What the rows have done.
+    """What each row is decoding.
 
     Attributes:
         cache: keys and values.
         token: int32 [B], the token to read next.
-        sample: int32 [B], the sample's number, or NONE.
-        count: int32 [B], tokens that the sample has so far.
+        sample: int32 [B], the sample's number, or NONE for an idle row.
+        count: int32 [B], tokens of the sequence so far.
     """
 
     cache: Cache
@@ -54,15 +54,15 @@ class State:
 )
 @dataclasses.dataclass(frozen=True)
 class Orders:
-    """What the rows shall do in the next call. A row that is sampling keeps its problem and seat.
+    """What the rows do in the next call. A row that is decoding keeps its problem and seat.
 
     Attributes:
         problem: int32 [B], the number of the problem.
-        last_token: int32 [B], the last token of the prompt: what a sample reads first.
-        prompt_length: int32 [B], the tokens before that one.
-        queued: int32 [B], the sample to start when the row has none, or NONE.
-        seat: int32 [B], where the row stands in `members`, flattened, on its device.
-        members: int32 [slots, W], the rows that share each slot's prompt; B or more: nobody.
+        last_token: int32 [B], the last token of the prompt, which each sequence reads first.
+        prompt_length: int32 [B], how many tokens precede it, the prefix included.
+        queued: int32 [B], the sample to start as soon as the row is idle, or NONE.
+        seat: int32 [B], the index of the row in its device's `members`, flattened.
+        members: int32 [slots, R], the rows that share each slot's prompt; `no_row` for an empty seat.
     """
 
     problem: Array
@@ -76,13 +76,13 @@ class Orders:
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["token", "sample", "finish", "lost"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class Steps:
-    """What the rows did in a call, the same on every device.
+    """What the rows did in a call; replicated on every device.
 
     Attributes:
-        token: int32 [C, B], chosen at each step.
-        sample: int32 [C, B], of which sample; NONE where the row stood idle.
+        token: int32 [C, B], sampled at each step.
+        sample: int32 [C, B], the sample that the token belongs to; NONE where the row was idle.
         finish: int32 [C, B], GOES_ON, ENDED or FULL.
-        lost: bool [B], rows that found no room for their history and start their sample anew.
+        lost: bool [B], rows that found no page for their history and start their sequence again.
     """
 
     token: Array
@@ -91,17 +91,31 @@ class Steps:
     lost: Array
 
 
-def stop_at(end_tokens: tuple[int, ...]) -> Stop:
-    """Returns a Stop for the tokens that end a text."""
+class _Loop(NamedTuple):
+    """What changes from step to step within a call.
+
+    Attributes:
+        state: of the rows.
+        queued: int32 [B], as in `Orders`; NONE once it has started.
+        begin: int32 [B], first valid position in the current page, as for `step`.
+    """
+
+    state: State
+    queued: jax.Array
+    begin: jax.Array
+
+
+def stop_at(eos_tokens: tuple[int, ...]) -> Stop:
+    """Returns a Stop at any of the eos tokens."""
 
     def stop(token: jax.Array, count: jax.Array, problem: jax.Array, sample: jax.Array) -> jax.Array:
-        return functools.reduce(jnp.logical_or, (token == end for end in end_tokens))
+        return functools.reduce(jnp.logical_or, (token == eos for eos in eos_tokens))
 
     return stop
 
 
-def idle(model: Llama, sizes: Sizes, dtype: jnp.dtype, prefix: tuple[KeysValues, ...] | None) -> State:
-    """Returns rows that have done nothing; compile it (jax.jit), so that no device ever holds more than its part."""
+def idle(model: Llama, sizes: CacheSizes, dtype: jnp.dtype, prefix: tuple[KeysValues, ...] | None) -> State:
+    """Returns the state of idle rows; call it under jax.jit, so that no device holds more than its shard."""
     rows = sizes.rows * partition.batch_devices()
 
     def numbers(value: int) -> jax.Array:
@@ -116,60 +130,63 @@ def decode(
     orders: Orders,
     seed: jax.Array,
     *,
-    rule: Rule,
+    parameters: SamplingParameters,
     stop: Stop,
     max_new: int,
     dtype: jnp.dtype,
 ) -> tuple[State, Steps]:
-    """Runs C steps.
+    """Runs C steps and a flush.
 
     Args:
-        model: with its layers apart.
+        model: with unstacked layers.
         state: donate it.
         orders: for this call.
-        seed: uint32 [2], the key data of the run's random numbers.
-        rule: how tokens are chosen.
-        stop: which token ends a sample.
-        max_new: tokens after which a sample is cut.
+        seed: uint32 [2], key data of the run's random key.
+        parameters: of the distribution that tokens are sampled from.
+        stop: which token ends a sequence.
+        max_new: tokens per response at most.
         dtype: of the computation and the cache.
     """
-    size = state.cache.block
-    no_block = len(state.cache.owner) // partition.batch_devices()  # on one device, as the tables count
+    page_size = state.cache.page_size
 
-    def run_step(carry: tuple[State, jax.Array, jax.Array], now: jax.Array) -> tuple[tuple, tuple]:
-        state, queued, begin = carry
-        free = state.sample < 0
-        starts = free & (queued >= 0)
+    def run_step(loop: _Loop, now: jax.Array) -> tuple[_Loop, tuple[jax.Array, jax.Array, jax.Array]]:
+        state, queued, begin = loop
+        free = state.sample == NONE
+        starts = free & (queued != NONE)
         sample = jnp.where(starts, queued, state.sample)
         token = jnp.where(starts, orders.last_token, state.token)
         count = jnp.where(starts, 0, state.count)
         begin = jnp.where(free, now, begin)
-        table = jnp.where(free[:, None], no_block, state.cache.table)
 
         logits, cache = step(
-            model, token, orders.prompt_length + count, dataclasses.replace(state.cache, table=table),
+            model, token, orders.prompt_length + count, forget(state.cache, free),
             orders.members, orders.seat, begin, now, dtype,
         )  # fmt: skip
-        token = _draw(logits, seed, orders.problem, sample, count, rule)
+        token = _draw(logits, seed, orders.problem, sample, count, parameters)
         count = count + 1
         finish = jnp.where(
             stop(token, count, orders.problem, sample), ENDED, jnp.where(count >= max_new, FULL, GOES_ON)
         )
-        finish = jnp.where(sample >= 0, finish, GOES_ON)
+        finish = jnp.where(sample != NONE, finish, GOES_ON)
         after = State(cache, token, jnp.where(finish == GOES_ON, sample, NONE), count)
-        return (after, jnp.where(starts, NONE, queued), begin), (token, sample, finish)
+        return _Loop(after, jnp.where(starts, NONE, queued), begin), (token, sample, finish)
 
-    start = state, orders.queued, jnp.zeros_like(state.count)
-    (state, _, begin), (token, sample, finish) = jax.lax.scan(run_step, start, jnp.arange(size, dtype=jnp.int32))
-    cache, lost = flush(state.cache, state.sample >= 0, begin, state.count)
+    start = _Loop(state, orders.queued, jnp.zeros_like(state.count))
+    (state, _, begin), (token, sample, finish) = jax.lax.scan(run_step, start, jnp.arange(page_size, dtype=jnp.int32))
+    cache, lost = flush(state.cache, state.sample != NONE, begin, state.count)
     state = State(cache, jnp.where(lost, orders.last_token, state.token), state.sample, jnp.where(lost, 0, state.count))
     return state, jax.tree.map(partition.everywhere, Steps(token, sample, finish, lost))
 
 
 def _draw(
-    logits: jax.Array, seed: jax.Array, problem: jax.Array, sample: jax.Array, position: jax.Array, rule: Rule
+    logits: jax.Array,
+    seed: jax.Array,
+    problem: jax.Array,
+    sample: jax.Array,
+    position: jax.Array,
+    parameters: SamplingParameters,
 ) -> jax.Array:
-    """Chooses a token for each row, its random number a function of (seed, problem, sample, position) alone."""
+    """Samples one token per row; its random number depends on (seed, problem, sample, position) alone."""
 
     def uniform(seed: jax.Array, *numbers: jax.Array) -> jax.Array:
         key = jax.random.wrap_key_data(seed, impl="threefry2x32")
@@ -179,7 +196,7 @@ def _draw(
 
     def draw(logits, problem, sample, position, seed):  # type: ignore[no-untyped-def]
         numbers = jax.vmap(uniform, in_axes=(None, 0, 0, 0))(seed, problem, sample, position)
-        return (choose(logits, numbers, rule),)
+        return (sample_tokens(logits, numbers, parameters),)
 
     rows = (("whole_logits", logits), ("choices", problem), ("choices", sample), ("choices", position))
     (token,) = per_device(draw, *rows, (None, seed), like=(1,))

@@ -1,4 +1,4 @@
-"""The compiled programs of sampling, and the loop that keeps the device busy with them."""
+"""The compiled programs of sampling, and the loop that keeps the device busy."""
 
 import functools
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from jax.sharding import Mesh, NamedSharding
 from rft_jax.model import partition
 from rft_jax.model.llama import Llama
 from rft_jax.sample import decode
-from rft_jax.sample.choose import Rule
 from rft_jax.sample.decode import Orders, Steps, Stop
-from rft_jax.sample.kv.pages import Sizes
+from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.kv.prefill import prefill, read_prefix
+from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Job, PromptBatch, Response, Schedule
 
 
 class Engine(Protocol):
-    """What `responses` needs of a device."""
+    """What `responses` needs from a device."""
 
     def prefill(self, batch: PromptBatch) -> None:
         """Reads prompts into their slots."""
@@ -33,36 +33,36 @@ class Engine(Protocol):
 
 
 class DeviceEngine:
-    """The engine of a Llama on a mesh. Its programs are compiled once: three, and one more for a prefix."""
+    """The engine of a Llama on a mesh. It compiles each of its programs once: three, and one more for a prefix."""
 
     def __init__(
         self,
         model: Llama,
         mesh: Mesh,
-        sizes: Sizes,
+        sizes: CacheSizes,
         *,
         prefix: np.ndarray,
-        rule: Rule,
+        parameters: SamplingParameters,
         stop: Stop,
         max_new: int,
         seed: int,
         dtype: jnp.dtype,
     ) -> None:
-        """Makes room on the devices.
+        """Allocates the cache on the devices.
 
         Args:
-            model: with its layers apart, laid out on the mesh.
+            model: with unstacked layers, laid out on the mesh.
             mesh: of the devices.
             sizes: of the cache on one device.
             prefix: int32 [tokens], what all prompts begin with; may be empty.
-            rule: how tokens are chosen.
-            stop: which token ends a sample.
-            max_new: tokens of a sample at most.
+            parameters: of the distribution that tokens are sampled from.
+            stop: which token ends a sequence.
+            max_new: tokens per response at most.
             seed: of the run.
             dtype: of the computation and the cache.
         """
         self._model, self._mesh = model, mesh
-        run = functools.partial(decode.decode, rule=rule, stop=stop, max_new=max_new, dtype=dtype)
+        run = functools.partial(decode.decode, parameters=parameters, stop=stop, max_new=max_new, dtype=dtype)
         self._decode = jax.jit(run, donate_argnums=1)
         self._prefill = jax.jit(functools.partial(_prefill, dtype=dtype), donate_argnums=5)
         with jax.set_mesh(mesh):
@@ -73,7 +73,7 @@ class DeviceEngine:
 
     def prefill(self, batch: PromptBatch) -> None:
         """Reads prompts into their slots."""
-        roles = {"tokens": "tokens", "lengths": "lengths", "slots": "lengths", "blocks": "tokens"}
+        roles = {"tokens": "tokens", "lengths": "lengths", "slots": "lengths", "pages": "tokens"}
         arrays = [self._put(getattr(batch, name), role) for name, role in roles.items()]
         with jax.set_mesh(self._mesh):
             self._state = self._prefill(self._model, *arrays, self._state)
@@ -90,7 +90,7 @@ class DeviceEngine:
         return jax.tree.map(lambda x: jax.device_get(x.addressable_data(0)), started)
 
     def memory(self, orders: Orders) -> float:
-        """Returns the temporaries of the compiled steps, as a share of the cache."""
+        """Returns the size of the compiled program's temporaries, as a fraction of the cache."""
         placed = jax.tree.map(lambda x: self._put(x, "lengths" if x.ndim == 1 else "tokens"), orders)
         with jax.set_mesh(self._mesh):
             compiled = self._decode.lower(self._model, self._state, placed, self._seed).compile()
@@ -102,11 +102,13 @@ class DeviceEngine:
         return memory.temp_size_in_bytes / held
 
     def _put(self, x: np.ndarray, role: str | None) -> jax.Array:
-        # Every process holds the whole array and gives its devices their parts; nothing travels between them.
+        # Every process holds the whole array and gives its own devices their shards; nothing travels between processes.
         spec = partition.P() if role is None else partition.spec(role, x.shape, self._mesh)
-        place = NamedSharding(self._mesh, spec)
-        parts = [jax.device_put(x[index], to) for to, index in place.addressable_devices_indices_map(x.shape).items()]
-        return jax.make_array_from_single_device_arrays(x.shape, place, parts)
+        sharding = NamedSharding(self._mesh, spec)
+        parts = [
+            jax.device_put(x[index], to) for to, index in sharding.addressable_devices_indices_map(x.shape).items()
+        ]
+        return jax.make_array_from_single_device_arrays(x.shape, sharding, parts)
 
 
 def _prefill(
@@ -114,19 +116,16 @@ def _prefill(
     tokens: jax.Array,
     lengths: jax.Array,
     slots: jax.Array,
-    blocks: jax.Array,
+    pages: jax.Array,
     state: decode.State,
     dtype: jnp.dtype,
 ) -> decode.State:
-    cache = prefill(model, tokens, lengths, slots, blocks, state.cache, dtype)
+    cache = prefill(model, tokens, lengths, slots, pages, state.cache, dtype)
     return decode.State(cache, state.token, state.sample, state.count)
 
 
 def responses(engine: Engine, schedule: Schedule, jobs: Iterator[Job]) -> Iterator[Response]:
-    """Yields the samples of all jobs as they are done.
-
-    What the caller does with them it does while the device runs the next steps.
-    """
+    """Yields the samples of all jobs as they finish; the caller handles them while the device runs the next steps."""
     done: list[Response] = []
     while True:
         while (batch := schedule.fill(jobs)) is not None:

@@ -4,7 +4,7 @@ A folder of paths holds:
 - manifest.json: every setting that a path depends on. Other settings are refused, so that one folder is one sample.
 - 00000-00031.000-049.jsonl: samples 0 to 49 of problems 0 to 31, ordered by problem and sample.
 - 00000-00031.000-049.jsonl.sha256: its checksum, in the format of sha256sum, written first.
-The folder itself says what is missing, so processes that share the work need not talk: part i of n is every n-th block
+The folder itself says what is missing, so processes that share the work need not talk: part i of n is every n-th range
 of problems, and the next start, with any number of parts, does what a dead one left.
 """
 
@@ -24,8 +24,8 @@ from rft_jax.records.path import Path
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-PROBLEMS_A_SHARD = 32
-SAMPLES_A_SHARD = 50
+PROBLEMS_PER_SHARD = 32
+SAMPLES_PER_SHARD = 50
 _NAME = re.compile(r"(\d{5,})-(\d{5,})\.(\d{3,})-(\d{3,})\.jsonl")
 
 
@@ -66,7 +66,7 @@ class Ledger:
     """The folder of paths of one run, and what this process has to add to it.
 
     Attributes:
-        missing: shards that this process has to make, by their problems.
+        missing: shards that this process has to make, ordered by problem.
         done: paths that are there, of this process's part.
         wanted: paths of this process's part.
     """
@@ -88,7 +88,7 @@ class Ledger:
             folder: of the paths.
             settings: everything but k that a path depends on; JSON values.
             problems: how many there are.
-            k: samples wanted of each problem.
+            k: samples wanted per problem.
             part, parts: the share of this process: part number `part`, from 0, of `parts`.
             writer: whether this process changes the folder; when several make one part together, one of them.
 
@@ -96,7 +96,7 @@ class Ledger:
             UserError: the folder holds paths of other settings, or cannot be written.
         """
         if k < 1:
-            raise UserError(f"k = {k}: sample at least 1 path a problem")
+            raise UserError(f"k = {k}: sample at least 1 path per problem")
         if not 0 <= part < parts:
             raise UserError(f"part {part} of {parts}: parts are numbered from 0 to {parts - 1}")
         self._folder, self._writer = folder, writer
@@ -107,13 +107,12 @@ class Ledger:
                 raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
         self._agree(settings)
         self.missing: list[Shard] = []
-        blocks = [(first, min(first + PROBLEMS_A_SHARD, problems)) for first in range(0, problems, PROBLEMS_A_SHARD)][
-            part::parts
-        ]
-        there = self._whole(set(blocks))
-        for block in blocks:
-            self.missing += _gaps(block, k, [shard for shard in there if shard.problems == block])
-        self.wanted = sum(end - first for first, end in blocks) * k
+        starts = range(0, problems, PROBLEMS_PER_SHARD)[part::parts]
+        ranges = [(start, min(start + PROBLEMS_PER_SHARD, problems)) for start in starts]
+        there = self._whole(set(ranges))
+        for own in ranges:
+            self.missing += _gaps(own, k, [shard for shard in there if shard.problems == own])
+        self.wanted = sum(end - first for first, end in ranges) * k
         self.done = self.wanted - sum(shard.size for shard in self.missing)
 
     def _agree(self, settings: Mapping[str, object]) -> None:
@@ -142,12 +141,12 @@ class Ledger:
                 "Give the same settings, or another --workdir"
             )
 
-    def _whole(self, blocks: set[tuple[int, int]]) -> list[Shard]:
+    def _whole(self, ranges: set[tuple[int, int]]) -> list[Shard]:
         """Returns the shards of these problems that are there and as they were written; sets the others aside."""
         whole = []
         for file in sorted(self._folder.glob("*.jsonl")):
             shard = Shard.from_name(file.name)
-            if shard is None or shard.problems not in blocks:
+            if shard is None or shard.problems not in ranges:
                 continue
             try:
                 content, told = file.read_bytes(), _checksum_of(file).read_text(encoding="utf-8")
@@ -188,15 +187,15 @@ def numbers(shard: Shard) -> Iterator[tuple[int, int]]:
             yield problem, sample
 
 
-def _gaps(block: tuple[int, int], k: int, there: list[Shard]) -> list[Shard]:
-    """Returns the shards that a block of problems lacks, cut where whole shards end."""
+def _gaps(problems: tuple[int, int], k: int, there: list[Shard]) -> list[Shard]:
+    """Returns the missing shards of a range of problems, cut at multiples of SAMPLES_PER_SHARD."""
     have = {sample for shard in there for sample in range(*shard.samples)}
     shards: list[Shard] = []
     start = None
     for sample in range(k + 1):
         lacking = sample < k and sample not in have
-        if start is not None and (not lacking or sample % SAMPLES_A_SHARD == 0):
-            shards.append(Shard(block, (start, sample)))
+        if start is not None and (not lacking or sample % SAMPLES_PER_SHARD == 0):
+            shards.append(Shard(problems, (start, sample)))
             start = None
         if lacking and start is None:
             start = sample

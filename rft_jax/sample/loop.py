@@ -18,11 +18,11 @@ from rft_jax.model.llama import Llama
 from rft_jax.records import manifest
 from rft_jax.records.problem import Problem, read_problems
 from rft_jax.sample import capacity, fingerprint, prompts, settings, shards
-from rft_jax.sample.choose import Rule
 from rft_jax.sample.decode import stop_at
 from rft_jax.sample.engine import DeviceEngine, responses
 from rft_jax.sample.ledger import Ledger
 from rft_jax.sample.progress import Progress
+from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Schedule
 from rft_jax.task import grader as graders
 from rft_jax.task import task as tasks
@@ -42,7 +42,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         raise UserError(f"max_new_tokens = {config.max_new_tokens}: a path has at least 1 token")
     if config.prompt_tokens is not None and config.prompt_tokens < 1:
         raise UserError(f"prompt_tokens = {config.prompt_tokens}: keep at least 1 token of a prompt, or none for all")
-    rule = Rule(config.temperature, config.top_k, config.top_p, config.min_p)
+    parameters = SamplingParameters(config.temperature, config.top_k, config.top_p, config.min_p)
     folder = FilePath(config.model)
     model_print = fingerprint.of_model(folder)
     architecture = hf_config.read(folder)
@@ -105,7 +105,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         mesh,
         sizes,
         prefix=encoded.prefix,
-        rule=rule,
+        parameters=parameters,
         stop=stop_at(asked.ends),
         max_new=config.max_new_tokens,
         seed=config.seed,

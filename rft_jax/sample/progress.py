@@ -1,4 +1,4 @@
-"""What is told while sampling: how much, how fast, how full, how good, how long still."""
+"""Progress of sampling: paths done, tokens per second, occupancy, share of right answers, time left."""
 
 import logging
 import sys

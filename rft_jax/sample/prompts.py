@@ -1,4 +1,4 @@
-"""Prompts as tokens, split into what all share and what each has of its own."""
+"""Prompts as tokens, split into the prefix that all share and the rest of each."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 from rft_jax.errors import UserError
 
-WORTHWHILE = 16  # shared tokens from which on a part of its own pays
+WORTHWHILE = 16  # the shortest prefix that pays for its own part of attention
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ def fit(prompts: Sequence[np.ndarray], *, keep: int | None, max_new: int, positi
 
 
 def split(tokens: list[np.ndarray]) -> Prompts:
-    """Splits off what all prompts begin with, if it is long enough to be worthwhile."""
+    """Splits off the prefix that all prompts share, if it is at least WORTHWHILE tokens long."""
     limit = min(len(ids) for ids in tokens) - 1
     head = np.stack([ids[:limit] for ids in tokens])
     differs = np.flatnonzero(np.any(head != head[:1], axis=0))

@@ -66,11 +66,11 @@ def share(part: int, parts: int | None) -> tuple[int, int]:
         return part, parts
     if "SLURM_ARRAY_TASK_ID" in os.environ:
         number, first, count = (int(os.environ[f"SLURM_ARRAY_TASK_{name}"]) for name in ("ID", "MIN", "COUNT"))
-        place, between = divmod(number - first, int(os.environ.get("SLURM_ARRAY_TASK_STEP", "1")))
-        if between or place >= count:
+        index, between = divmod(number - first, int(os.environ.get("SLURM_ARRAY_TASK_STEP", "1")))
+        if between or index >= count:
             raise UserError(
                 f"task {number} of a job array of {count} from {first}: its numbers are no even range; give "
                 "--config.part=NUMBER, from 0, and --config.parts=HOW_MANY"
             )
-        return place, count
+        return index, count
     return 0, 1

@@ -12,7 +12,7 @@ from rft_jax.sample.schedule import Job, Response
 
 
 def jobs(missing: Sequence[Shard], prompts: Sequence[np.ndarray]) -> list[Job]:
-    """Returns one job a problem, with all samples of it that are missing.
+    """Returns one job per problem, with all of its missing samples.
 
     Args:
         missing: shards to make.
@@ -29,7 +29,7 @@ def path_of(response: Response, encoder: Encoder, model: str) -> Path:
     """Returns the path of a response.
 
     Args:
-        response: its tokens; the end token gives no text.
+        response: its tokens; an eos token gives no text.
         encoder: says what tokens say, and which texts of its template end a response before they begin.
         model: the model's name.
     """

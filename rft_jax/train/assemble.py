@@ -63,7 +63,7 @@ def make_prompt_format(config: TrainConfig, tokenizer_folder: Path, loaded: Any,
 
 
 def make_batches(
-    config: TrainConfig, asked: PromptFormat, loaded: Any, architecture: LlamaConfig, replicas: int
+    config: TrainConfig, asked: PromptFormat, loaded: Any, architecture: LlamaConfig, data_parallel_size: int
 ) -> tuple[Batches, PromptSidecar]:
     """Returns the batches of the run and what goes out with its model, and tells what is in them.
 
@@ -72,7 +72,7 @@ def make_batches(
         asked: how the model is asked.
         loaded: the tokenizer.
         architecture: of the model that will read them.
-        replicas: devices that split the rows.
+        data_parallel_size: devices that split the rows.
 
     Raises:
         UserError: the data is missing or wrong, or does not go with the tokenizer, the model or the mesh.
@@ -91,11 +91,11 @@ def make_batches(
         )
     log.info("%s: %s", config.data, examples.describe(made, loaded.decode))
     sidecar = PromptSidecar(asked.to_json(), prompt_format.chat_template(encoder), asked.ends)
-    return batches_of(config, made, replicas), sidecar
+    return batches_of(config, made, data_parallel_size), sidecar
 
 
-def batches_of(config: TrainConfig, known: Examples, replicas: int) -> Batches:
-    """Returns the batches of a run over these examples; `replicas` is as for `make_batches`."""
+def batches_of(config: TrainConfig, known: Examples, data_parallel_size: int) -> Batches:
+    """Returns the batches of a run over these examples; `data_parallel_size` is as for `make_batches`."""
     attention = flash.choose(config.attention, jax.default_backend(), compute_dtype(config))
     return Batches(
         examples=known,
@@ -106,8 +106,8 @@ def batches_of(config: TrainConfig, known: Examples, replicas: int) -> Batches:
         packing="rows" if config.packing == "prefix" and attention == "splash" else config.packing,
         row_length=config.row_length,
         normalisation=config.loss,
-        microbatch=config.microbatch,
-        replicas=replicas,
+        loss_group=config.loss_group,
+        data_parallel_size=data_parallel_size,
         accumulation=config.accumulation,
     )
 

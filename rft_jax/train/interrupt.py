@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, which the training loop grants when it has saved."""
+"""Ctrl-C and SIGTERM as a wish to stop, which the training loop follows once it has saved."""
 
 import logging
 import signal
@@ -9,11 +9,11 @@ log = logging.getLogger(__name__)
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop, has saved and stops; the text says how to go on."""
+    """The run was asked to stop and has saved; the message says how to resume."""
 
 
 class StopSignal:
-    """While it is entered, the first SIGINT or SIGTERM only sets `wished`; a second one acts as ever.
+    """While it is entered, the first SIGINT or SIGTERM only sets `wished`; a second one acts as usual.
 
     Attributes:
         wished: whether this process was asked to stop.

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def train(config: TrainConfig, workdir: Path, command: str) -> None:
-    """Trains a model, going on from the last checkpoint in `workdir` if there is one, and exports it to its `model`.
+    """Trains a model, from the last checkpoint in `workdir` if there is one, and exports it to `workdir/model`.
 
     Args:
         config: of the run.
@@ -50,8 +50,8 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         folder = make_tokenizer_folder(config, source)
         tokenizer = tokenizers.load(folder)
         asked = make_prompt_format(config, folder, tokenizer, workdir.resolve().name)
-        replicas = mesh.shape["data"] * mesh.shape["fsdp"]
-        batches, prompt = make_batches(config, asked, tokenizer, source.architecture, replicas)
+        data_parallel_size = mesh.shape["data"] * mesh.shape["fsdp"]
+        batches, prompt = make_batches(config, asked, tokenizer, source.architecture, data_parallel_size)
         optimizer, take_step = make_training(config)
         rate = make_schedule(config, batches.steps)
 
@@ -66,7 +66,7 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
             previous = None
             for step in range(first, batches.steps):
                 state, metrics = take_step(state, *put(batches[step], stop.wished, rate(step), mesh))
-                # The devices are now busy with this step; meanwhile the host looks at the one before.
+                # While the devices are busy with this step, the host reads the previous one's numbers.
                 stopping = previous is not None and report(reporter, batches, *previous)
                 previous = step, metrics
                 if stopping or (step + 1) % config.save_every == 0 or step + 1 == batches.steps:
@@ -97,5 +97,5 @@ def report(reporter: Reporter, batches: Batches, step: int, metrics: dict[str, j
         if not math.isfinite(value):
             numbers = ", ".join(map(str, np.sort(batches.numbers(step))))
             raise UserError(f"step {step + 1}: {name} is {value}; the step's examples are {numbers} (lines from 0)")
-    reporter.write(step + 1, values, *batches.sizes(step))
+    reporter.write(step + 1, values, *batches.token_counts(step))
     return stop

@@ -1,7 +1,7 @@
-"""Cross-entropy of hidden states against an output table, in chunks, without ever holding the logits of all tokens.
+"""Cross-entropy of hidden states against an output table, in chunks, so that the logits of all tokens never exist.
 
-A chunk's logits are made once, and the loss and both gradients are taken from them at once, so the backward pass has
-nothing left to do but to scale. Tokens without weight (prompts, padding) are left out: on GSM8K that is half of them.
+Each chunk's logits are computed once and give the loss and both gradients, so the backward pass only scales. Tokens of
+weight 0 (prompts, padding) are skipped: half of GSM8K's.
 """
 
 import functools
@@ -23,11 +23,11 @@ def cross_entropy(hidden: jax.Array, table: jax.Array, targets: jax.Array, weigh
 
     Args:
         hidden: [B, T, D] in the compute dtype; B divides over data × fsdp.
-        table: [V, D], the parameter as it rests; it is cast to the compute dtype. Split over V, each device makes its
+        table: [V, D], the parameter; it is cast to the compute dtype. Where V is split, each device computes its
             own part of the logits.
         targets: int32 [B, T].
         weights: fp32 [B, T]; 0 leaves a token out.
-        chunk: tokens a device takes at once; it holds [chunk, V] fp32.
+        chunk: tokens per device whose logits, fp32 [chunk, V], exist at once.
     """
     return _loss_and_gradients(hidden, table, targets, weights, chunk)[0]
 
@@ -61,7 +61,7 @@ def _loss_and_gradients(
         _on_one_device, chunk=chunk, by_vocabulary=by_vocabulary, by_width=by_width, by_tokens=partition.BATCH
     )
     specs = (wide, P(by_vocabulary, by_width), tokens, tokens)
-    # Differentiated by hand, so JAX need not follow which values vary over which axis.
+    # The gradients are written out, so JAX need not track which values vary over which axis.
     return jax.shard_map(on_each, in_specs=specs, out_specs=(P(), (wide, specs[1])), check_vma=False)(
         hidden, table, targets, weights
     )
@@ -95,13 +95,13 @@ def _on_one_device(
         row = row + rows * jax.lax.axis_index(by_vocabulary)
 
     chunk = min(chunk, len(targets))
-    # Tokens that count come first, and the loop ends after them. What fills up the last chunk is out of bounds: reads
-    # give 0 there, and writes are dropped.
+    # Tokens with a weight come first, and the loop ends after them. The last chunk is padded with an index out of
+    # bounds, where reads give 0 and writes are dropped.
     order = jnp.argsort(weights == 0, stable=True).astype(jnp.int32)
     order = jnp.pad(order, (0, -len(order) % chunk), constant_values=len(order))
     chunks = (jnp.count_nonzero(weights).astype(jnp.int32) + (chunk - 1)) // chunk
     if by_tokens:
-        chunks = jax.lax.pmax(chunks, by_tokens)  # in step, since the body communicates
+        chunks = jax.lax.pmax(chunks, by_tokens)  # the same on all devices, since the body communicates
 
     def add_chunk(i: jax.Array, carry: tuple[jax.Array, Gradients]) -> tuple[jax.Array, Gradients]:
         loss, (by_hidden, by_table) = carry

@@ -48,10 +48,10 @@ def memory_bytes() -> int:
 
 
 class Reporter:
-    """Writes each step's numbers, on process 0."""
+    """Writes each step's metrics, on process 0."""
 
     def __init__(self, workdir: Path, *, start: int, steps: int, parameters: int) -> None:
-        """Opens the files, and drops from metrics.jsonl what a killed run wrote of steps that will be done again.
+        """Opens the files, and drops from metrics.jsonl the lines of steps that a killed run will repeat.
 
         Args:
             workdir: of the run.
@@ -72,14 +72,14 @@ class Reporter:
             self._lines = path.open("a", encoding="utf-8")
             self._board = tensorboardX.SummaryWriter(str(workdir / "tensorboard"), purge_step=start, flush_secs=10)
 
-    def write(self, step: int, values: dict[str, float], tokens: int, slots: int) -> None:
+    def write(self, step: int, values: dict[str, float], tokens: int, padded_tokens: int) -> None:
         """Writes the numbers of one step.
 
         Args:
             step: steps done.
             values: what the step computed.
             tokens: useful tokens in its batch.
-            slots: all of its batch, padding included.
+            padded_tokens: the same with padding.
         """
         now = time.perf_counter()
         seconds, self._before = now - self._before, now
@@ -87,7 +87,7 @@ class Reporter:
             "step": step,
             **values,
             "tokens_per_second": tokens / seconds,
-            "padding": 1 - tokens / slots,
+            "padding": 1 - tokens / padded_tokens,
             "seconds": seconds,
             "memory_bytes": memory_bytes(),
         }

@@ -1,7 +1,7 @@
 """AdamW as the paper uses it: gradient clipping, linear warm-up, then cosine or linear decay to zero.
 
 The learning rate is computed on the host and handed to each step. So runs of any length share one compiled step: SFT,
-RFT and every control beside them.
+RFT and every ablation.
 """
 
 import math
@@ -23,7 +23,7 @@ def schedule(*, peak: float, warmup: float, decay: Decay, steps: int) -> Schedul
 
     Args:
         peak: the highest rate.
-        warmup: share of the steps that rise.
+        warmup: fraction of the steps in which the rate rises.
         decay: the form of the fall to 0 at `steps`.
         steps: of the whole run.
     """
@@ -48,27 +48,27 @@ def adamw(
     clip: float,
     moments: jnp.dtype,
 ) -> optax.GradientTransformation:
-    """Returns AdamW (arXiv 1711.05101) after clipping by the global norm; what it makes is to be times -learning rate.
+    """Returns AdamW (arXiv 1711.05101) after clipping by the global norm; scale its updates by minus the learning rate.
 
     Args:
         beta1, beta2, epsilon: Adam's.
         weight_decay: decoupled, times the learning rate.
         clip: the largest global norm of a gradient.
-        moments: the dtype in which both moments rest; bfloat16 saves 4 bytes a parameter.
+        moments: the dtype in which both moments are stored; bfloat16 saves 4 bytes per parameter.
     """
     adam = optax.scale_by_adam(b1=beta1, b2=beta2, eps=epsilon)
     return optax.chain(
         optax.clip_by_global_norm(clip),
-        adam if moments == jnp.float32 else _resting_as(moments, adam),
+        adam if moments == jnp.float32 else _stored_as(moments, adam),
         optax.add_decayed_weights(weight_decay) if weight_decay else optax.identity(),
     )
 
 
-def _resting_as(dtype: jnp.dtype, adam: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Lets Adam compute in fp32 and rest its moments in a shorter dtype, rounded at random.
+def _stored_as(dtype: jnp.dtype, adam: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Computes Adam in fp32 and stores its moments in a shorter dtype, with stochastic rounding.
 
-    To the nearest would not do: a second moment changes by a thousandth a step, less than half of bf16's last place, so
-    it would stand still for ever. Rounded up or down with the right chances, it is right on average.
+    Rounding to nearest fails: a second moment changes by a thousandth per step, less than half of bf16's last place, so
+    it would never move. Stochastic rounding is right on average.
     """
 
     def shorten(state: optax.ScaleByAdamState) -> optax.ScaleByAdamState:
@@ -88,7 +88,7 @@ def _resting_as(dtype: jnp.dtype, adam: optax.GradientTransformation) -> optax.G
 
 
 def round_at_random(key: jax.Array, x: jax.Array, dtype: jnp.dtype) -> jax.Array:
-    """Returns fp32 x in bf16, rounded up or down with chances that keep the expected value.
+    """Returns fp32 x in bf16, rounded stochastically, so that its expected value is x.
 
     Raises:
         ValueError: another dtype than bfloat16.

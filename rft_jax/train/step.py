@@ -1,4 +1,4 @@
-"""One training step: gradients of the parts of a batch, summed, then AdamW."""
+"""One training step: gradients accumulated over the parts of a batch, then AdamW."""
 
 import dataclasses
 import functools
@@ -49,14 +49,14 @@ def make_step(
     attention: Implementation,
     loss_chunk: int,
 ) -> Step:
-    """Returns the compiled step; it takes the state's memory over.
+    """Returns the jitted step; it donates the state.
 
     Args:
-        optimizer: makes updates of gradients, to be scaled by the learning rate.
+        optimizer: its updates are scaled by the learning rate and subtracted.
         dtype: of the computation.
         remat: what each layer keeps for the backward pass, a name in llama.REMAT.
-        attention: which implementation computes it.
-        loss_chunk: tokens whose logits are held at once.
+        attention: the implementation.
+        loss_chunk: tokens per device whose logits exist at once.
 
     Returns:
         (state, batch, wishes to stop int32 [devices], learning rate fp32 []) → (state, metrics: fp32 scalars loss,
@@ -93,7 +93,7 @@ def loss_and_gradients(
     attention: Implementation,
     loss_chunk: int,
 ) -> tuple[jax.Array, Llama]:
-    """Returns the loss of a batch, fp32 [], and its gradient in the model's form; the parts go one after the other.
+    """Returns the loss of a batch, fp32 [], and its gradient in the model's form, accumulated over the parts.
 
     Args:
         model: parameters, layers stacked.
@@ -113,12 +113,12 @@ def loss_and_gradients(
     of_part = jax.value_and_grad(loss)
     first = of_part(model, jax.tree.map(lambda x: x[0], batch))
     if batch.tokens.shape[0] == 1:
-        return first  # without a second copy of the gradients to add to
+        return first  # needs no second copy of the gradients to add to
     return jax.lax.scan(add, first, jax.tree.map(lambda x: x[1:], batch))[0]
 
 
 def make_state(model: Llama, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
-    """Returns the state before the first step of training a model; it takes the model's memory over."""
+    """Returns the state before the first step; it donates the model."""
     start = functools.partial(_fresh_state, optimizer)
     return jax.jit(start, out_shardings=shardings(jax.eval_shape(start, model), mesh), donate_argnums=0)(model)
 
@@ -151,11 +151,11 @@ def shardings(state: TrainState, mesh: Mesh) -> Any:
 
 
 def put(batch: Batch[np.ndarray], stop: bool, rate: float, mesh: Mesh) -> tuple[Batch[jax.Array], jax.Array, jax.Array]:
-    """Returns on the devices what a step takes beside the state.
+    """Returns on the devices what a step takes besides the state.
 
     Args:
-        batch: the same on every process; each hands its own devices their rows.
-        stop: whether this process wishes to stop; it travels with the batch to all others.
+        batch: the same on every process; each gives its own devices their rows.
+        stop: whether this process wishes to stop; the step tells all others.
         rate: the learning rate.
         mesh: the devices.
     """
@@ -167,5 +167,5 @@ def put(batch: Batch[np.ndarray], stop: bool, rate: float, mesh: Mesh) -> tuple[
         return jax.make_array_from_callback(x.shape, NamedSharding(mesh, spec), x.__getitem__)
 
     wishes = np.full(mesh.size, stop, np.int32)
-    with jax.transfer_guard_host_to_device("allow"):  # the one transfer that the loop means
+    with jax.transfer_guard_host_to_device("allow"):  # the loop's only intended transfer
         return jax.tree.map(place, batch), spread(wishes, P(AXES)), spread(np.array(rate, np.float32), P())

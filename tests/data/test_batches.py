@@ -29,7 +29,7 @@ LENGTHS = np.random.default_rng(0).integers(5, 31, 50)
 EXAMPLES = make_examples(LENGTHS.tolist(), (LENGTHS // 2).tolist())
 DEFAULT = Batches(
     examples=EXAMPLES, fraction=1.0, epochs=3, size=16, seed=0, packing="rows", row_length=64,
-    normalisation="token_mean", microbatch=4, replicas=1, accumulation=1,
+    normalisation="token_mean", loss_group=4, data_parallel_size=1, accumulation=1,
 )  # fmt: skip
 
 
@@ -96,22 +96,22 @@ def test_fractions_are_nested_and_the_same_for_all_seeds():
 
 
 @pytest.mark.parametrize("packing", ["rows", "none"])
-@pytest.mark.parametrize(("replicas", "accumulation"), [(1, 1), (8, 1), (2, 4)])
-def test_a_batch_holds_its_examples_whole(packing, replicas, accumulation):
-    plan = batches(packing=packing, replicas=replicas, accumulation=accumulation)
+@pytest.mark.parametrize(("data_parallel_size", "accumulation"), [(1, 1), (8, 1), (2, 4)])
+def test_a_batch_holds_its_examples_whole(packing, data_parallel_size, accumulation):
+    plan = batches(packing=packing, data_parallel_size=data_parallel_size, accumulation=accumulation)
     for step in range(plan.steps):
         batch = plan[step]
         assert contents(batch, weigh=False) == expected_tokens(plan.numbers(step))
         assert batch.tokens.shape[0] == accumulation
-        assert batch.tokens.shape[1] % replicas == 0
-        filled, slots = plan.sizes(step)
-        assert (filled, slots) == (np.count_nonzero(batch.segments), batch.segments.size)
+        assert batch.tokens.shape[1] % data_parallel_size == 0
+        filled, padded = plan.token_counts(step)
+        assert (filled, padded) == (np.count_nonzero(batch.segments), batch.segments.size)
 
 
-@pytest.mark.parametrize("normalisation", ["token_mean", "microbatch_mean"])
+@pytest.mark.parametrize("normalisation", ["token_mean", "group_mean"])
 def test_packing_and_accumulation_do_not_change_weights(normalisation):
     plain = batches(normalisation=normalisation, packing="none")
-    for changes in ({}, {"accumulation": 4}, {"replicas": 4}, {"row_length": 40}):
+    for changes in ({}, {"accumulation": 4}, {"data_parallel_size": 4}, {"row_length": 40}):
         plan = batches(normalisation=normalisation, **changes)
         assert all(contents(plan[step]) == contents(plain[step]) for step in range(plan.steps))
 
@@ -130,11 +130,17 @@ def test_the_prefix_is_what_all_begin_with(length):
     assert shared.prefix.tolist() == list(range(900, 900 + min(length, int(shared.prompts.min()) - 1)))
 
 
-@pytest.mark.parametrize(("replicas", "accumulation"), [(1, 1), (2, 4)])
-def test_a_shared_prefix_stands_once_a_row_and_every_example_goes_on_from_it(replicas, accumulation):
+@pytest.mark.parametrize(("data_parallel_size", "accumulation"), [(1, 1), (2, 4)])
+def test_a_shared_prefix_stands_once_a_row_and_every_example_goes_on_from_it(data_parallel_size, accumulation):
     examples = with_prefix(1)
     plain = batches(examples=examples, packing="none")
-    plan = batches(examples=examples, packing="prefix", row_length=40, replicas=replicas, accumulation=accumulation)
+    plan = batches(
+        examples=examples,
+        packing="prefix",
+        row_length=40,
+        data_parallel_size=data_parallel_size,
+        accumulation=accumulation,
+    )
     for step in range(plan.steps):
         flat = [getattr(plan[step], f.name).reshape(-1, 40) for f in dataclasses.fields(plan[step])]
         found, weight, filled = [], 0.0, 0
@@ -151,7 +157,7 @@ def test_a_shared_prefix_stands_once_a_row_and_every_example_goes_on_from_it(rep
                 assert np.array_equal(tokens[at][1:], targets[at][:-1])
         assert sorted(found) == sorted(tuple(examples[number]) for number in plan.numbers(step))
         np.testing.assert_allclose(weight, plain[step].weights.sum(), rtol=1e-6)
-        assert plan.sizes(step) == (filled, flat[0].size)
+        assert plan.token_counts(step) == (filled, flat[0].size)
 
 
 def test_weights_are_the_mean_over_tokens():
@@ -161,8 +167,8 @@ def test_weights_are_the_mean_over_tokens():
     assert np.unique(trained).tolist() == [np.float32(1 / len(trained))]
 
 
-def test_weights_are_the_mean_of_means_over_microbatches():
-    plan = batches(normalisation="microbatch_mean", packing="none", epochs=1, size=24, microbatch=4)
+def test_weights_are_the_mean_of_means_over_loss_groups():
+    plan = batches(normalisation="group_mean", packing="none", epochs=1, size=24, loss_group=4)
     for step in range(plan.steps):  # the last one has 2 examples, in a group of their own
         responses = EXAMPLES.responses[plan.numbers(step)]
         groups = np.split(responses, range(4, len(responses), 4))
@@ -173,8 +179,8 @@ def test_weights_are_the_mean_of_means_over_microbatches():
 
 def test_examples_without_a_response_left_weigh_nothing():
     cut = make_examples([10, 10, 10, 10], [5, 10, 12, 5])
-    for normalisation in ("token_mean", "microbatch_mean"):
-        plan = batches(examples=cut, size=4, microbatch=1, normalisation=normalisation)
+    for normalisation in ("token_mean", "group_mean"):
+        plan = batches(examples=cut, size=4, loss_group=1, normalisation=normalisation)
         assert np.count_nonzero(plan[0].weights) == 10
         np.testing.assert_allclose(plan[0].weights.sum(), 1, rtol=1e-6)
 
@@ -199,19 +205,19 @@ def test_few_programs_compile_and_little_is_padded():
     plan = batches(examples=known, size=128, row_length=1024)
     assert plan.steps == 176
     assert len({plan[step].tokens.shape for step in range(plan.steps - 1)}) <= 5
-    filled, slots = np.sum([plan.sizes(step) for step in range(plan.steps)], axis=0)
-    assert filled / slots > 0.93
+    filled, padded = np.sum([plan.token_counts(step) for step in range(plan.steps)], axis=0)
+    assert filled / padded > 0.93
     unpacked = batches(examples=known, size=128, packing="none")
-    filled, slots = np.sum([unpacked.sizes(step) for step in range(unpacked.steps)], axis=0)
-    assert filled / slots < 0.65
+    filled, padded = np.sum([unpacked.token_counts(step) for step in range(unpacked.steps)], axis=0)
+    assert filled / padded < 0.65
 
 
 def test_a_batch_that_does_not_divide_says_what_would():
     with pytest.raises(UserError, match=r"batch of 100 .* over 8 devices .* accumulation 1; these would: 96 or 104"):
-        batches(size=100, packing="none", replicas=8)
+        batches(size=100, packing="none", data_parallel_size=8)
     with pytest.raises(UserError, match="these would: 32;"):
-        batches(size=7, packing="none", replicas=8, accumulation=4)
-    assert batches(size=100, replicas=8)[0].tokens.shape[1] % 8 == 0
+        batches(size=7, packing="none", data_parallel_size=8, accumulation=4)
+    assert batches(size=100, data_parallel_size=8)[0].tokens.shape[1] % 8 == 0
 
 
 @pytest.mark.parametrize(
@@ -222,7 +228,7 @@ def test_a_batch_that_does_not_divide_says_what_would():
         ({"fraction": 1.5}, "fraction is above 0"),
         ({"epochs": 0}, "epochs is at least 1"),
         ({"size": 0}, "size is at least 1"),
-        ({"microbatch": 0}, "microbatch is at least 1"),
+        ({"loss_group": 0}, "loss_group is at least 1"),
     ],
 )
 def test_wrong_settings_are_refused(changes, message):

@@ -7,7 +7,7 @@ import pytest
 from rft_jax.model import architecture
 from rft_jax.model.llama import Llama, forward
 from rft_jax.sample.kv.flush import flush
-from rft_jax.sample.kv.pages import Sizes, empty
+from rft_jax.sample.kv.pages import CacheSizes, empty
 from rft_jax.sample.kv.prefill import prefill
 from rft_jax.sample.kv.step import step
 
@@ -26,13 +26,13 @@ def training_loss(model, tokens):
 
 
 def decode(model, tokens, lengths, rows, members):
-    sizes = Sizes(
-        rows=6, slots=2, together=3, prompt_blocks=4, history_blocks=9, prompt_width=8, suffix_width=8, block=4,
+    sizes = CacheSizes(
+        rows=6, slots=2, seats=3, prompt_pages=4, history_pages=9, prompt_width=8, response_width=8, page_size=4,
         key_order="ch",
     )  # fmt: skip
     state = empty(model, sizes, BF16)
-    blocks = jnp.arange(4, dtype=jnp.int32).reshape(2, 2)
-    state = prefill(model, tokens, lengths, jnp.arange(2, dtype=jnp.int32), blocks, state, BF16)
+    pages = jnp.arange(4, dtype=jnp.int32).reshape(2, 2)
+    state = prefill(model, tokens, lengths, jnp.arange(2, dtype=jnp.int32), pages, state, BF16)
     logits, state = step(model, rows, rows, state, members, rows, rows, jnp.int32(0), BF16)
     return logits, flush(state, rows > 0, rows, rows)
 

@@ -15,9 +15,9 @@ from rft_jax.model import architecture, partition
 from rft_jax.model.llama import Llama, forward
 from rft_jax.runtime import make_mesh
 from rft_jax.sample import capacity, decode, prompts
-from rft_jax.sample.choose import Rule
 from rft_jax.sample.engine import DeviceEngine, responses
-from rft_jax.sample.kv.pages import Sizes
+from rft_jax.sample.kv.pages import CacheSizes
+from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Job, Schedule
 from rft_jax.task.templates.paper import instruction
 from tests.sample.conftest import END, save_tokenizer
@@ -27,7 +27,9 @@ F32 = jnp.float32
 MAX_NEW = 24
 
 
-def run(model, prompt_tokens, *, k=1, rule, rows, max_new=MAX_NEW, end_tokens=(END,), split=True, mesh_sizes=(1, 8, 1)):
+def run(
+    model, prompt_tokens, *, k=1, parameters, rows, max_new=MAX_NEW, end_tokens=(END,), split=True, mesh_sizes=(1, 8, 1)
+):
     """Returns for each problem the responses, as token lists by sample."""
     encoded = prompts.split(prompt_tokens) if split else prompts.Prompts(np.zeros(0, np.int32), prompt_tokens)
     mesh = make_mesh(*mesh_sizes)
@@ -35,10 +37,10 @@ def run(model, prompt_tokens, *, k=1, rule, rows, max_new=MAX_NEW, end_tokens=(E
     lengths = capacity.Lengths(
         np.array([len(own) for own in encoded.own]), np.full(len(prompt_tokens), max_new), max_new
     )
-    sizes = capacity.sizes(rows, lengths, k)
+    sizes = capacity.cache_sizes(rows, lengths, k)
     engine = DeviceEngine(
-        model, mesh, sizes, prefix=encoded.prefix, rule=rule, stop=decode.stop_at(end_tokens), max_new=max_new, seed=7,
-        dtype=F32,
+        model, mesh, sizes, prefix=encoded.prefix, parameters=parameters, stop=decode.stop_at(end_tokens),
+        max_new=max_new, seed=7, dtype=F32,
     )  # fmt: skip
     schedule = Schedule(sizes, devices=capacity.devices(mesh), skipped=len(encoded.prefix))
     work = iter([Job(number, own, tuple(range(k))) for number, own in enumerate(encoded.own)])
@@ -118,7 +120,7 @@ def test_greedy_equals_transformers(kind, gsm8k_prompts, tmp_path):
             expected.append(row[:end])
     if kind == "trained":
         assert any(len(set(row)) > 5 for row in expected)  # not one token over and over
-    arguments = {"rule": Rule(0.0), "end_tokens": tuple(ends)}
+    arguments = {"parameters": SamplingParameters(0.0), "end_tokens": tuple(ends)}
     got = run(model, gsm8k_prompts, rows=8, **arguments)
     assert [row for (row,) in got] == expected
     # A batch of one row, without the shared prefix, gives what a batch of 64 gave.
@@ -137,9 +139,9 @@ def test_the_whole_machine_draws_the_exact_distribution(sharp_model):
     """First two tokens of 50,000 samples of three prompts: chi-square against the forward pass, and independence."""
     problems, k, vocabulary = 512, 100, 256  # many problems with the same prompt
     samples = problems * k
-    rule = Rule(0.7, top_k=8)
+    parameters = SamplingParameters(0.7, top_k=8)
     tokens = [np.array(ids, np.int32) for ids in ([1, 5, 9, 200], [1, 77], [1])]
-    arguments = {"k": k, "rule": rule, "rows": 128, "max_new": 2, "end_tokens": (vocabulary,)}
+    arguments = {"k": k, "parameters": parameters, "rows": 128, "max_new": 2, "end_tokens": (vocabulary,)}
     paths = run(sharp_model, [ids for ids in tokens for _ in range(problems)], **arguments)
     got = np.array(paths).reshape(3, samples, 2)
     ones = jnp.ones((1, 5), jnp.int32)
@@ -176,9 +178,11 @@ def forward_unstacked(model, tokens, segments, positions):
 
 
 @pytest.mark.parametrize(
-    "rule", [Rule(0.7), pytest.param(Rule(1.0, top_k=50, top_p=0.95), marks=pytest.mark.slow)], ids=str
+    "parameters",
+    [SamplingParameters(0.7), pytest.param(SamplingParameters(1.0, top_k=50, top_p=0.95), marks=pytest.mark.slow)],
+    ids=str,
 )
-def test_the_same_paths_whatever_the_batch(sharp_model, rule):
+def test_the_same_paths_whatever_the_batch(sharp_model, parameters):
     random = np.random.default_rng(0)
     tokens = [random.integers(3, 256, random.integers(1, 40)).astype(np.int32) for _ in range(12)]
     layouts = [
@@ -187,17 +191,19 @@ def test_the_same_paths_whatever_the_batch(sharp_model, rule):
         {"rows": 2, "mesh_sizes": (2, 2, 2)},
         {"rows": 9, "mesh_sizes": (4, 1, 2)},
     ]
-    first, *others = (run(sharp_model, tokens, k=6, rule=rule, end_tokens=(3, 5, 99), **layout) for layout in layouts)
+    first, *others = (
+        run(sharp_model, tokens, k=6, parameters=parameters, end_tokens=(3, 5, 99), **layout) for layout in layouts
+    )
     assert all(other == first for other in others)
     lengths = [len(path) for paths in first for path in paths]
     assert min(lengths) < MAX_NEW <= max(lengths)  # some ended, some were cut
-    fewer = run(sharp_model, tokens[:5], k=2, rule=rule, end_tokens=(3, 5, 99), rows=4)
+    fewer = run(sharp_model, tokens[:5], k=2, parameters=parameters, end_tokens=(3, 5, 99), rows=4)
     assert fewer == [paths[:2] for paths in first[:5]]
 
 
 def test_other_seeds_problems_and_samples_differ(sharp_model):
     same_prompt = [np.array([1, 5, 9], np.int32)] * 4
-    got = run(sharp_model, same_prompt, k=8, rule=Rule(1.0), rows=4, end_tokens=(999,))
+    got = run(sharp_model, same_prompt, k=8, parameters=SamplingParameters(1.0), rows=4, end_tokens=(999,))
     assert len({tuple(path) for paths in got for path in paths}) == 32
 
 
@@ -207,12 +213,17 @@ def test_programs_copy_no_cache():
         architecture.size("tiny"), vocabulary=256, width=128, heads=2, kv_heads=2, head_width=64, layers=4
     )
     model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=F32, stacked=False))
-    sizes = capacity.sizes(64, capacity.Lengths(np.full(100, 100), np.full(100, 131.0), 256), 100)
+    sizes = capacity.cache_sizes(64, capacity.Lengths(np.full(100, 100), np.full(100, 131.0), 256), 100)
     state = jax.eval_shape(lambda: decode.idle(model, sizes, F32, None))
     rows = jax.ShapeDtypeStruct((64,), jnp.int32)
-    members = jax.ShapeDtypeStruct((sizes.slots, sizes.together), jnp.int32)
+    members = jax.ShapeDtypeStruct((sizes.slots, sizes.seats), jnp.int32)
     orders = decode.Orders(rows, rows, rows, rows, rows, members)
-    options = {"rule": Rule(0.7, top_k=50), "stop": decode.stop_at((2,)), "max_new": 256, "dtype": F32}
+    options = {
+        "parameters": SamplingParameters(0.7, top_k=50),
+        "stop": decode.stop_at((2,)),
+        "max_new": 256,
+        "dtype": F32,
+    }
     program = jax.jit(lambda *operands: decode.decode(*operands, **options), donate_argnums=1)
     memory = program.lower(model, state, orders, jax.ShapeDtypeStruct((2,), jnp.uint32)).compile().memory_analysis()
     cache_bytes = sum(leaf.size * 4 for leaf in jax.tree.leaves(state.cache.layers))
@@ -222,4 +233,6 @@ def test_programs_copy_no_cache():
 
 def test_sizes_refuse_pools_that_no_row_fits():
     with pytest.raises(ValueError, match="pools too small"):
-        Sizes(rows=1, slots=1, together=1, prompt_blocks=1, history_blocks=1, prompt_width=8, suffix_width=64, block=8)
+        CacheSizes(
+            rows=1, slots=1, seats=1, prompt_pages=1, history_pages=1, prompt_width=8, response_width=64, page_size=8
+        )

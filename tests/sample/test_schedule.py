@@ -7,11 +7,11 @@ import pytest
 
 from rft_jax.sample.decode import ENDED, FULL, GOES_ON, NONE, Steps
 from rft_jax.sample.engine import responses
-from rft_jax.sample.kv.pages import Sizes
+from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.schedule import Job, Schedule
 
-SIZES = Sizes(
-    rows=12, slots=5, together=4, prompt_blocks=12, history_blocks=60, prompt_width=32, suffix_width=40, block=8
+SIZES = CacheSizes(
+    rows=12, slots=5, seats=4, prompt_pages=12, history_pages=60, prompt_width=32, response_width=40, page_size=8
 )
 
 
@@ -33,8 +33,8 @@ class FakeEngine:
             for i in part:
                 if batch.slots[i] == self.sizes.slots:
                     continue
-                used = batch.blocks[i][batch.blocks[i] < self.sizes.prompt_blocks]
-                assert len(used) == -(-batch.lengths[i] // self.sizes.block)
+                used = batch.pages[i][batch.pages[i] < self.sizes.prompt_pages]
+                assert len(used) == -(-batch.lengths[i] // self.sizes.page_size)
                 self.prompts[device, batch.slots[i]] = (batch.tokens[i, : batch.lengths[i]].tolist(), set(used))
         return
 
@@ -42,10 +42,10 @@ class FakeEngine:
         return orders
 
     def wait(self, orders):
-        shape = (self.sizes.block, len(self.sample))
+        shape = (self.sizes.page_size, len(self.sample))
         token, sample, finish = np.zeros(shape, np.int32), np.full(shape, NONE, np.int32), np.zeros(shape, np.int32)
         queued = orders.queued.copy()
-        for now in range(self.sizes.block):
+        for now in range(self.sizes.page_size):
             for row in range(shape[1]):
                 if self.sample[row] == NONE:
                     if queued[row] == NONE:
@@ -58,7 +58,7 @@ class FakeEngine:
                 token[now, row] = 1000 * self.problem[row] + self.sample[row]
                 sample[now, row] = self.sample[row]
                 length = 1 + (7 * self.problem[row] + 13 * self.sample[row]) % 60
-                ended, full = self.count[row] >= length, self.count[row] >= self.sizes.suffix_width
+                ended, full = self.count[row] >= length, self.count[row] >= self.sizes.response_width
                 finish[now, row] = ENDED if ended else FULL if full else GOES_ON
                 if finish[now, row] != GOES_ON:
                     self.sample[row] = NONE
@@ -69,7 +69,7 @@ class FakeEngine:
     def check_prompt(self, orders, row):
         """The row sits where its problem's prompt lies, and the members say so too."""
         device, here = divmod(row, self.sizes.rows)
-        slot, seat = divmod(int(orders.seat[row]), self.sizes.together)
+        slot, seat = divmod(int(orders.seat[row]), self.sizes.seats)
         assert orders.members[device * self.sizes.slots + slot, seat] == here
         tokens, _ = self.prompts[device, slot]
         assert [*tokens, orders.last_token[row]] == prompt_of(self.problem[row]).tolist()
@@ -124,8 +124,8 @@ def test_samples_with_holes():
     assert set(done) == {(3, 1), (3, 5), (3, 6), (9, 0)}
 
 
-def test_a_long_prompt_waits_for_blocks():
-    tight = dataclasses.replace(SIZES, prompt_blocks=4)
+def test_a_long_prompt_waits_for_pages():
+    tight = dataclasses.replace(SIZES, prompt_pages=4)
     _, _, done = run(jobs(20, 4), sizes=tight)
     assert len(done) == 80
 

@@ -91,7 +91,7 @@ def test_the_model_says_how_it_wants_to_be_asked(finished, model_folder, data):
     assert (asked.name, asked.task, asked.template) == ("finished", "gsm8k", Paper())
     assert (asked.begin, asked.end, asked.ends) == ((), 2, (2,))
     batches, _ = assemble.make_batches(
-        tiny_config(model_folder, data), asked, loaded, hf_config.read(folder), replicas=8
+        tiny_config(model_folder, data), asked, loaded, hf_config.read(folder), data_parallel_size=8
     )
     for number, problem in enumerate(read_problems(data)):
         messages = [{"role": "user", "content": problem.question}]
@@ -276,8 +276,8 @@ def test_presets(size):
     large = size in ("llama-33b", "llama-65b", "llama2-70b")
     assert paper.begin_token == (1 if large else 2)
     assert paper.decay == ("linear" if large else "cosine")
-    assert (paper.max_length, paper.loss) == (512, "microbatch_mean")
-    assert paper.microbatch == (4 if "7b" in size else 1)
+    assert (paper.max_length, paper.loss) == (512, "group_mean")
+    assert paper.loss_group == (4 if "7b" in size else 1)
     assert (paper.epochs, paper.batch, paper.learning_rate, paper.warmup, paper.clip) == (3, 128, 2e-5, 0.03, 1.0)
 
 

@@ -29,7 +29,7 @@ EXAMPLES = Examples(
 )
 PLAN = Batches(
     examples=EXAMPLES, fraction=1.0, epochs=10, size=24, seed=0, packing="rows", row_length=64,
-    normalisation="token_mean", microbatch=4, replicas=8, accumulation=1,
+    normalisation="token_mean", loss_group=4, data_parallel_size=8, accumulation=1,
 )  # fmt: skip
 SETTINGS = {"dtype": jnp.dtype(jnp.float32), "remat": "none", "attention": "xla", "loss_chunk": 16}
 
@@ -69,7 +69,7 @@ def test_packed_equals_unpacked(reference):
 def test_a_shared_prefix_changes_nothing(reference):
     plan = dataclasses.replace(PLAN, packing="prefix", row_length=50)
     assert EXAMPLES.prefix.tolist() == [3, 1, 4, 1, 5]
-    assert plan.sizes(0)[0] < PLAN.sizes(0)[0]
+    assert plan.token_counts(0)[0] < PLAN.token_counts(0)[0]
     assert_same(loss_and_gradients(plan), reference)
     # Unseen, it would be missed.
     hidden = dataclasses.replace(plan[0], segments=np.where(plan[0].segments == -1, 0, plan[0].segments))
@@ -104,10 +104,10 @@ def test_remat_equals_none(reference, remat):
 
 @pytest.mark.parametrize("sizes", [(8, 1, 1), (2, 2, 2), (1, 2, 4)])
 def test_meshes_agree(reference, sizes):
-    assert_same(loss_and_gradients(dataclasses.replace(PLAN, replicas=sizes[0] * sizes[1]), sizes), reference)
+    assert_same(loss_and_gradients(dataclasses.replace(PLAN, data_parallel_size=sizes[0] * sizes[1]), sizes), reference)
 
 
-@pytest.mark.parametrize("normalisation", ["token_mean", "microbatch_mean"])
+@pytest.mark.parametrize("normalisation", ["token_mean", "group_mean"])
 def test_accumulation_changes_nothing(normalisation):
     plan = dataclasses.replace(PLAN, normalisation=normalisation, packing="none")
     split = dataclasses.replace(plan, accumulation=3)
@@ -162,7 +162,7 @@ def test_state_layout_is_the_tables():
     assert bytes_here < 0.27 * sum(leaf.nbytes for leaf in jax.tree.leaves(state))
 
 
-@pytest.mark.parametrize("normalisation", ["token_mean", "microbatch_mean"])
+@pytest.mark.parametrize("normalisation", ["token_mean", "group_mean"])
 @pytest.mark.parametrize("accumulation", [1, 3])
 def test_twenty_steps_beside_torch(tmp_path, normalisation, accumulation):
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")

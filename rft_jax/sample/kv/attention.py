@@ -1,16 +1,16 @@
-"""Attention over keys and values that lie in blocks, for decoding.
+"""Attention over keys and values that lie in pages, for decoding.
 
-A pool of M blocks holds C slots each, in any order, each block owned by one of X rows. Every block is multiplied with
-its owner's query where it lies, so no key is ever gathered, and what is read is what the pool holds, not rows × the
-longest. A block's weights are relative to its row's largest score, so what a row's blocks give is added; parts of a row
-(prompt, history, ...) are merged by their maxima and weights (exactly, as in arXiv 2205.14135).
+A pool of M pages of C steps each belongs, in any order, to X rows or prompts. Each page is multiplied where it lies by
+its owner's query, so no key is ever gathered, and a step reads what the pool holds, not X times the longest. A page's
+weights are relative to its owner's largest score, so the contributions of an owner's pages simply add up. The parts of
+a row (prefix, prompt, history, current page) are merged by their maxima and weights (exactly, as in arXiv 2205.14135).
 
-Shapes beside the project's alphabet: X rows of the part, Q queries that share a key-value head, B blocks of a row at
-most, M blocks in the pool, C slots of a block. Values lie [M, K, C, H], keys in one of two orders, named by the letters
-of their last axes: "hc" lets both products run along the last axis, which on CPU is 2 to 10 times faster; "ch" is what
-XLA wants on GPUs, where it would copy a pool that lies otherwise at each call.
+Shapes use the project's alphabet (README). Values are [M, K, C, H]; keys have one of two orders, named by their last
+axes: "hc" lets both products run along the last axis, which is 2 to 10 times faster on CPU; "ch" is what XLA
+wants on GPUs, where it would copy a pool in the other order at each call.
 """
 
+import dataclasses
 import functools
 from typing import Literal, NamedTuple
 
@@ -19,7 +19,21 @@ import jax.numpy as jnp
 
 KeyOrder = Literal["hc", "ch"]
 
-EMPTY = -1e30  # the score of what must not be seen: finite, so that rows that see nothing stay free of NaN
+EMPTY = -1e30  # the score of a masked position: finite, so that a row that sees nothing gives no NaN
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["owner", "pages"], meta_fields=[])
+@dataclasses.dataclass(frozen=True)
+class PageTable:
+    """Which page of a pool is whose. On each device a page number of M or more stands for no page.
+
+    Attributes:
+        owner: int32 [M], the row or slot that each page belongs to; arbitrary for a free page.
+        pages: int32 [X, E], the pages of each row or slot; no page where it has fewer than E.
+    """
+
+    owner: jax.Array
+    pages: jax.Array
 
 
 class Partial(NamedTuple):
@@ -37,7 +51,7 @@ class Partial(NamedTuple):
 
 
 def lay(x: jax.Array, order: KeyOrder) -> jax.Array:
-    """Returns keys [..., C, H] in their order, and keys in their order as [..., C, H]."""
+    """Converts keys between [..., C, H] and the given order; it is its own inverse."""
     return x if order == "ch" else x.swapaxes(-1, -2)
 
 
@@ -46,7 +60,7 @@ def dense(query: jax.Array, keys: jax.Array, values: jax.Array, valid: jax.Array
 
     Args:
         query: [X, K, Q, H]. keys: [X, K, H, C] or [X, K, C, H]. values: [X, K, C, H].
-        valid: bool [X, C], the slots to see.
+        valid: bool [X, C], the positions to see.
         order: of the keys, "hc" or "ch".
     """
     scores = _scores(query, keys, valid, order)
@@ -59,26 +73,23 @@ def paged(
     keys: jax.Array,
     values: jax.Array,
     valid: jax.Array,
-    owner: jax.Array,
-    table: jax.Array,
+    table: PageTable,
     order: KeyOrder,
 ) -> Partial:
-    """Attends each row to its blocks in a pool.
+    """Attends each row to its pages in a pool.
 
     Args:
         query: [X, K, Q, H]. keys: [M, K, H, C] or [M, K, C, H]. values: [M, K, C, H].
-        valid: bool [M, C], the slots of each block to see.
-        owner: int32 [M], the row of each block; of a block in no row's table any number.
-        table: int32 [X, B], the blocks of each row; M or more where there are fewer than B.
+        valid: bool [M, C], the positions of each page to see.
+        table: which page is whose.
         order: of the keys, "hc" or "ch".
     """
-    scores = _scores(query.at[owner].get(mode="clip"), keys, valid, order)
+    scores = _scores(query.at[table.owner].get(mode="clip"), keys, valid, order)
     top = jnp.max(scores, axis=-1)
-    columns = [table[:, column] for column in range(table.shape[1])]
-    best = functools.reduce(jnp.maximum, (_rows(top, column, EMPTY) for column in columns))
-    # Each block's weights are relative to its row's largest score, so what the blocks give is simply added.
-    parts = _weigh(scores, best.at[owner].get(mode="clip"), values, valid)
-    weight, context = (functools.reduce(jnp.add, (_rows(x, column, 0.0) for column in columns)) for x in parts)
+    columns = [table.pages[:, column] for column in range(table.pages.shape[1])]
+    best = functools.reduce(jnp.maximum, (_gather(top, column, EMPTY) for column in columns))
+    parts = _weigh(scores, best.at[table.owner].get(mode="clip"), values, valid)
+    weight, context = (functools.reduce(jnp.add, (_gather(x, column, 0.0) for column in columns)) for x in parts)
     return Partial(best, weight, context)
 
 
@@ -94,8 +105,9 @@ def _weigh(scores: jax.Array, top: jax.Array, values: jax.Array, valid: jax.Arra
     return jnp.sum(weights, axis=-1), context
 
 
-def _rows(x: jax.Array, index: jax.Array, missing: float) -> jax.Array:
-    return x.at[index].get(mode="fill", fill_value=missing)
+def _gather(x: jax.Array, page: jax.Array, missing: float) -> jax.Array:
+    """Returns x [M, ...] of one page per row, int32 [X]; `missing` where the row has no such page."""
+    return x.at[page].get(mode="fill", fill_value=missing)
 
 
 def shared(query: jax.Array, keys: jax.Array, values: jax.Array, order: KeyOrder) -> Partial:
@@ -109,7 +121,7 @@ def shared(query: jax.Array, keys: jax.Array, values: jax.Array, order: KeyOrder
 
 
 def merge(*parts: Partial) -> jax.Array:
-    """Returns the attention [X, K, Q, H], fp32, over the keys of all parts; at least one key must be there."""
+    """Returns the attention [X, K, Q, H], fp32, over the keys of all parts; each row sees at least one key."""
     best = jnp.stack([part.top for part in parts]).max(axis=0)
     shares = [jnp.exp(part.top - best) for part in parts]
     weights = [share * part.weight for share, part in zip(shares, parts, strict=True)]

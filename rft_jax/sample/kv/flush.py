@@ -1,4 +1,4 @@
-"""Moving the blocks that are full to the history."""
+"""Moving the rows' full current pages to the history."""
 
 import dataclasses
 
@@ -6,31 +6,32 @@ import jax
 import jax.numpy as jnp
 
 from rft_jax.model.attention import per_device
+from rft_jax.sample.kv.attention import PageTable
 from rft_jax.sample.kv.pages import Cache
 
 
 def flush(cache: Cache, live: jax.Array, begin: jax.Array, age: jax.Array) -> tuple[Cache, jax.Array]:
-    """Moves each live row's current block to its history, and frees the blocks of the others.
+    """Moves each live row's current page to its history, and frees the pages of the other rows.
 
     Args:
         cache: after C steps; donate it.
-        live: bool [B], the rows whose sample goes on.
-        begin: int32 [B], as for `step`; C for a sample that begins with the next step.
-        age: int32 [B], when blocks are short, the rows with the largest go first.
+        live: bool [B], the rows whose sequence goes on.
+        begin: int32 [B], as for `step`; C for a sequence that begins with the next step.
+        age: int32 [B], priority: where pages are short, the rows with the largest age get them.
 
     Returns:
-        The cache, and bool [B], the live rows that found no free block and have lost their history.
+        The cache, and bool [B], the live rows that found no free page and have lost their history.
     """
     operands = [
         (role, x)
         for layer in cache.layers
-        for role, x in [*(("blocks", x) for x in layer.current), *(("blocks", x) for x in layer.history)]
+        for role, x in [*(("pages", x) for x in layer.current), *(("pages", x) for x in layer.history)]
     ]
-    owner, first, table, lost, *moved = per_device(
+    owner, first, pages, lost, *moved = per_device(
         _flush_on_device,
-        ("lengths", cache.owner),
+        ("lengths", cache.history.owner),
         ("lengths", cache.first),
-        ("tokens", cache.table),
+        ("tokens", cache.history.pages),
         ("lengths", live),
         ("lengths", begin),
         ("lengths", age),
@@ -39,24 +40,27 @@ def flush(cache: Cache, live: jax.Array, begin: jax.Array, age: jax.Array) -> tu
     )
     pairs = zip(moved[0::2], moved[1::2], strict=True)
     layers = (dataclasses.replace(layer, history=pair) for layer, pair in zip(cache.layers, pairs, strict=True))
-    return dataclasses.replace(cache, layers=tuple(layers), owner=owner, first=first, table=table), lost
+    return dataclasses.replace(cache, layers=tuple(layers), history=PageTable(owner, pages), first=first), lost
 
 
-def _flush_on_device(owner, first, table, live, begin, age, *arrays):  # type: ignore[no-untyped-def]
-    rows, pool, size = len(live), len(owner), arrays[1].shape[-2]
+def _flush_on_device(owner, first, pages, live, begin, age, *arrays):  # type: ignore[no-untyped-def]
+    """Gives each live row with steps to keep a free page, and copies its current page there; one device's part."""
+    rows, pool, page_size = len(live), len(owner), arrays[1].shape[-2]
+    no_page = pool
     numbers = jnp.arange(rows, dtype=jnp.int32)
-    table = jnp.where(live[:, None], table, pool)
-    used = jnp.zeros(pool, bool).at[table].set(True, mode="drop")
-    needed = live & (begin < size)
+    pages = jnp.where(live[:, None], pages, no_page)
+    used = jnp.zeros(pool, bool).at[pages].set(True, mode="drop")
+    needed = live & (begin < page_size)
+    # The n-th row of the queue gets the n-th free page.
     queue = jnp.argsort(jnp.where(needed, -age, 1))
     rank = jnp.zeros(rows, jnp.int32).at[queue].set(numbers)
-    free = jnp.nonzero(~used, size=rows, fill_value=pool)[0].astype(jnp.int32)
-    block = jnp.where(needed, free[rank], pool)
-    lost = needed & (block == pool)
-    table = jnp.where(lost[:, None], pool, table)
-    count = jnp.sum(table < pool, axis=1)
-    table = table.at[numbers, jnp.where(block < pool, count, table.shape[1])].set(block, mode="drop")
-    target = jnp.where(block < pool, block, pool + numbers)  # all different, so that the writes need no order
+    free = jnp.nonzero(~used, size=rows, fill_value=no_page)[0].astype(jnp.int32)
+    page = jnp.where(needed, free[rank], no_page)
+    lost = needed & (page == no_page)
+    pages = jnp.where(lost[:, None], no_page, pages)
+    count = jnp.sum(pages < no_page, axis=1)
+    pages = pages.at[numbers, jnp.where(page < no_page, count, pages.shape[1])].set(page, mode="drop")
+    target = jnp.where(page < no_page, page, no_page + numbers)  # all different, so that the writes need no order
 
     def moved(pool: jax.Array, rows: jax.Array) -> jax.Array:
         return pool.at[target].set(rows, mode="drop", unique_indices=True)
@@ -64,4 +68,4 @@ def _flush_on_device(owner, first, table, live, begin, age, *arrays):  # type: i
     written = []
     for keys, values, history_keys, history_values in zip(*(arrays[i::4] for i in range(4)), strict=True):
         written += [moved(history_keys, keys), moved(history_values, values)]
-    return (moved(owner, numbers), moved(first, begin), table, lost, *written)
+    return (moved(owner, numbers), moved(first, begin), pages, lost, *written)

@@ -1,13 +1,13 @@
-"""The cached forward: prompts are read once, many samples of each are decoded against them.
+"""The paged KV cache: each prompt is read once, and many samples are decoded against it.
 
-Every sample in flight has a *row*. A row's keys and values lie in three places, each split over the devices by rows:
-- its prompt: blocks of a pool, owned by a *slot* that any number of rows share;
-- its history: blocks of another pool, one for each call of `flush` that the sample has lived through;
-- the current block: C steps that all rows write in lockstep, at the same place, so that a step moves nothing else.
-What a step reads is thus what is there, up to half a block a row, whatever the lengths. Numbers of rows, slots and
-blocks are those of one device (the batch axes of the mesh); each device keeps its own pools.
+A *row* decodes one sequence at a time. A *page* is C steps of one row's keys and values. A row attends to
+- its prompt: pages of a pool that belong to a *slot*, which up to R rows share;
+- its history: pages of a second pool, one per `flush` since its sequence began;
+- its current page: C steps that all rows write in lockstep, at the same position, so that a step moves nothing else.
+So a step reads what is there, whatever the lengths, and half a page per row more on average. Numbers of rows, slots and
+pages are per device (along the batch axes of the mesh): each device has its own pools.
 
-Every layer has arrays of its own, never one for all layers: the compiled step then updates each in place.
+Every layer has arrays of its own, never one for all layers, so that the compiled step updates each in place.
 """
 
 import dataclasses
@@ -21,109 +21,121 @@ from rft_jax.model import partition
 from rft_jax.model.attention import split_kv_heads
 from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
-from rft_jax.sample.kv.attention import KeyOrder, lay
+from rft_jax.sample.kv.attention import KeyOrder, PageTable, lay
 
 KeysValues = tuple[jax.Array, jax.Array]
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["prompts", "history", "current", "prefix"], meta_fields=[]
+    jax.tree_util.register_dataclass, data_fields=["current", "history", "prompts", "prefix"], meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True)
 class LayerCache:
-    """One layer's keys and values: [..., K, slots, H], keys perhaps [..., K, H, slots]; see `Sizes.key_order`.
+    """One layer's keys and values: values [..., K, C, H], keys in the order `CacheSizes.key_order`.
 
     Attributes:
-        prompts: [blocks, ...], C prompt tokens each.
-        history: [blocks, ...], C steps each.
-        current: [B, ...], the C steps since the last flush.
-        prefix: [...], tokens that all prompts begin with, or None.
+        current: [B, ...], the page that each row is writing.
+        history: [M, ...], pages of the rows.
+        prompts: [M, ...], pages of the prompts.
+        prefix: [K, P, H], the tokens that all prompts begin with, or None.
     """
 
-    prompts: KeysValues
-    history: KeysValues
     current: KeysValues
+    history: KeysValues
+    prompts: KeysValues
     prefix: KeysValues | None
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["layers", "prompt_owner", "prompt_filled", "prompt_table", "owner", "first", "table"],
+    data_fields=["layers", "prompts", "filled", "history", "first"],
     meta_fields=["key_order"],
 )
 @dataclasses.dataclass(frozen=True)
 class Cache:
-    """Keys and values of all rows, and which block is whose. Numbers of blocks beyond the pool stand for no block.
+    """Keys and values of all rows, and which page is whose.
 
     Attributes:
-        layers: one LayerCache a layer.
-        prompt_owner: int32 [prompt blocks], the slot of each.
-        prompt_filled: int32 [prompt blocks], tokens in each.
-        prompt_table: int32 [slots, blocks of a prompt], the blocks of each slot.
-        owner: int32 [history blocks], the row of each.
-        first: int32 [history blocks], the step at which the row's sample begins; earlier ones were another sample's.
-        table: int32 [B, blocks of a row], the history of each row.
-        key_order: see `Sizes`.
+        layers: one LayerCache per layer.
+        prompts: the pages of each slot.
+        filled: int32 [M], tokens in each prompt page.
+        history: the pages of each row, oldest first.
+        first: int32 [M], first valid position in each history page; earlier ones hold the previous sequence's keys.
+        key_order: see `CacheSizes`.
     """
 
     layers: tuple[LayerCache, ...]
-    prompt_owner: jax.Array
-    prompt_filled: jax.Array
-    prompt_table: jax.Array
-    owner: jax.Array
+    prompts: PageTable
+    filled: jax.Array
+    history: PageTable
     first: jax.Array
-    table: jax.Array
     key_order: KeyOrder
 
     @property
-    def block(self) -> int:
-        """C, the slots of a block."""
+    def page_size(self) -> int:
+        """C, the steps per page."""
         return self.layers[0].current[1].shape[-2]
 
 
 @dataclasses.dataclass(frozen=True)
-class Sizes:
+class CacheSizes:
     """The sizes of a cache, on one device.
 
     Attributes:
-        rows: B, samples in flight.
+        rows: B, sequences in flight.
         slots: prompts held.
-        together: W, rows that share a prompt at most.
-        prompt_blocks, history_blocks: blocks in the pools.
-        prompt_width: tokens of the longest prompt; a multiple of `block`.
-        suffix_width: steps that a row lives at most.
-        block: C, tokens of a block and steps between two flushes.
-        key_order: how keys lie in a block, "hc" or "ch"; see kv/attention.py.
+        seats: R, rows per slot at most.
+        prompt_pages, history_pages: M, pages in each pool.
+        prompt_width: P, tokens of the longest prompt; a multiple of `page_size`.
+        response_width: tokens of the longest response.
+        page_size: C, steps per page and between two flushes.
+        key_order: how keys lie in a page, "hc" or "ch"; see kv/attention.py.
     """
 
     rows: int
     slots: int
-    together: int
-    prompt_blocks: int
-    history_blocks: int
+    seats: int
+    prompt_pages: int
+    history_pages: int
     prompt_width: int
-    suffix_width: int
-    block: int
+    response_width: int
+    page_size: int
     key_order: KeyOrder = "hc"
 
     def __post_init__(self) -> None:
-        if self.prompt_width % self.block:
-            raise ValueError(f"prompts of {self.prompt_width} tokens are not whole blocks of {self.block}")
-        if self.history_blocks < self.blocks_of_row or self.prompt_blocks < self.prompt_width // self.block:
+        if self.prompt_width % self.page_size:
+            raise ValueError(f"prompts of {self.prompt_width} tokens are not whole pages of {self.page_size}")
+        if self.history_pages < self.pages_per_row or self.prompt_pages < self.prompt_width // self.page_size:
             raise ValueError(f"pools too small for one row or prompt: {self}")
 
     @property
-    def blocks_of_row(self) -> int:
-        """History blocks of one row at most: its last tokens are still in the current block."""
-        return math.ceil(self.suffix_width / self.block)
+    def pages_per_row(self) -> int:
+        """History pages per row at most."""
+        return math.ceil(self.response_width / self.page_size)
+
+    # Each index array marks "none" with the number just past the last, which scatters drop and gathers fill.
+    @property
+    def no_prompt_page(self) -> int:
+        """Stands for no page in a slot's page table."""
+        return self.prompt_pages
+
+    @property
+    def no_slot(self) -> int:
+        """Stands for no slot."""
+        return self.slots
+
+    @property
+    def no_row(self) -> int:
+        """Stands for an empty seat."""
+        return self.rows
 
     @property
     def tokens(self) -> int:
-        """Tokens whose keys and values the cache holds."""
-        return (self.prompt_blocks + self.history_blocks + self.rows) * self.block
+        """Tokens whose keys and values the cache has room for."""
+        return (self.prompt_pages + self.history_pages + self.rows) * self.page_size
 
 
-def empty(model: Llama, sizes: Sizes, dtype: jnp.dtype, prefix: tuple[KeysValues, ...] | None = None) -> Cache:
+def empty(model: Llama, sizes: CacheSizes, dtype: jnp.dtype, prefix: tuple[KeysValues, ...] | None = None) -> Cache:
     """Returns a cache with nothing in it, on the mesh in context.
 
     Args:
@@ -135,25 +147,43 @@ def empty(model: Llama, sizes: Sizes, dtype: jnp.dtype, prefix: tuple[KeysValues
     devices = partition.batch_devices()
     heads, width = split_kv_heads(model.config.heads, model.config.kv_heads), model.config.head_width
 
-    def blocks(count: int) -> KeysValues:
-        zeros = jnp.zeros((count * devices, heads, sizes.block, width), dtype)
-        return place(lay(zeros, sizes.key_order), "blocks"), place(zeros, "blocks")
+    def pool(count: int) -> KeysValues:
+        zeros = jnp.zeros((count * devices, heads, sizes.page_size, width), dtype)
+        return place(lay(zeros, sizes.key_order), "pages"), place(zeros, "pages")
 
     def numbers(role: str, value: int, *shape: int) -> jax.Array:
         return place(jnp.full((shape[0] * devices, *shape[1:]), value, jnp.int32), role)
 
     prefixes = [None] * model.config.layers if prefix is None else [(lay(k, sizes.key_order), v) for k, v in prefix]
     layers = (
-        LayerCache(blocks(sizes.prompt_blocks), blocks(sizes.history_blocks), blocks(sizes.rows), layer_prefix)
+        LayerCache(pool(sizes.rows), pool(sizes.history_pages), pool(sizes.prompt_pages), layer_prefix)
         for layer_prefix in prefixes
+    )
+    prompts = PageTable(
+        numbers("lengths", 0, sizes.prompt_pages),
+        numbers("tokens", sizes.no_prompt_page, sizes.slots, sizes.prompt_width // sizes.page_size),
+    )
+    history = PageTable(
+        numbers("lengths", 0, sizes.history_pages),
+        numbers("tokens", sizes.history_pages, sizes.rows, sizes.pages_per_row),
     )
     return Cache(
         layers=tuple(layers),
-        prompt_owner=numbers("lengths", 0, sizes.prompt_blocks),
-        prompt_filled=numbers("lengths", 0, sizes.prompt_blocks),
-        prompt_table=numbers("tokens", sizes.prompt_blocks, sizes.slots, sizes.prompt_width // sizes.block),
-        owner=numbers("lengths", 0, sizes.history_blocks),
-        first=numbers("lengths", 0, sizes.history_blocks),
-        table=numbers("tokens", sizes.history_blocks, sizes.rows, sizes.blocks_of_row),
+        prompts=prompts,
+        filled=numbers("lengths", 0, sizes.prompt_pages),
+        history=history,
+        first=numbers("lengths", 0, sizes.history_pages),
         key_order=sizes.key_order,
     )
+
+
+def forget(cache: Cache, rows: jax.Array) -> Cache:
+    """Returns the cache without the history of some rows; the next `flush` frees their pages.
+
+    Args:
+        cache: of all devices.
+        rows: bool [B], true for a row whose sequence is over.
+    """
+    no_page = len(cache.history.owner) // partition.batch_devices()  # page numbers are per device
+    pages = jnp.where(rows[:, None], no_page, cache.history.pages)
+    return dataclasses.replace(cache, history=dataclasses.replace(cache.history, pages=pages))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from rft_jax.model.attention import per_device, prefixed_attention, repeat_heads, segment_attention
 from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
-from rft_jax.sample.kv.attention import lay
+from rft_jax.sample.kv.attention import PageTable, lay
 from rft_jax.sample.kv.pages import Cache, KeysValues
 
 
@@ -20,7 +20,7 @@ def read_prefix(model: Llama, tokens: jax.Array, dtype: jnp.dtype) -> tuple[Keys
     def attend(_: None, query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, KeysValues]:
         context = segment_attention(query, key, value, jnp.ones((1, count), jnp.int32))
         key, value = (repeat_heads(x, query.shape[2])[0].swapaxes(0, 1) for x in (key, value))
-        return context, (place(key, "shared_blocks"), place(value, "shared_blocks"))
+        return context, (place(key, "prefix"), place(value, "prefix"))
 
     _, layers = model.hidden(tokens[None], positions, attend, [None] * model.config.layers, dtype=dtype)
     return tuple(layers)
@@ -31,18 +31,18 @@ def prefill(
     tokens: jax.Array,
     lengths: jax.Array,
     slots: jax.Array,
-    blocks: jax.Array,
+    pages: jax.Array,
     cache: Cache,
     dtype: jnp.dtype,
 ) -> Cache:
     """Reads prompts into slots.
 
     Args:
-        model: with its layers apart.
-        tokens: int32 [G, P], each prompt at the start of its row, without the prefix; what follows is ignored.
+        model: with unstacked layers.
+        tokens: int32 [G, P], each prompt at the start of its row, without the prefix; the padding is arbitrary.
         lengths: int32 [G], from 0 to P.
-        slots: int32 [G], the slot of each prompt; one beyond the last: this row is none.
-        blocks: int32 [G, P / C], free blocks for it, as many as its length needs, the others beyond the pool.
+        slots: int32 [G], the slot of each prompt; `no_slot` where there is no prompt.
+        pages: int32 [G, P / C], free pages for each prompt, as many as its length needs; the rest `no_prompt_page`.
         cache: donate it.
         dtype: of the computation and the cache.
 
@@ -66,19 +66,19 @@ def prefill(
         return context, (repeat_heads(key, query.shape[2]), repeat_heads(value, query.shape[2]))
 
     _, layers = model.hidden(tokens, positions, attend, prefix, dtype=dtype)
-    size = cache.block
-    filled = jnp.clip(lengths[:, None] - size * jnp.arange(blocks.shape[1], dtype=jnp.int32)[None, :], 0, size)
+    page_size = cache.page_size
+    filled = jnp.clip(lengths[:, None] - page_size * jnp.arange(pages.shape[1], dtype=jnp.int32)[None, :], 0, page_size)
 
-    def write(blocks, slots, filled, owner, filled_before, table, *arrays):  # type: ignore[no-untyped-def]
-        flat = blocks.reshape(-1)
-        slot_of = jnp.broadcast_to(slots[:, None], blocks.shape).reshape(-1)
+    def write(pages, slots, filled, owner, filled_before, table, *arrays):  # type: ignore[no-untyped-def]
+        flat = pages.reshape(-1)
+        slot_of = jnp.broadcast_to(slots[:, None], pages.shape).reshape(-1)
         new = [
             owner.at[flat].set(slot_of, mode="drop"),
             filled_before.at[flat].set(filled.reshape(-1), mode="drop"),
-            table.at[slots].set(blocks, mode="drop"),
+            table.at[slots].set(pages, mode="drop"),
         ]
         for key, value, keys, values in zip(*(arrays[i::4] for i in range(4)), strict=True):
-            parts = (len(blocks), blocks.shape[1], size, *key.shape[2:])  # [G, P, K, H] -> [G, P / C, C, K, H]
+            parts = (len(pages), pages.shape[1], page_size, *key.shape[2:])  # [G, P, K, H] -> [G, P / C, C, K, H]
             key, value = (x.reshape(parts).swapaxes(2, 3).reshape(-1, *values.shape[1:]) for x in (key, value))
             new += [keys.at[flat].set(lay(key, order), mode="drop"), values.at[flat].set(value, mode="drop")]
         return tuple(new)
@@ -86,21 +86,19 @@ def prefill(
     arrays = [
         operand
         for (key, value), layer in zip(layers, cache.layers, strict=True)
-        for operand in [("heads", key), ("heads", value), ("blocks", layer.prompts[0]), ("blocks", layer.prompts[1])]
+        for operand in [("heads", key), ("heads", value), ("pages", layer.prompts[0]), ("pages", layer.prompts[1])]
     ]
     owner, filled, table, *written = per_device(
         write,
-        ("tokens", blocks),
+        ("tokens", pages),
         ("lengths", slots),
         ("tokens", filled),
-        ("lengths", cache.prompt_owner),
-        ("lengths", cache.prompt_filled),
-        ("tokens", cache.prompt_table),
+        ("lengths", cache.prompts.owner),
+        ("lengths", cache.filled),
+        ("tokens", cache.prompts.pages),
         *arrays,
         like=(3, 4, 5, *(6 + i for i in range(len(arrays)) if i % 4 >= 2)),
     )
     pairs = zip(written[0::2], written[1::2], strict=True)
     new_layers = (dataclasses.replace(layer, prompts=pair) for layer, pair in zip(cache.layers, pairs, strict=True))
-    return dataclasses.replace(
-        cache, layers=tuple(new_layers), prompt_owner=owner, prompt_filled=filled, prompt_table=table
-    )
+    return dataclasses.replace(cache, layers=tuple(new_layers), prompts=PageTable(owner, table), filled=filled)

@@ -1,4 +1,4 @@
-"""Decoding one token of each row against the cache."""
+"""Decoding one token per row against the cache."""
 
 import dataclasses
 import functools
@@ -10,8 +10,36 @@ from rft_jax.model.attention import per_device, repeat_heads
 from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
 from rft_jax.sample.kv import attention
-from rft_jax.sample.kv.attention import Partial, lay
-from rft_jax.sample.kv.pages import Cache, LayerCache
+from rft_jax.sample.kv.attention import KeyOrder, Partial, lay
+from rft_jax.sample.kv.pages import Cache, LayerCache, PageTable
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["prompts", "filled", "history", "first", "members", "seats", "begin", "now"],
+    meta_fields=[],
+)
+@dataclasses.dataclass(frozen=True)
+class _Index:
+    """Which positions of the cache each row sees; the same for every layer.
+
+    Attributes:
+        prompts, filled, history, first: as in `Cache`.
+        members, seats, begin, now: as for `step`.
+    """
+
+    prompts: PageTable
+    filled: jax.Array
+    history: PageTable
+    first: jax.Array
+    members: jax.Array
+    seats: jax.Array
+    begin: jax.Array
+    now: jax.Array
+
+
+_TABLE_ROLES = ("lengths", "tokens")  # of PageTable's arrays, in their order
+_INDEX_ROLES = (*_TABLE_ROLES, "lengths", *_TABLE_ROLES, "lengths", "tokens", "lengths", "lengths", "scalar")
 
 
 def step(
@@ -25,41 +53,36 @@ def step(
     now: jax.Array,
     dtype: jnp.dtype,
 ) -> tuple[jax.Array, Cache]:
-    """Reads one more token of each row.
+    """Reads one more token per row.
 
     Args:
-        model: with its layers apart.
+        model: with unstacked layers.
         tokens: int32 [B].
-        positions: int32 [B], of the tokens in their sequence (prefix, prompt and suffix).
+        positions: int32 [B], of the tokens in their sequence (prefix, prompt and response).
         cache: donate it.
-        members: int32 [slots, W], the rows that share each slot; B or more where there are fewer than W.
-        seats: int32 [B], where each row stands in `members`, flattened.
-        begin: int32 [B], the step of the current block at which the row's sample begins, 0 for an earlier one.
-        now: int32 [], the step of the current block, from 0 to C - 1.
+        members: int32 [slots, R], the rows that share each slot; B or more for an empty seat.
+        seats: int32 [B], the index of each row in `members`, flattened.
+        begin: int32 [B], first valid position in the row's current page; earlier ones hold the previous sequence's
+            keys.
+        now: int32 [], the position in the current page that is written now, from 0 to C - 1.
         dtype: of the computation and the cache.
 
     Returns:
-        Logits [B, V] of the token after these, in fp32, and the cache.
+        Logits fp32 [B, V] of the token after these, and the cache.
     """
     positions = place(positions[:, None], "tokens")
-    roles = ("heads", "heads", "heads", "blocks", "blocks", "blocks", "blocks", "blocks", "blocks")
-    books = [
-        ("lengths", cache.prompt_owner), ("lengths", cache.prompt_filled), ("tokens", cache.prompt_table),
-        ("lengths", cache.owner), ("lengths", cache.first), ("tokens", cache.table),
-        ("tokens", members), ("lengths", seats), ("lengths", begin), (None, now),
-    ]  # fmt: skip
+    index = _Index(cache.prompts, cache.filled, cache.history, cache.first, members, seats, begin, now)
 
     def attend(layer: LayerCache, query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, LayerCache]:
         key, value = (repeat_heads(x, query.shape[2]) for x in (key, value))
-        arrays = [query, key, value, *layer.current, *layer.history, *layer.prompts]
-        prefix = [("shared_blocks", x) for x in layer.prefix or ()]
-        context, keys, values = per_device(
-            functools.partial(_attend_on_device, cache.key_order),
-            *zip(roles, arrays, strict=True),
-            *books,
-            *prefix,
-            like=(0, 3, 4),
-        )
+        # In the order of _attend_on_device's arguments; the current page comes first among a layer's arrays.
+        leaves, structure = jax.tree.flatten((query, key, value, layer, index))
+        roles = ["heads"] * 3 + ["pages"] * 6 + ["prefix"] * len(layer.prefix or ()) + [*_INDEX_ROLES]
+
+        def on_device(*leaves: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+            return _attend_on_device(*jax.tree.unflatten(structure, leaves), order=cache.key_order)
+
+        context, keys, values = per_device(on_device, *zip(roles, leaves, strict=True), like=(0, 3, 4))
         return context, dataclasses.replace(layer, current=(keys, values))
 
     hidden, layers = model.hidden(place(tokens[:, None], "tokens"), positions, attend, cache.layers, dtype=dtype)
@@ -67,36 +90,46 @@ def step(
     return logits, dataclasses.replace(cache, layers=tuple(layers))
 
 
-def _attend_on_device(  # type: ignore[no-untyped-def]
-    order, query, key, value, keys, values, history_keys, history_values, prompt_keys, prompt_values,
-    prompt_owner, prompt_filled, prompt_table, owner, first, table, members, seats, begin, now, *prefix,
-) -> tuple[jax.Array, jax.Array, jax.Array]:  # fmt: skip
-    """One step of attention, on one device's part of everything."""
-    (rows, _, heads, width), (_, kv_heads, size, _) = query.shape, values.shape
-    steps = jnp.arange(size, dtype=jnp.int32)
+def _attend_on_device(
+    query: jax.Array, key: jax.Array, value: jax.Array, layer: LayerCache, index: _Index, *, order: KeyOrder
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """One step of attention, on one device's part of everything.
+
+    Args:
+        query: [B, 1, N, H]. key, value: [B, 1, K, H], of the token read now.
+        layer: the cache of this layer.
+        index: what each row sees of it.
+        order: of the keys, "hc" or "ch".
+
+    Returns:
+        The attention [B, 1, N, H], and keys and values of the current page with this token in it.
+    """
+    keys, values = layer.current
+    (rows, _, heads, width), (_, kv_heads, page_size, _) = query.shape, values.shape
+    offsets = jnp.arange(page_size, dtype=jnp.int32)
     key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)  # [B, K, 1, H]
-    keys = jax.lax.dynamic_update_slice_in_dim(keys, lay(key, order), now, axis=2 + order.index("c"))
-    values = jax.lax.dynamic_update_slice_in_dim(values, value, now, axis=2)
+    keys = jax.lax.dynamic_update_slice_in_dim(keys, lay(key, order), index.now, axis=2 + order.index("c"))
+    values = jax.lax.dynamic_update_slice_in_dim(values, value, index.now, axis=2)
     query_rows = query.reshape(rows, kv_heads, heads // kv_heads, width)
 
-    seen = (steps[None] >= begin[:, None]) & (steps[None] <= now)
+    seen = (offsets[None] >= index.begin[:, None]) & (offsets[None] <= index.now)
     parts = [attention.dense(query_rows, keys, values, seen, order)]
-    seen = steps[None] >= first[:, None]
-    parts += [attention.paged(query_rows, history_keys, history_values, seen, owner, table, order)]
+    seen = offsets[None] >= index.first[:, None]
+    parts += [attention.paged(query_rows, *layer.history, seen, index.history, order)]
 
-    # The rows of a slot stand side by side as its queries, so that its prompt is read once for all of them.
-    slots, together = members.shape
-    queries = query_rows.at[members].get(mode="fill", fill_value=0)  # [slots, W, K, N / K, H]
+    # The queries of all rows of a slot are stacked, so that its prompt is read once for all of them.
+    slots, seats = index.members.shape
+    queries = query_rows.at[index.members].get(mode="fill", fill_value=0)  # [slots, R, K, N / K, H]
     queries = queries.swapaxes(1, 2).reshape(slots, kv_heads, -1, width)
-    seen = steps[None] < prompt_filled[:, None]
-    prompt = attention.paged(queries, prompt_keys, prompt_values, seen, prompt_owner, prompt_table, order)
+    seen = offsets[None] < index.filled[:, None]
+    prompt = attention.paged(queries, *layer.prompts, seen, index.prompts, order)
 
-    def by_row(x: jax.Array) -> jax.Array:  # [slots, K, W · N / K, ...] -> [B, K, N / K, ...]
-        apart = x.reshape(slots, kv_heads, together, heads // kv_heads, *x.shape[3:]).swapaxes(1, 2)
-        return apart.reshape(slots * together, *apart.shape[2:]).at[seats].get(mode="clip")
+    def by_row(x: jax.Array) -> jax.Array:  # [slots, K, R · N / K, ...] -> [B, K, N / K, ...]
+        apart = x.reshape(slots, kv_heads, seats, heads // kv_heads, *x.shape[3:]).swapaxes(1, 2)
+        return apart.reshape(slots * seats, *apart.shape[2:]).at[index.seats].get(mode="clip")
 
     parts += [Partial(*(by_row(x) for x in prompt))]
-    if prefix:
-        parts += [attention.shared(query_rows, prefix[0], prefix[1], order)]
+    if layer.prefix is not None:
+        parts += [attention.shared(query_rows, *layer.prefix, order)]
     context = attention.merge(*parts)
     return context.reshape(query.shape).astype(query.dtype), keys, values

@@ -11,7 +11,7 @@ from rft_jax.model import architecture, partition
 from rft_jax.model.llama import Llama, forward, stack_layers
 from rft_jax.runtime import make_mesh
 from rft_jax.sample.kv.flush import flush
-from rft_jax.sample.kv.pages import Sizes, empty
+from rft_jax.sample.kv.pages import CacheSizes, empty, forget
 from rft_jax.sample.kv.prefill import prefill, read_prefix
 from rft_jax.sample.kv.step import step
 
@@ -23,15 +23,15 @@ CONFIGS = {
         architecture.size("tiny"), rope_scaling=architecture.Llama3Scaling(8.0, 1.0, 4.0, 16), tied_embeddings=True
     ),
 }
-BLOCK, WIDTH = 4, 8
+PAGE_SIZE, WIDTH = 4, 8
 # What one device does: three prompts (one empty), five rows. Row 2 stays with prompt 0, and so on; each row reads one
-# sample after another, of the given lengths, so that samples begin in the middle of blocks.
+# sample after another, of the given lengths, so that samples begin in the middle of pages.
 PROMPTS = [7, 0, 4]
 ROW_SLOT = [0, 2, 0, 1, 2]
 SAMPLES = [[13], [3, 9], [1, 1, 11], [6, 5], [2, 10]]
 STEPS = 14
-SIZES = Sizes(
-    rows=5, slots=3, together=2, prompt_blocks=4, history_blocks=14, prompt_width=8, suffix_width=13, block=BLOCK
+SIZES = CacheSizes(
+    rows=5, slots=3, seats=2, prompt_pages=4, history_pages=14, prompt_width=8, response_width=13, page_size=PAGE_SIZE
 )
 
 
@@ -66,12 +66,12 @@ def decode(model, story, devices, prefix=(), sizes=SIZES):
     for slot, prompt in enumerate(story.prompts):
         tokens[slot, : len(prompt)] = prompt
     lengths = np.array(PROMPTS * devices, np.int32)
-    blocks = np.array([[3, 1], [4, 4], [0, 4]] * devices, np.int32)  # 4 is beyond the pool: no block
+    pages = np.array([[3, 1], [4, 4], [0, 4]] * devices, np.int32)  # 4, beyond the pool, is no page
     order = np.tile(np.arange(SIZES.slots, dtype=np.int32), devices)
-    batch = tokens, lengths, order, blocks
+    batch = tokens, lengths, order, pages
     state = jit(prefill, 5)(model, *map(jnp.asarray, batch), state, dtype=F32)
 
-    members = np.full((SIZES.slots, SIZES.together), SIZES.rows, np.int32)
+    members = np.full((SIZES.slots, SIZES.seats), SIZES.rows, np.int32)
     seats = np.zeros(SIZES.rows, np.int32)
     for row, slot in enumerate(ROW_SLOT):
         seat = int(np.sum(np.array(ROW_SLOT[:row]) == slot))
@@ -83,11 +83,10 @@ def decode(model, story, devices, prefix=(), sizes=SIZES):
     logits = [[[] for _ in samples] for samples in story.samples]
     sample, age, begin = np.zeros(rows, int), np.zeros(rows, np.int32), np.zeros(rows, np.int32)
     for now in range(STEPS):
-        place = now % BLOCK
+        place = now % PAGE_SIZE
         live = np.array([s < len(samples) for s, samples in zip(sample, story.samples, strict=True)])
         fresh = jnp.asarray(live & (age > 0))
-        table = jnp.where(partition.place(fresh, "lengths")[:, None], state.table, SIZES.history_blocks)
-        state = dataclasses.replace(state, table=table)
+        state = forget(state, partition.place(~fresh, "lengths"))
         read_now = [story.samples[r][sample[r]][age[r]] if live[r] else 0 for r in range(rows)]
         positions = len(prefix) + np.array(PROMPTS, np.int32)[slot_of] + age
         now_inputs = np.array(read_now, np.int32), positions, state, members, seats, begin, np.int32(place)
@@ -98,7 +97,7 @@ def decode(model, story, devices, prefix=(), sizes=SIZES):
         done = [bool(live[r]) and age[r] == len(story.samples[r][sample[r]]) for r in range(rows)]
         sample, age = sample + done, np.where(done, 0, age).astype(np.int32)
         begin = np.where(done, place + 1, begin).astype(np.int32)
-        if place == BLOCK - 1:
+        if place == PAGE_SIZE - 1:
             live = np.array([s < len(samples) for s, samples in zip(sample, story.samples, strict=True)])
             state, lost = move(state, live, begin, age)
             assert not np.any(lost)
@@ -172,9 +171,9 @@ def test_eight_devices(sizes, prefix):
         assert_equal(decode(on_mesh, story, devices, prefix), expected)
 
 
-def test_rows_without_a_free_block_are_told():
+def test_rows_without_a_free_page_are_told():
     model = Llama(architecture.size("tiny"), jax.random.key(0), dtype=F32, stacked=False)
-    sizes = dataclasses.replace(SIZES, history_blocks=6)
+    sizes = dataclasses.replace(SIZES, history_pages=6)
     state = empty(model, sizes, F32)
     move = jax.jit(flush)
     rows = jnp.arange(5, dtype=jnp.int32)
@@ -184,8 +183,9 @@ def test_rows_without_a_free_block_are_told():
     state, lost = move(state, everyone, none, rows)
     assert lost.tolist() == [True, True, True, True, False]  # the oldest goes first
     state, lost = move(state, everyone, none, rows)
-    assert lost.tolist() == [True, False, False, False, False]  # the others' blocks are free again
-    assert sorted(np.asarray(state.table)[np.asarray(state.table) < 6].tolist()) == list(range(6))
+    assert lost.tolist() == [True, False, False, False, False]  # the others' pages are free again
+    pages = np.asarray(state.history.pages)
+    assert sorted(pages[pages < 6].tolist()) == list(range(6))
 
 
 def test_programs_update_the_cache_in_place():
@@ -194,8 +194,15 @@ def test_programs_update_the_cache_in_place():
         architecture.size("tiny"), vocabulary=64, width=128, heads=2, kv_heads=2, head_width=64
     )
     model = Llama(config, jax.random.key(0), dtype=F32, stacked=False)
-    sizes = Sizes(
-        rows=16, slots=4, together=8, prompt_blocks=512, history_blocks=512, prompt_width=32, suffix_width=256, block=16
+    sizes = CacheSizes(
+        rows=16,
+        slots=4,
+        seats=8,
+        prompt_pages=512,
+        history_pages=512,
+        prompt_width=32,
+        response_width=256,
+        page_size=16,
     )
     state = jax.eval_shape(lambda: empty(model, sizes, F32))
     cache_bytes = sum(leaf.size * 4 for leaf in jax.tree.leaves(state.layers))

@@ -1,4 +1,4 @@
-"""Tokens are drawn from the distribution that the rule describes."""
+"""Tokens are drawn from the distribution that the sampling parameters describe."""
 
 import jax
 import jax.numpy as jnp
@@ -7,19 +7,19 @@ import pytest
 import scipy.stats
 
 from rft_jax.errors import UserError
-from rft_jax.sample import choose
-from rft_jax.sample.choose import Rule
+from rft_jax.sample import sampling
+from rft_jax.sample.sampling import SamplingParameters
 
-PAPER = Rule(0.7, top_k=50)
-RULES = [
-    Rule(1.0),
-    Rule(0.7),
+PAPER = SamplingParameters(0.7, top_k=50)
+PARAMETERS = [
+    SamplingParameters(1.0),
+    SamplingParameters(0.7),
     PAPER,
-    Rule(0.7, top_k=1),
-    Rule(1.3, top_p=0.8),
-    Rule(1.0, top_p=0.05),
-    Rule(0.9, min_p=0.1),
-    Rule(0.7, top_k=50, top_p=0.9, min_p=0.02),
+    SamplingParameters(0.7, top_k=1),
+    SamplingParameters(1.3, top_p=0.8),
+    SamplingParameters(1.0, top_p=0.05),
+    SamplingParameters(0.9, min_p=0.1),
+    SamplingParameters(0.7, top_k=50, top_p=0.9, min_p=0.02),
 ]
 
 
@@ -27,34 +27,34 @@ def random_logits(rows, vocabulary, seed=0, scale=3.0):
     return (scale * np.random.default_rng(seed).standard_normal((rows, vocabulary))).astype(np.float32)
 
 
-def processed(logits, rule):
+def processed(logits, parameters):
     """Returns what transformers' own processors make of logits."""
     torch = pytest.importorskip("torch", reason="the oracle is transformers with torch: install the extra `torch`")
     from transformers.generation import logits_process as theirs
 
-    steps = [theirs.TemperatureLogitsWarper(rule.temperature)] if rule.temperature != 1 else []
-    steps += [theirs.TopKLogitsWarper(rule.top_k)] if rule.top_k is not None else []
-    steps += [theirs.TopPLogitsWarper(rule.top_p)] if rule.top_p is not None else []
-    steps += [theirs.MinPLogitsWarper(rule.min_p)] if rule.min_p is not None else []
+    steps = [theirs.TemperatureLogitsWarper(parameters.temperature)] if parameters.temperature != 1 else []
+    steps += [theirs.TopKLogitsWarper(parameters.top_k)] if parameters.top_k is not None else []
+    steps += [theirs.TopPLogitsWarper(parameters.top_p)] if parameters.top_p is not None else []
+    steps += [theirs.MinPLogitsWarper(parameters.min_p)] if parameters.min_p is not None else []
     scores = torch.tensor(logits)
     for step in steps:
         scores = step(None, scores)
     return scores.numpy()
 
 
-@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("parameters", PARAMETERS, ids=str)
 @pytest.mark.parametrize("vocabulary", [40, 1000, 32001])
-def test_keeps_what_transformers_keeps(rule, vocabulary):
+def test_keeps_what_transformers_keeps(parameters, vocabulary):
     logits = random_logits(8, vocabulary)
-    ours = np.asarray(jax.jit(choose.filtered, static_argnums=1)(logits, rule))
-    expected = processed(logits, rule)
+    ours = np.asarray(jax.jit(sampling.filtered, static_argnums=1)(logits, parameters))
+    expected = processed(logits, parameters)
     np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(expected))
     np.testing.assert_allclose(ours[np.isfinite(ours)], expected[np.isfinite(expected)], rtol=1e-6)
 
 
 def test_equally_likely_tokens_stay_together():
     logits = np.array([[1.0, 3.0, 2.0, 2.0, 2.0, 0.0]], np.float32)
-    kept = np.isfinite(choose.filtered(jnp.asarray(logits), Rule(1.0, top_k=2)))
+    kept = np.isfinite(sampling.filtered(jnp.asarray(logits), SamplingParameters(1.0, top_k=2)))
     assert kept[0].tolist() == [False, True, True, True, True, False]
 
 
@@ -63,24 +63,24 @@ def test_equally_likely_tokens_stay_together():
 def test_kth_largest(vocabulary, k):
     logits = random_logits(4, vocabulary)
     k = min(k, vocabulary)
-    np.testing.assert_array_equal(choose.kth_largest(jnp.asarray(logits), k), np.sort(logits, axis=1)[:, -k])
+    np.testing.assert_array_equal(sampling.kth_largest(jnp.asarray(logits), k), np.sort(logits, axis=1)[:, -k])
 
 
 @pytest.mark.parametrize("vocabulary", [1, 5, 63, 64, 65, 5000, 32001, 300_000])
 def test_most_likely_is_the_first_of_the_largest(vocabulary):
     logits = np.round(random_logits(16, vocabulary), 1)  # many equals
-    tokens = choose.choose(jnp.asarray(logits), jnp.zeros(16), Rule(0.0))
+    tokens = sampling.sample_tokens(jnp.asarray(logits), jnp.zeros(16), SamplingParameters(0.0))
     np.testing.assert_array_equal(tokens, np.argmax(logits, axis=1))
 
 
 @pytest.mark.parametrize("vocabulary", [1, 63, 64, 65, 4096, 4097, 32001])
-@pytest.mark.parametrize("rule", [Rule(1.0), Rule(1.0, top_k=3)], ids=str)
-def test_inverts_the_cumulative_distribution(vocabulary, rule):
+@pytest.mark.parametrize("parameters", [SamplingParameters(1.0), SamplingParameters(1.0, top_k=3)], ids=str)
+def test_inverts_the_cumulative_distribution(vocabulary, parameters):
     """Against a plain cumulative sum in double precision, at the ends of [0, 1) too."""
     uniform = np.array([0.0, 1e-7, 0.1, 0.5, 0.77, 0.999, 1 - 2**-23, 1 - 2**-24], np.float32)
     logits = np.tile(random_logits(1, vocabulary, seed=3), (len(uniform), 1))
-    tokens = np.asarray(choose.choose(jnp.asarray(logits), jnp.asarray(uniform), rule))
-    kept = np.asarray(choose.filtered(jnp.asarray(logits), rule))[0].astype(np.float64)
+    tokens = np.asarray(sampling.sample_tokens(jnp.asarray(logits), jnp.asarray(uniform), parameters))
+    kept = np.asarray(sampling.filtered(jnp.asarray(logits), parameters))[0].astype(np.float64)
     running = np.cumsum(np.exp(kept - kept.max()))
     running = np.concatenate([[0.0], running / running[-1]])
     assert np.all(np.isfinite(kept[tokens]))
@@ -89,16 +89,20 @@ def test_inverts_the_cumulative_distribution(vocabulary, rule):
     assert np.all(running[tokens + 1] >= uniform - 1e-6)
 
 
-@pytest.mark.parametrize("rule", [Rule(0.7), PAPER, Rule(1.3, top_p=0.8), Rule(0.9, min_p=0.1)], ids=str)
+@pytest.mark.parametrize(
+    "parameters",
+    [SamplingParameters(0.7), PAPER, SamplingParameters(1.3, top_p=0.8), SamplingParameters(0.9, min_p=0.1)],
+    ids=str,
+)
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_chi_square(rule, seed):
+def test_chi_square(parameters, seed):
     """60,000 draws against the exact softmax of what transformers keeps."""
     draws = 60_000
     logits = random_logits(1, 1500, seed=seed, scale=2.0)
     uniform = jax.random.uniform(jax.random.key(seed), (draws,))
-    many = jax.jit(jax.vmap(lambda u: choose.choose(jnp.asarray(logits), u[None], rule)[0]))
+    many = jax.jit(jax.vmap(lambda u: sampling.sample_tokens(jnp.asarray(logits), u[None], parameters)[0]))
     counts = np.bincount(np.asarray(many(uniform)), minlength=1500)
-    scores = processed(logits, rule)[0].astype(np.float64)
+    scores = processed(logits, parameters)[0].astype(np.float64)
     expected = draws * scipy.special.softmax(scores)
     assert counts[expected == 0].sum() == 0
     # Rare tokens are counted together, as the test asks for at least five expected draws a cell.
@@ -116,4 +120,4 @@ def test_chi_square(rule, seed):
 )  # fmt: skip
 def test_refuses_what_is_no_rule(arguments):
     with pytest.raises(UserError):
-        Rule(**arguments)
+        SamplingParameters(**arguments)

@@ -1,9 +1,9 @@
-"""Choosing a token from logits: temperature, top-k, top-p, min-p, and one uniform number a token.
+"""Sampling a token from logits: temperature, top-k, top-p, min-p, and one uniform number per token.
 
-All rules keep whole sets of tokens that a threshold on the logits describes, so nothing here sorts the vocabulary. A
-token is then found by inverting the cumulative distribution, first among groups of tokens, then inside one group: one
-pass over the logits and one random number, where Gumbel noise needs a random number and two logarithms for each token
-of the vocabulary (on CPU 50 times slower).
+Every filter is a threshold on the logits, so nothing here sorts the vocabulary. A token
+is then found by inverting the cumulative distribution, first among groups of tokens, then within one group: one pass
+over the logits and one random number, where Gumbel noise needs a random number and two logarithms per token of the
+vocabulary (50 times slower on CPU).
 """
 
 import dataclasses
@@ -13,14 +13,16 @@ import jax.numpy as jnp
 
 from rft_jax.errors import UserError
 
-GROUP = 64  # tokens looked at together; the fastest of 32, 64, 128 for V = 32,000 on CPU
+GROUP = 64  # tokens per group; the fastest of 32, 64, 128 for V = 32,000 on CPU
 NEVER = -jnp.inf
-FAINT = -80.0  # a logit so far below the largest counts as minus infinity: no uniform number reaches it
+FAINT = -80.0  # logits this far below the largest count as minus infinity: no uniform number reaches them
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
-    """How a token is chosen. The filters apply in this order, each to what the one before left, as in transformers.
+class SamplingParameters:
+    """The distribution a token is drawn from.
+
+    The filters apply in this order, each to what the previous one left, as in transformers.
 
     Attributes:
         temperature: the logits are divided by it; 0 takes the most likely token and no filter matters.
@@ -44,28 +46,28 @@ class Rule:
                 raise UserError(f"{name} {value}: a probability above 0 and up to 1, or none to keep all")
 
 
-def choose(logits: jax.Array, uniform: jax.Array, rule: Rule) -> jax.Array:
-    """Returns one token int32 [B] for each row of logits fp32 [B, V].
+def sample_tokens(logits: jax.Array, uniform: jax.Array, parameters: SamplingParameters) -> jax.Array:
+    """Returns one token per row, int32 [B], for logits fp32 [B, V].
 
     Args:
         logits: as the model gives them.
-        uniform: fp32 [B], from 0 up to, not including, 1; equal numbers choose equal tokens.
-        rule: what may be chosen.
+        uniform: fp32 [B], from 0 up to, not including, 1; equal numbers draw equal tokens.
+        parameters: of the distribution to sample from.
     """
-    if rule.temperature == 0:
+    if parameters.temperature == 0:
         return most_likely(logits)
-    return invert(filtered(logits, rule), uniform)
+    return invert(filtered(logits, parameters), uniform)
 
 
-def filtered(logits: jax.Array, rule: Rule) -> jax.Array:
-    """Returns the logits [B, V] over the temperature, and minus infinity where the rule keeps no token."""
-    logits = logits / rule.temperature
-    if rule.top_k is not None and rule.top_k < logits.shape[-1]:
-        logits = _keep(logits, kth_largest(logits, rule.top_k))
-    if rule.top_p is not None and rule.top_p < 1:
-        logits = _keep(logits, nucleus_threshold(logits, rule.top_p))
-    if rule.min_p is not None:
-        logits = _keep(logits, jnp.max(logits, axis=-1) + jnp.log(jnp.float32(rule.min_p)))
+def filtered(logits: jax.Array, parameters: SamplingParameters) -> jax.Array:
+    """Returns the logits [B, V] divided by the temperature, minus infinity for the tokens that the filters drop."""
+    logits = logits / parameters.temperature
+    if parameters.top_k is not None and parameters.top_k < logits.shape[-1]:
+        logits = _keep(logits, kth_largest(logits, parameters.top_k))
+    if parameters.top_p is not None and parameters.top_p < 1:
+        logits = _keep(logits, nucleus_threshold(logits, parameters.top_p))
+    if parameters.min_p is not None:
+        logits = _keep(logits, jnp.max(logits, axis=-1) + jnp.log(jnp.float32(parameters.min_p)))
     return logits
 
 
@@ -128,27 +130,30 @@ def invert(logits: jax.Array, uniform: jax.Array) -> jax.Array:
         # Each sum is used twice, and XLA would rather compute it twice.
         levels[-1] = jax.lax.optimization_barrier(_grouped(levels[-1], 0.0))
         levels.append(jnp.sum(levels[-1], axis=-1))
-    *groups_below, mass = levels
-    # From the sums of the largest groups down to the tokens: each running sum is over GROUP numbers at most.
+    # From the sums of the largest groups down to the tokens: no running sum is over more than GROUP numbers.
     *groups_below, mass = levels
     target = uniform * jnp.sum(mass, axis=-1)
-    place, target = _passes(mass, target)
+    index, target = _first_above(mass, target)
     for groups in reversed(groups_below):
-        inside, target = _passes(_at(groups, place), target)
-        place = place * GROUP + inside
-    return place.astype(jnp.int32)
+        inside, target = _first_above(_at(groups, index), target)
+        index = index * GROUP + inside
+    return index.astype(jnp.int32)
 
 
-def _passes(mass: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns where the running sum of mass [B, X] first exceeds target [B], and what is left of the target there.
+def _first_above(mass: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns the first index at which the running sum of mass exceeds target [B], and what the target has left there.
 
-    Rounding may leave the target at or above the whole sum; then it is the last place that has any mass.
+    Rounding may put the target at or above the total; then the index is the last one with any mass.
+
+    Args:
+        mass: fp32 [B, n], n tokens or groups.
+        target: fp32 [B].
     """
     running = jnp.cumsum(mass, axis=-1)
     beyond = running > target[:, None]
     last = mass.shape[-1] - 1 - jnp.argmax((mass > 0)[:, ::-1], axis=-1)
-    place = jnp.where(beyond[:, -1], jnp.argmax(beyond, axis=-1), last)
-    return place, target - (_at(running, place) - _at(mass, place))
+    index = jnp.where(beyond[:, -1], jnp.argmax(beyond, axis=-1), last)
+    return index, target - (_at(running, index) - _at(mass, index))
 
 
 def _grouped(x: jax.Array, padding: float) -> jax.Array:
