@@ -157,7 +157,7 @@ def _tell_differences(
     if own.template != template and own.template.describe()["kind"] == template.describe()["kind"]:
         different.append("another text in its template")
     if different:
-        log.warning("the model was trained to be asked otherwise: %s", "; ".join(different))
+        log.info("the model was trained to be asked otherwise: %s", "; ".join(different))
 
 
 def chat_template(encoder: Encoder) -> str:
