@@ -28,6 +28,7 @@ _DIGIT = re.compile(r"[0-9]")
 _EQUALS = re.compile(r"(?<![<>=!:~])=(?![=>])")
 _TIMES = re.compile(r"(?<![^\W\d_])[xX](?=[ ]*[$€£¥₹]?[ ]*[(.0-9])")
 _PRODUCT = re.compile(r"(?<=[0-9)])\((?=[^\W_]|[(-])")
+_STARTING_NUMBER = re.compile(r"(-?[0-9.]+%?)[-+*/^]")
 _OPERATOR = re.compile(r"(?<=[^(])[-+*/^%](?!\Z)")
 
 
@@ -122,3 +123,24 @@ def _other_readings(sides: list[Side]) -> Iterator[list[list[str]]]:
         chains = [texts[a:b] for a, b in itertools.pairwise(bounds) if (a, b) != (0, 1)]
         if all(len(chain) > 1 for chain in chains):
             yield chains
+    if run_on := _run_on(texts):
+        yield run_on
+
+
+def _run_on(texts: list[str]) -> list[list[str]]:
+    """Returns the chains of steps that each go on from the result before: `18 - 4 = 14 eggs * $2 = $28`.
+
+    A step begins where the side before, a computation, agrees with the number that the next side starts with and not
+    with that side as a whole. Empty when there is no such place.
+    """
+    steps = [texts[:1]]
+    for text in texts[1:-1]:
+        before = steps[-1][-1]
+        start = _STARTING_NUMBER.match(text)
+        goes_on = start and _OPERATOR.search(before) and not holds(f"{before}={text}")
+        if start and goes_on and holds(f"{before}={start[1]}"):
+            steps[-1].append(start[1])
+            steps.append([])
+        steps[-1].append(text)
+    steps[-1].append(texts[-1])
+    return steps if len(steps) > 1 else []
