@@ -39,9 +39,9 @@ def _remembered() -> dict[int, int]:
 
 
 def test_nothing_is_remembered_between_rounds() -> None:
-    benchmark._forget()
+    responses = [response.replace("48", "4812345") for response in RESPONSES]  # that no other test has left in a memo
     before = _remembered()
-    for response in RESPONSES:
+    for response in responses:
         ANNOTATED.key(response)
         canonical(PLAIN.key(benchmark._ANNOTATION.sub("", response)) or "")
     filled = [memo for memo, size in _remembered().items() if size > before[memo]]
