@@ -8,6 +8,8 @@ A percentage is a hundredth (`20%*50 = 10`, `12/48 = 25%`), or where only sums a
 (`100% - 35 = 65`); a result in percent may leave out the factor 100 (`12/48*100 = 25%`).
 """
 
+import functools
+import itertools
 import math
 import operator
 import re
@@ -20,28 +22,48 @@ TOLERANCE = 1e-3
 # A percent sign before an operand is Python's modulo.
 _PERCENT = re.compile(r"([0-9.]*)%(?![0-9.(])")
 _LEADING_ZEROS = re.compile(r"(?<![0-9.])0+(?=[0-9])")
-_TWO_NUMBERS = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)([-+*/])([0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
+_NUMERAL = r"(?:[0-9]++(?:\.[0-9]++)?+|\.[0-9]++)"
+_NUMERAL_ALONE = re.compile(_NUMERAL)
+_TWO_NUMBERS = re.compile(rf"({_NUMERAL})([-+*/])({_NUMERAL})=({_NUMERAL})")
 _APPLY = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
-_NUMBER_ALONE = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
+_WITHOUT_BRACKETS = re.compile(rf"-?{_NUMERAL}%?+(?:[-+*/]{_NUMERAL}%?+)*+")
+_OPERAND = re.compile(r"([-+*/]?)([0-9.]+)(%?)")
+# Characters of an equation.
+_SHORT = 100
 _NUMBER = re.compile(r"-?[0-9]*(?:\.([0-9]+))?(%?)")
 
 
-class UndefinedError(Exception):
-    """A side has no value."""
-
-
-def agree(left: str, right: str) -> bool:
-    """Tells whether two sides, in the normal form of `plain_equations`, have the same value.
+def holds(equation: str) -> bool | None:
+    """Tells whether an equation in the normal form of `plain_equations` holds: each side agrees with the next.
 
     Args:
-        left, right: expressions; `^` is power, a `%` behind an operand is percent.
+        equation: sides joined by `=`; in them `^` is power, a `%` behind an operand is percent.
 
-    Raises:
-        UndefinedError: a side has no finite value.
+    Returns:
+        None when a side has no finite value, so that there is nothing to check.
     """
+    # A text of hostile length must not stay in the cache.
+    return (_holds if len(equation) <= _SHORT else _holds.__wrapped__)(equation)
+
+
+@functools.lru_cache(maxsize=1 << 15)  # the samples of a problem repeat their equations
+def _holds(equation: str) -> bool | None:
+    try:
+        match = _TWO_NUMBERS.fullmatch(equation)
+        if match is not None:  # most are, and most of them need no more than this
+            left, sign, right, result = match.groups()
+            if abs(_APPLY[sign](float(left), float(right)) - float(result)) < TOLERANCE:
+                return True
+        return all(itertools.starmap(_agree, itertools.pairwise(equation.split("="))))
+    except (arithmetic.NoValueError, ArithmeticError):
+        return None
+
+
+def _agree(left: str, right: str) -> bool:
+    """Tells whether two sides have the same value; raises `NoValueError` or `ArithmeticError` where one has none."""
     if "%" not in left and "%" not in right:
         return _same(left, _value(left), right, _value(right), 1)
-    first, second = (_value(_PERCENT.sub(_hundredths, side)) for side in (left, right))
+    first, second = _value(left), _value(right)
     if _same(left, first, right, second, 0.01):
         return True
     if "100%" in left and "%" not in right and _same(left, 100 * first, right, second, 1):
@@ -50,7 +72,7 @@ def agree(left: str, right: str) -> bool:
         return True
     if "*" in left + right:
         return False
-    first, second = (_value(_PERCENT.sub(r"\1", side)) for side in (left, right))
+    first, second = _value(left, percent=1), _value(right, percent=1)
     return _same(left, first, right, second, 1)
 
 
@@ -67,22 +89,40 @@ def _hundredths(match: re.Match[str]) -> str:
     return f"({match[1]}/100)" if match[1] else "/100"  # behind a bracket
 
 
-def _value(side: str) -> float:
-    if side.isdigit() and len(side) < 300:  # a float
-        return float(side)
-    try:
-        match = _TWO_NUMBERS.fullmatch(side)  # most are; this saves the parser's time
-        value = _APPLY[match[2]](float(match[1]), float(match[3])) if match else _evaluated(side)
-    except (arithmetic.NoValueError, ArithmeticError) as error:
-        raise UndefinedError(str(error)) from None
+def _value(side: str, percent: int = 100) -> float:
+    """Returns the value of a side; a number with a percent sign is divided by `percent`, which is 100 or 1."""
+    if _NUMERAL_ALONE.fullmatch(side):
+        value = float(side)
+    elif len(side) <= _SHORT and _WITHOUT_BRACKETS.fullmatch(side):  # most are, and the parser takes ten times as long
+        value = _left_to_right(side, percent)
+    else:
+        value = _parsed(side, percent)
     if not math.isfinite(value):
-        raise UndefinedError("not finite")
+        raise arithmetic.NoValueError("not finite")
     return value
 
 
-def _evaluated(side: str) -> float:
-    if _NUMBER_ALONE.fullmatch(side):
-        return float(side)
+def _left_to_right(side: str, percent: int) -> float:
+    """Returns the value of numbers with `+ - * /` between them, each with or without a percent sign."""
+    total: float = 0
+    term: float = 0
+    for sign, digits, is_percent in _OPERAND.findall(side):
+        number = int(digits) if digits.isdigit() else float(digits)
+        if is_percent:
+            number /= percent
+        if sign == "*":
+            term *= number
+        elif sign == "/":
+            term /= number
+        else:
+            total += term
+            term = -number if sign == "-" else number
+    return float(total + term)
+
+
+def _parsed(side: str, percent: int) -> float:
+    if "%" in side:
+        side = _PERCENT.sub(r"\1" if percent == 1 else _hundredths, side)
     try:
         return float(arithmetic.evaluate(side, caret_is_power=True))
     except arithmetic.NoValueError:

@@ -169,9 +169,15 @@ class _Plain(Equations):
     def _key(response: str) -> str | None:
         if (alone := plain_alone.without_units(response)) is not None:
             return alone
+        if (alone := plain_alone.standing_alone(response)) is not None:
+            return alone
         line_key = _line_key if len(response) <= _MAX_REMEMBERED else _line_key.__wrapped__
-        keys = [line_key(line) for line in _plain_lines(response)]
-        return None if None in keys else "|".join(filter(None, keys))
+        keys = []
+        for line in _plain_lines(response):
+            if (key := line_key(line)) is None:
+                return None
+            keys.append(key)
+        return "|".join(filter(None, keys))
 
 
 _CONTINUED = re.compile(r"\n[ \t]*(?:&[ \t]*)?(?==)")

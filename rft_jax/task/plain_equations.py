@@ -13,19 +13,22 @@ Three things may become of a chain:
 """
 
 import itertools
+import operator
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from rft_jax.task import plain_alone, plain_doubt
-from rft_jax.task.agreement import UndefinedError, agree
+from rft_jax.task.agreement import holds
 from rft_jax.task.arithmetic import MAX_CHARACTERS
 from rft_jax.task.plain_sides import Side, read_part
 from rft_jax.task.plain_text import in_ascii_signs
 
+_DIGIT = re.compile(r"[0-9]")
 _EQUALS = re.compile(r"(?<![<>=!:~])=(?![=>])")
 _TIMES = re.compile(r"(?<![^\W\d_])[xX](?=[ ]*[$€£¥₹]?[ ]*[(.0-9])")
 _PRODUCT = re.compile(r"(?<=[0-9)])\((?=[^\W_]|[(-])")
+_STARTING_NUMBER = re.compile(r"(-?[0-9.]+%?)[-+*/^]")
 _OPERATOR = re.compile(r"(?<=[^(])[-+*/^%](?!\Z)")
 
 
@@ -45,7 +48,7 @@ class Chain(NamedTuple):
 def chains(line: str) -> list[Chain]:
     """Returns the equations of a line of text, without those that are left out."""
     if (alone := plain_alone.standing_alone(line)) is not None:
-        return [Chain(text, True) for text in alone]
+        return [Chain(text, True) for text in alone.split("|")] if alone else []
     found = []
     for piece in in_ascii_signs(line).split("\n"):
         for sides in _chained(piece):
@@ -61,6 +64,10 @@ def _chained(line: str) -> Iterator[list[Side]]:
         line = _PRODUCT.sub("*(", line)
     pieces = _EQUALS.split(line)
     if len(pieces) == 1:
+        return
+    # Most of what is left to read is `x = 12`: without numbers on both sides of a sign there is nothing to check.
+    numeric = [_DIGIT.search(piece) is not None for piece in pieces]
+    if not any(map(operator.and_, numeric, numeric[1:])):
         return
     sides: list[Side] = []
     left = read_part(pieces[0])
@@ -86,17 +93,21 @@ def _judged(sides: list[Side], line: str) -> list[Chain]:
     texts = [side.text for side in sides]
     if not any(map(_OPERATOR.search, texts)) or max(map(len, texts)) > MAX_CHARACTERS:
         return []
-    try:
-        if _holds(texts):
-            return [Chain("=".join(texts), True)]
-        for reading in _other_readings(sides):
-            if all(map(_holds, reading)):
-                return [Chain("=".join(parts), True) for parts in reading if any(map(_OPERATOR.search, parts))]
-    except UndefinedError:
+    chain = "=".join(texts)
+    verdict = holds(chain)
+    if verdict is None:
         return []
+    if verdict:
+        return [Chain(chain, True)]
+    for reading in _other_readings(sides):
+        verdicts = [holds("=".join(parts)) for parts in reading]
+        if None in verdicts:
+            return []
+        if all(verdicts):
+            return [Chain("=".join(parts), True) for parts in reading if any(map(_OPERATOR.search, parts))]
     if plain_doubt.in_signs(sides) or plain_doubt.in_words(sides, line):
         return []
-    return [Chain("=".join(texts), False)]
+    return [Chain(chain, False)]
 
 
 def _other_readings(sides: list[Side]) -> Iterator[list[list[str]]]:
@@ -112,7 +123,24 @@ def _other_readings(sides: list[Side]) -> Iterator[list[list[str]]]:
         chains = [texts[a:b] for a, b in itertools.pairwise(bounds) if (a, b) != (0, 1)]
         if all(len(chain) > 1 for chain in chains):
             yield chains
+    if run_on := _run_on(texts):
+        yield run_on
 
 
-def _holds(texts: list[str]) -> bool:
-    return all(agree(left, right) for left, right in itertools.pairwise(texts))
+def _run_on(texts: list[str]) -> list[list[str]]:
+    """Returns the chains of steps that each go on from the result before: `18 - 4 = 14 eggs * $2 = $28`.
+
+    A step begins where the side before, a computation, agrees with the number that the next side starts with and not
+    with that side as a whole. Empty when there is no such place.
+    """
+    steps = [texts[:1]]
+    for text in texts[1:-1]:
+        before = steps[-1][-1]
+        start = _STARTING_NUMBER.match(text)
+        goes_on = start and _OPERATOR.search(before) and not holds(f"{before}={text}")
+        if start and goes_on and holds(f"{before}={start[1]}"):
+            steps[-1].append(start[1])
+            steps.append([])
+        steps[-1].append(text)
+    steps[-1].append(texts[-1])
+    return steps if len(steps) > 1 else []

@@ -3,13 +3,13 @@
 import math
 import random
 import re
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rft_jax.task.equations import ANNOTATED, PLAIN, find_equations
+from tests.counted_calls import counted_calls
 from tests.shared_data import read_jsonl, shared
 
 _ANNOTATION = re.compile(r"<<[^>]*>>")
@@ -65,6 +65,11 @@ HOLD = [
     ("2/3 = 0.67", "2/3=0.67"),
     ("2/3 = 0.66", "2/3=0.66"),
     ("3 times 4 + 2 = 14", "3*4+2=14"),
+    ("18-3-4 = 11 eggs * $2 = $22", "18-3-4=11|11*2=22"),  # a step that runs on from the result before
+    ("5 + 3 = 8 * 2 = 16 - 4 = 12", "5+3=8|8*2=16|16-4=12"),
+    ("7*60 = 420 + 23 = 443", "7*60=420|420+23=443"),
+    ("10 / 3 = 3.33 * 2 = 6.66", "10/3=3.33|3.33*2=6.66"),
+    ("2 + 3 = 1 + 4 = 5 * 2 = 10", "2+3=1+4=5|5*2=10"),
     ("48/2 = <<48/2=24>>24", "48/2=24"),  # once
     ("48/2 = 24, and <<1+1=2>>2", "1+1=2"),
 ]
@@ -74,6 +79,11 @@ FAIL = [
     r"\frac{1}{2} \cdot 8 = 5",
     "2 * 3 + 4 = 6 + 4 = 11",
     "2 * 3 + 4 = 7 + 4 = 10",
+    "18-3-4 = 11 eggs * $2 = $23",
+    "18-3-4 = 12 eggs * $2 = $24",
+    "5 + 3 = 8 * 2 = 17 - 4 = 13",
+    "5 + 3 = 8 * 2",
+    "5 = 5 * 2 = 10",
     "20% of 50 = 11",
     "3 apples * 4 = 13 apples",
     "Total = 5 + 3 = 9",
@@ -223,9 +233,6 @@ def test_many_hostile_texts_do_no_harm() -> None:
         assert key is None or key == PLAIN.name(text)
 
 
-_LONG = 20_000  # characters
-
-
 _REPEATED = [
     *(*_PIECES, "1 ", "a ", "1 a ", "1+", "1=", "1+1=2 a ", "1 a = ", "(1", "1)", r"\frac{1}{", r"\\ ", "\n ", "\n&"),
     *("^ ", "1-", "1/1 ", "1 ab ", "1 ab/", "ab/"),
@@ -234,8 +241,10 @@ _REPEATED = [
 
 @pytest.mark.parametrize("piece", _REPEATED)
 @pytest.mark.parametrize("frame", ["{}", "1+1={}=2"])
-def test_the_time_is_linear(piece: str, frame: str) -> None:
-    text = frame.format(piece * (_LONG // len(piece)))
-    begin = time.process_time()
-    PLAIN.key(text)
-    assert time.process_time() - begin < 5
+def test_the_work_is_linear(piece: str, frame: str) -> None:
+    short, long = (frame.format(piece * (length // len(piece))) for length in (3_000, 6_000))
+    assert counted_calls(PLAIN.key, long) <= 2.1 * counted_calls(PLAIN.key, short) + 100
+    # What a pattern does inside is not counted: one that backtracks without bound would not come back from this.
+    text = frame.format(piece * (20_000 // len(piece)))
+    key = PLAIN.key(text)
+    assert key is None or key == PLAIN.name(text)
