@@ -167,8 +167,6 @@ class _Plain(Equations):
     @staticmethod
     @functools.lru_cache(maxsize=1 << 13)
     def _key(response: str) -> str | None:
-        if (alone := plain_alone.without_units(response)) is not None:
-            return alone
         if (alone := plain_alone.standing_alone(response)) is not None:
             return alone
         line_key = _line_key if len(response) <= _MAX_REMEMBERED else _line_key.__wrapped__

@@ -5,7 +5,6 @@ holds when read alone holds whatever the words and signs around it are, and one 
 time that `plain_equations` takes to read the line. Everything else is left to that.
 """
 
-import functools
 import re
 
 from rft_jax.task.agreement import holds
@@ -20,9 +19,6 @@ _BEGIN = r"[$(.0-9](?:(?<=[a-wyzA-WYZ,:;.] .)|(?<![^\n].))"
 # Behind the last number no further digit, name, index, power or operator; a unit may follow.
 _END = r"(?![,.]?[0-9A-Za-z^!_%]| ?[-+*^=×÷·(%]| ?/(?![a-z]{2})| x )"
 _EQUATION = re.compile(rf"{_BEGIN}[$(]*+[.,0-9]*+%?+\)*+{_MORE}++{_UNIT}(?: ?+= ?+{_NUMBER}{_MORE}*+)++{_END}")
-_EQUATION_ALONE = re.compile(rf"{_NUMBER}{_MORE}++(?: ?+= ?+{_NUMBER}{_MORE}*+)++")
-# All that may be one without units, behind a word: one pass over a response that costs a third of the pattern above.
-_TIGHT = re.compile(rf"[$(.0-9](?<=[a-wyzA-WYZ,:;.] .)[-+*/x0-9$().,% ]*+=[-+*/x0-9$().,% =]*[0-9%)]{_END}")
 _WORDS = re.compile(r"[ /][a-z]{2,}+(?:[-/][a-z]++)*+")
 _ONE_SIGN = str.maketrans({**dict.fromkeys("×x·", "*"), "÷": "/", **dict.fromkeys("−–", "-"), **dict.fromkeys(" ,$€£")})
 
@@ -45,23 +41,3 @@ def standing_alone(text: str) -> str | None:
     if equations.count("=") != text.count("="):
         return None
     return equations if not equations or all(map(holds, equations.split("|"))) else None
-
-
-def without_units(response: str) -> str | None:
-    """Returns the equations of a response, joined by `|`, when they all stand alone and have no units, else None.
-
-    It is what `standing_alone` gives, for a third of its time: the samples of a problem repeat such equations.
-    """
-    joined = _joined(tuple(_TIGHT.findall(response)))
-    if joined is None or joined.count("=") != response.count("=") or "\\" in response:
-        return None
-    return joined
-
-
-@functools.lru_cache(maxsize=1 << 13)
-def _joined(found: tuple[str, ...]) -> str | None:
-    """Returns texts in normal form, None when one is not surely an equation that holds."""
-    if not all(map(_EQUATION_ALONE.fullmatch, found)):
-        return None
-    forms = [text.translate(_ONE_SIGN) for text in found]
-    return "|".join(forms) if all(map(holds, forms)) else None
