@@ -167,6 +167,28 @@ def test_however_it_is_written_it_is_the_same_equation(
     assert PLAIN.key(text) == (expected if off == 0 else None)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["She has 10 - 2 = 8 apples - 3 pears.", "then 6*2 = 12 cups x 3", "So 10-2 = 8 eggs * 3", "5+3 = 8 dollars/3"],
+)
+def test_an_operator_behind_a_unit_belongs_to_the_equation(text: str) -> None:
+    assert PLAIN.key(text) is None
+
+
+@given(
+    st.sampled_from(["", "So ", "She has $", "then 2 boxes, "]),
+    st.sampled_from(["10-2", "6 * 2", "3 apples + 5", "(1+1)"]),
+    st.sampled_from(["8", "12", "$8", "8.0", "9"]),
+    st.sampled_from(["", " apples", " dollars", "%", " cups of tea"]),
+    st.sampled_from(["", ".", " - 3", " - 3 pears", " x 3", "/3", " * $2 = $16", " = 8", ", so 4*2=8 eggs"]),
+)
+def test_the_key_is_the_name_or_none(start: str, left: str, right: str, unit: str, behind: str) -> None:
+    """However a fast way reads a response, it says what reading every line says."""
+    text = f"{start}{left} = {right}{unit}{behind}"
+    assert PLAIN.name(text) == "|".join(PLAIN.find(text))
+    assert PLAIN.key(text) in (PLAIN.name(text), None)
+
+
 @given(st.integers(0, 10_000), st.integers(1, 999), st.integers(1, 4))
 def test_a_rounded_or_cut_off_decimal_holds_and_the_next_one_does_not(above: int, below: int, decimals: int) -> None:
     unit = 10.0**-decimals
