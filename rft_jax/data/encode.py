@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rft_jax.errors import UserError
+from rft_jax.records.lines import has_lone_surrogate
 from rft_jax.records.problem import Problem
 from rft_jax.task.template import Piece, Template, text_of
 
@@ -271,7 +272,5 @@ class _Places:
 
 
 def _refuse_half_characters(text: str, what: str, place: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{place}: {what} has half a character (a lone surrogate), which no tokenizer reads") from None
+    if has_lone_surrogate(text):
+        raise UserError(f"{place}: {what} has half a character (a lone surrogate), which no tokenizer reads")

@@ -1,9 +1,9 @@
-"""A coarser name for an equation list: reasoning in another order, or with swapped operands, has the same name.
+"""A coarser name for an equation list: the same for reasoning in another order or with swapped operands.
 
 Three things do not count: the order of the operands of `+` and of `*`, the form of a number (2, 2.0, 02), and the order
 of steps that do not depend on each other. A step depends on another when its operands include the other's result, the
-value of its right side. Two steps of which one depends on the other keep their order. So lists that differ in nothing
-that counts are one trace (Mazurkiewicz), and the trace's name is its lexicographically smallest order.
+value of its right side. Two steps of which one depends on the other keep their order. Lists that differ only in what
+does not count are one trace (Mazurkiewicz), and are named by its lexicographically smallest order.
 """
 
 import functools
@@ -18,7 +18,7 @@ _MAX_NESTING = 50
 _TOKEN = re.compile(r"(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?![0-9.A-Za-z_])|\*\*|//|[-+*/%^()]")
 _SIMPLE = re.compile(r"([0-9]++(?:\.[0-9]++)?+)([-+*/])([0-9]++(?:\.[0-9]++)?+)=([0-9]++(?:\.[0-9]++)?+)")
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "%": 2, "^": 4}
-_SIGN = 3  # binds a number more than a product does, and less than a power
+_SIGN = 3  # binds tighter than a product and looser than a power
 _NUMBER = "number"
 
 
@@ -31,8 +31,8 @@ class _Step(NamedTuple):
 
     Attributes:
         name: its canonical form.
-        result: the number on its right side, None when that is something else.
-        operands: the numbers on its other sides; None when the equation is no arithmetic, and may depend on anything.
+        result: the number on its right side, None when that is not a number.
+        operands: the numbers on its other sides; None when the equation is not arithmetic, and may depend on anything.
     """
 
     name: str
@@ -51,7 +51,7 @@ class _Node(NamedTuple):
     Attributes:
         operator: at its root; `number` for a number.
         text: canonical.
-        operands: of a sum or a product, as they stand in the text.
+        operands: those of a sum or product, as written in the text.
     """
 
     operator: str
@@ -69,7 +69,7 @@ def canonical(key: str) -> str:
         key: equations without spaces, joined by `|`, as `Equations.key` gives them.
 
     Returns:
-        The name. It is the key itself when that is longer than `MAX_STEPS` or `MAX_CHARACTERS`; an equation that is no
+        The name. It is the key itself when that is longer than `MAX_STEPS` or `MAX_CHARACTERS`; an equation that is not
         arithmetic stays as it is, where it is.
     """
     if len(key) > MAX_CHARACTERS or key.count("|") >= MAX_STEPS:
@@ -79,7 +79,7 @@ def canonical(key: str) -> str:
 
 
 def _smallest_order(steps: list[_Step]) -> list[_Step]:
-    """Returns the lexicographically smallest order, by name, that keeps the order of all dependent pairs."""
+    """Returns the lexicographically smallest order, by name, that keeps every dependent pair in order."""
     waits_for = [
         {earlier for earlier in range(place) if step.depends_on(steps[earlier]) or steps[earlier].depends_on(step)}
         for place, step in enumerate(steps)
@@ -184,7 +184,7 @@ class _Parser:
         return self._percent(node)
 
     def _percent(self, node: _Node) -> _Node:
-        """Reads a percent sign; before an operand it is modulo."""
+        """Reads a percent sign, which before an operand is modulo instead."""
         after = self._tokens[self._next + 1][:1] if self._tokens[self._next] == "%" else "("
         if after == "(" or after == "." or after.isdigit():
             return node

@@ -46,11 +46,6 @@ def all_hold(equations: Iterable[str]) -> bool:
     return all(map(holds, equations))
 
 
-def list_if_all_hold(response: str) -> str | None:
-    """Returns the name of a path's equation list, or None when an equation does not hold."""
-    return REFERENCE.key(response)
-
-
 def holds(equation: str) -> bool:
     """Tells whether the two sides around the first `=` differ by less than `TOLERANCE`.
 
@@ -123,15 +118,8 @@ def _with_plain_spaces(equation: str) -> str:
     return " ".join(equation.split())
 
 
-class _Annotated(Equations):
-    """Equations between `<<` and `>>`; `^` is power, and no white space of any kind counts."""
-
-    def find(self, response: str) -> list[str]:
-        return find_equations(response)
-
-    def key(self, response: str) -> str | None:
-        found = tuple(_EQUATION.findall(response))
-        return (self._key if len(response) <= _MAX_REMEMBERED else self._key.__wrapped__)(found)
+class _Annotated(_Reference):
+    """The same equations, but `^` is power, and no white space of any kind counts."""
 
     def name(self, response: str) -> str:
         return "|".join(map(_with_plain_spaces, find_equations(response))).replace(" ", "")

@@ -1,4 +1,4 @@
-"""What leaves a doubt how to read an equation between words. Asked only about one that does not hold as it was read."""
+"""Whether an equation among words can be read in another way. Asked only about one that does not hold as read."""
 
 import itertools
 import re
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rft_jax.task.plain_sides import Side
 
-# A number before the expression belongs to it: 3 boxes at 4 * 5, half of 20 + 4.
+# The words link a number before the expression to it: 3 boxes at 4 * 5, half of 20 + 4.
 _LINKED = re.compile(
     r"\b(?:at|by|per|for|times|each|every|plus|minus|divided|multiplied|mod|more|less|fewer|over|out|to)"
     r"(?: [^\W\d_]+){0,2}$",
@@ -35,11 +35,11 @@ _LABELLED = re.compile(r"[0-9]*-(.+)")
 
 
 def in_words(sides: Sequence[Side], line: str) -> bool:
-    """Tells whether words do a part of the arithmetic, so that the signs alone are not the equation.
+    """Tells whether words do part of the arithmetic, so that the operators alone are not the whole equation.
 
     Args:
-        sides: of the equation.
-        line: all the text around it.
+        sides: the sides of the equation.
+        line: the line that the equation is in.
     """
     first = sides[0]
     if (first.after_number and _LINKED.search(first.lead)) or _MULTIPLIED.search(first.lead):
@@ -58,7 +58,7 @@ def in_words(sides: Sequence[Side], line: str) -> bool:
 
 
 def in_signs(sides: Sequence[Side]) -> bool:
-    """Tells whether the signs alone may be read in several ways, as `20 / 1/3`."""
+    """Tells whether the operators alone can be read in more than one way, as in `20 / 1/3`."""
     return (
         sides[0].label
         or any(side.doubtful for side in sides)
@@ -67,6 +67,6 @@ def in_signs(sides: Sequence[Side]) -> bool:
 
 
 def without_leading_dash(side: Side) -> str | None:
-    """Returns what is behind the dash of a list item or a label (`- 5+3`, `Step 1 - 5+3`), None without such a dash."""
+    """Returns what follows the dash of a list item or label (`- 5+3`, `Step 1 - 5+3`), None without such a dash."""
     match = (_LABELLED if side.lead.istitle() and " " not in side.lead else _LIST_ITEM).fullmatch(side.text)
     return match and match[1]

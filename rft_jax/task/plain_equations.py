@@ -1,15 +1,17 @@
 """Equations in plain text: `She pays 3 apples x $4 = $12` has `3*4=12`.
 
-A line is cut at its `=` signs into parts. What a part says next to a sign, its *side*, is the longest arithmetic
-expression there: numbers, signs and brackets; words behind a number are its unit and do not count; a number behind
-another, a comma or the end of a sentence begins anew. Sides around consecutive signs are a chain, `a=b=c`.
+A line is split into parts at its `=` signs. The *side* next to a sign is the longest arithmetic expression there:
+numbers, operators and brackets. Words after a number are its unit and do not count; a number right after another, a
+comma or the end of a sentence starts a new expression. Sides around consecutive signs form a chain, `a=b=c`.
 
-Three things may become of a chain:
+A chain ends in one of three ways:
 - it holds: all neighbours agree (`agreement`);
 - it fails: the path is wrong;
-- it is no equation of numbers, or not surely one: left out. That is so without an operator (`x = 5`), with a variable
-  (`2x + 3 = 13`), a function, an unknown sign, or without a value (`1/0`); and where it does not hold as read, but
-  the words leave a doubt how to read it (`2 dozen * 3 = 72`, `1 hour - 20 minutes = 40 minutes`).
+- it is left out, because it is not an equation between numbers, or may not be one. That covers a chain without an
+  operator (`x = 5`), with a variable (`2x + 3 = 13`), a function or an unknown sign, or without a value (`1/0`), and
+  one that fails as read while its words allow another reading (`2 dozen * 3 = 72`, `1 hour - 20 minutes = 40 minutes`).
+
+A step may run on from the result before it: `18 - 4 = 14 eggs * $2 = $28` is `18-4=14` and `14*2=28`.
 """
 
 import itertools
@@ -33,11 +35,11 @@ _OPERATOR = re.compile(r"(?<=[^(])[-+*/^%](?!\Z)")
 
 
 class Chain(NamedTuple):
-    """Sides that are said to be equal.
+    """Sides that the text says are equal.
 
     Attributes:
-        text: the normal form: sides as written, without spaces, units, currency signs and thousands commas, joined by
-            `=`, with one glyph for each operator.
+        text: the normal form: the sides as written, joined by `=`, without spaces, units, currency signs and thousands
+            commas, and with one glyph per operator.
         holds: whether all neighbours agree.
     """
 
@@ -46,7 +48,7 @@ class Chain(NamedTuple):
 
 
 def chains(line: str) -> list[Chain]:
-    """Returns the equations of a line of text, without those that are left out."""
+    """Returns the equations of a line, except those that are left out."""
     if (alone := plain_alone.standing_alone(line)) is not None:
         return [Chain(text, True) for text in alone.split("|")] if alone else []
     found = []
@@ -65,7 +67,7 @@ def _chained(line: str) -> Iterator[list[Side]]:
     pieces = _EQUALS.split(line)
     if len(pieces) == 1:
         return
-    # Most of what is left to read is `x = 12`: without numbers on both sides of a sign there is nothing to check.
+    # Many lines say no more than `x = 12`: without digits on both sides of a sign there is nothing to check.
     numeric = [_DIGIT.search(piece) is not None for piece in pieces]
     if not any(map(operator.and_, numeric, numeric[1:])):
         return
@@ -89,7 +91,7 @@ def _chained(line: str) -> Iterator[list[Side]]:
 
 
 def _judged(sides: list[Side], line: str) -> list[Chain]:
-    """Returns the equations that the sides of a chain make; none when they are to be left out."""
+    """Returns the equations that the sides of a chain make; none when the chain is left out."""
     texts = [side.text for side in sides]
     if not any(map(_OPERATOR.search, texts)) or max(map(len, texts)) > MAX_CHARACTERS:
         return []
@@ -111,7 +113,7 @@ def _judged(sides: list[Side], line: str) -> list[Chain]:
 
 
 def _other_readings(sides: list[Side]) -> Iterator[list[list[str]]]:
-    """Yields other ways to read a chain that does not hold: each some chains."""
+    """Yields the other ways to read a chain that does not hold, each as a list of chains."""
     texts = [side.text for side in sides]
     behind_dash = plain_doubt.without_leading_dash(sides[0])
     if behind_dash is not None and _OPERATOR.search(behind_dash):

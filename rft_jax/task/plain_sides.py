@@ -1,4 +1,4 @@
-"""The arithmetic expressions at both ends of a part of a line: what stands next to its equals signs."""
+"""Reads the arithmetic expressions at the two ends of a part of a line, next to its equals signs."""
 
 import re
 from typing import NamedTuple
@@ -36,12 +36,12 @@ class Side(NamedTuple):
     Attributes:
         text: in normal form: without spaces, units, currency signs and thousands commas.
         known: every operand is a number.
-        doubtful: the signs around it leave a doubt how to read it.
-        label: it is a number with words around it, so it may belong to the words and not to the equation, as in
+        doubtful: the signs around it leave its reading in doubt.
+        label: it is a number with words around it, and may belong to them rather than to the equation, as in
             `The cost for 5 friends = 5 * 3`.
         lead: the words just before it.
-        after_number: another number stands before those.
-        units: the words behind each of its numbers.
+        after_number: whether another number precedes those words.
+        units: the words after each of its numbers.
     """
 
     text: str
@@ -54,14 +54,14 @@ class Side(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What stands between two equals signs: the sides next to them; one and the same when it is a single expression."""
+    """The sides at the two ends of a part: one and the same object when the part is a single expression."""
 
     first: Side | None
     last: Side | None
 
 
 def read_part(text: str) -> Part:
-    """Returns the sides of a part; None where no expression stands next to the equals sign."""
+    """Returns the sides of a part; None where there is no expression next to the equals sign."""
     reader = _Reader()
     for token in _TOKEN.findall(text):
         reader.read(token)
@@ -76,10 +76,10 @@ class _Reader:
         stopped: no further side can be the first.
         pieces: the expression so far.
         complete: it ends with an operand.
-        brackets: the places in `pieces` of the brackets that are still open.
+        brackets: the indices in `pieces` of the brackets that are still open.
         unit: the words since its last operand.
         tight: no spaces or words around its operators.
-        worded: words stand where an operand should.
+        worded: there are words where an operand should be.
         known, doubtful, lead, after_number, units: see `Side`.
     """
 
@@ -186,7 +186,7 @@ class _Reader:
                 return
         if self.complete:
             self.unit = f"{self.unit} {word}" if self.unit else word
-        elif self.pieces:  # where an operand should stand
+        elif self.pieces:  # where an operand should be
             if self.pieces[-1] == "-" and len(word) > 1:  # = 15 - so he has…
                 self._stop(word, known=False)
                 return
@@ -203,15 +203,15 @@ class _Reader:
             self.pieces.append(sign)
             self.complete = False
         elif self.pieces:
-            # A sign before an operand; or the operand was a word.
+            # The sign of an operand, or an operator after an operand that was a word.
             self.known &= sign in "+-" and not self.worded
             self.pieces.append(sign)
         elif sign == "-" and len(self.lead) != 1:
             self.doubtful |= bool(self.lead)
             self.pieces.append(sign)
         elif self.lead or (sign in "/^" and token != "**") or (self.stopped and sign == "+"):
-            self.known = False  # the operand before is a word, or is not there
-        # What is left is the mark of a list item, or of bold type.
+            self.known = False  # the left operand is a word, or missing
+        # Anything else marks a list item or bold type.
 
     def _end_of_unit(self) -> None:
         if self.unit and self.unit[1:2] in ("", " ") and not self.unit.startswith("a "):  # $5 a day
@@ -239,7 +239,7 @@ class _Reader:
 
     def _unknown(self) -> None:
         if self.complete:
-            # 2\pi, 3|: it belongs to what precedes as well as to what follows.
+            # 2\pi, 3|: it belongs to both what precedes and what follows.
             self.known = False
             self._stop(known=False)
         self.known = False
@@ -253,7 +253,7 @@ class _Reader:
         self._begin(lead, after_number=after_number, known=known, doubtful=doubtful)
 
     def _side(self) -> Side | None:
-        """Returns the expression as the right side of an equation, that is up to an open bracket."""
+        """Returns the expression up to its first open bracket, as the right side of an equation."""
         if self.brackets:
             del self.pieces[self.brackets[0] :]
             self.complete = bool(self.pieces) and self.pieces[-1][-1] not in "+-*/^"
@@ -271,11 +271,11 @@ class _Reader:
         return Side(text, self.known, self.doubtful, label, self.lead, self.after_number, tuple(self.units))
 
     def part(self) -> Part:
-        """Returns the sides next to the equals signs before and behind."""
+        """Returns the sides next to the equals signs before and after the part."""
         if not self.complete:
             return Part(self.first if self.stopped else self._side(), None)
         if self.brackets:
-            # The last open bracket is around the equation: (5 + 3 = 8).
+            # The last open bracket encloses the equation: (5 + 3 = 8).
             start = self.brackets[-1]
             self.doubtful |= start > 0 and self.pieces[start - 1] in "+-*/^("
             del self.pieces[: start + 1]

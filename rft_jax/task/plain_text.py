@@ -1,4 +1,4 @@
-r"""One way to write what can be written in many: glyphs and LaTeX become the ASCII signs `+ - * / ^ = % ( )`.
+r"""One spelling for what has many: glyphs and LaTeX become the ASCII signs `+ - * / ^ = % ( )`.
 
 Everything here is a fixed number of passes, each linear in the length of the text.
 """
@@ -29,7 +29,7 @@ _LATEX = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
         (r"\\(?:begin|end)\s*\{[^{}]*\}", "\n"),
-        (r"\\\\\s*(?==)", " "),  # the chain goes on in the next row
+        (r"\\\\\s*(?==)", " "),  # the chain continues in the next row
         (r"\\\\", "\n"),
         (r"\\[,;:!> ]|~", " "),
         (r"\{,\}", ","),
@@ -40,7 +40,7 @@ _LATEX = [
         (r"\\div(?![A-Za-z])", " / "),
         (r"\\(?:approx|simeq|cong)(?![A-Za-z])", "≈"),
         (r"\\(?:displaystyle|left|right|[bB]igg?[lr]?|boxed|fbox|underline)(?![A-Za-z])", ""),
-        (r"\\[()\[\]]", "\n"),  # where mathematics begins and ends
+        (r"\\[()\[\]]", "\n"),  # math mode begins or ends
     ]
 ]
 _SHORT_FRACTION = re.compile(r"\\[dtc]?frac\s*([0-9])\s*([0-9])")
@@ -50,7 +50,7 @@ _MAX_NESTED_FRACTIONS = 4
 
 
 def in_ascii_signs(text: str) -> str:
-    """Returns the text with one sign for each operator; a line end stands where an expression cannot go on."""
+    """Returns the text with one sign per operator, and a line end wherever an expression cannot continue."""
     if not text.isascii():
         text = _POWER.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]), text)
         text = unicodedata.normalize("NFKC", text.translate(_GLYPHS))
@@ -72,7 +72,7 @@ def _fraction(match: re.Match[str]) -> str:
     whole, above, below = match.groups()
     if whole:
         return f"({whole}+{above}/{below})"
-    # A bracket only where it matters, so that `\frac{1}{2} \cdot 8` is written as `1/2*8`.
+    # Brackets only where they matter, so that `\frac{1}{2} \cdot 8` is written as `1/2*8`.
     before = match.string[: match.start()][-8:].rstrip()[-1:]
     after = match.string[match.end() : match.end() + 8].lstrip()[:1]
     bare = before not in tuple("/^%)") and after != "^"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from rft_jax.records.lines import has_lone_surrogate
 from rft_jax.records.path import Path
 
 Unfit = Literal["run_on", "not_text"]
@@ -25,20 +26,9 @@ def unfit(path: Path, gold: str, stops: Sequence[str] = ()) -> Unfit | None:
         gold: the gold response, which shows how a final answer is marked in these data.
         stops: texts that end a response by the task's template.
     """
-    if not is_text(path.response):
+    if has_lone_surrogate(path.response):
         return "not_text"
     return "run_on" if path.finish == "length" and has_run_on(path.response, gold, stops) else None
-
-
-def is_text(text: str) -> bool:
-    """Tells whether a text can be encoded: whether it has no lone surrogate."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def has_run_on(response: str, gold: str, stops: Sequence[str] = ()) -> bool:

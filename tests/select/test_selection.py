@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rft_jax.records.lines import has_lone_surrogate
 from rft_jax.records.path import Path
 from rft_jax.records.problem import Problem
 from rft_jax.select import selection as selection_code
@@ -14,7 +15,6 @@ from rft_jax.select.selection import select
 from rft_jax.task.equations import all_hold, equation_list, find_equations
 from rft_jax.task.graders.reference import GRADER as REFERENCE
 from rft_jax.task.graders.robust import GRADER as ROBUST
-from rft_jax.task.unfit import is_text
 from tests.select.selection import PROBLEMS, Selected, path_lists, selected, shuffled
 from tests.shared_data import read_jsonl, shared
 
@@ -51,7 +51,7 @@ def test_what_is_selected(paths: list[Path], rules: str) -> None:
             equation_list(find_equations(path.response))
             for path in paths
             if PROBLEMS[path.problem] is problem
-            and (rules == "reference" or is_text(path.response))
+            and (rules == "reference" or not has_lone_surrogate(path.response))
             and (answer := REFERENCE.parse(path.response)) is not None
             and REFERENCE.equal_in_selection(answer, REFERENCE.parse(problem.response) or "")
             and all_hold(find_equations(path.response))
@@ -92,7 +92,7 @@ def test_no_rules_keep_every_correct_path(paths: list[Path]) -> None:
         path
         for path in paths
         if REFERENCE.parse(path.response) in (f"{42 + path.problem}", f"{42 + path.problem}.0")
-        and is_text(path.response)
+        and not has_lone_surrogate(path.response)
     ]
     assert sorted(map(repr, selected([[paths]], rules="none").paths)) == sorted(map(repr, correct))
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rft_jax.records.lines import has_lone_surrogate
 from rft_jax.records.path import Path
-from rft_jax.task.unfit import has_run_on, is_text, unfit
+from rft_jax.task.unfit import has_run_on, unfit
 
 GOLD, BOXED_GOLD = "<<6*7=42>>42\n#### 42", r"It is $\boxed{42}$."
 
@@ -73,7 +74,7 @@ def test_not_text_is_what_cannot_be_encoded(text):
         expected = True
     except UnicodeEncodeError:
         expected = False
-    assert is_text(text) is expected
+    assert has_lone_surrogate(text) is not expected
     assert (unfit(Path(0, 0, "m", text), GOLD) == "not_text") is not expected
 
 
