@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from rft_jax.benchmark.select import FIVE_MODELS, generate
 from rft_jax.records.lines import read_objects
 from rft_jax.records.path import read_paths
-from rft_jax.task import agreement, equations
+from rft_jax.task import agreement, equations, plain_alone
 from rft_jax.task import canonical as canonical_module
 from rft_jax.task.canonical import canonical
 
@@ -98,7 +98,7 @@ def _canonical(title: str, responses: Sequence[str]) -> str:
 
 def _forget() -> None:
     """Empties what was memoised, so that each round sees its texts for the first time."""
-    places = (agreement, equations, canonical_module, type(equations.ANNOTATED), type(equations.PLAIN))
+    places = (agreement, equations, plain_alone, canonical_module, type(equations.ANNOTATED), type(equations.PLAIN))
     for value in [value for place in places for value in vars(place).values()]:
         function = getattr(value, "__func__", value)
         if isinstance(function, functools._lru_cache_wrapper):

@@ -12,6 +12,8 @@ from rapidfuzz.process import cdist
 MAX_CHARACTERS = 16_384
 # A solution has about five lines. Of a text with many more, the last ones count as one.
 _MAX_LINES = 16
+# rapidfuzz measures many pairs at once where a piece has up to 64 characters.
+_PIECE = 64
 # How many of the coming texts are bounded at once: more fill the vector units better, but some kept path changes soon.
 _WINDOW = 16
 
@@ -78,8 +80,8 @@ class _Text:
 
     By their numbers, so that no two texts refer to each other: nothing then waits for the search for cycles.
 
-    The last line, `#### answer`, comes first. Each of the other lines is two pieces, cut in the middle of what stands
-    before its first equation: rapidfuzz measures many pairs at once where a piece has up to 64 characters.
+    The last line, `#### answer`, comes first. Each of the other lines is two pieces, mostly of at most `_PIECE`
+    characters, cut before its first equation: there two texts are most likely to match each other.
     """
 
     __slots__ = ("distances", "number", "pieces", "text")
@@ -92,13 +94,14 @@ class _Text:
         self.pieces = [last]
         for line in lines:
             # Without an equation or a space the cut is before the last character: a line in one piece, nearly.
-            cut = line.find(" ", line.find("<<") // 2)
+            cut = line.rfind(" ", 0, min(line.find("<<"), _PIECE + 1))
             self.pieces += (line[:cut], line[cut:] + "\n")
 
-    def distance(self, other: "_Text") -> int:
+    def distance(self, other: "_Text", at_most: int | None = None) -> int:
+        """Returns the distance; it is found sooner when it is known to be `at_most` so much."""
         distance = self.distances.get(other.number)
         if distance is None:
-            distance = Levenshtein.distance(self.text, other.text)
+            distance = Levenshtein.distance(self.text, other.text, score_cutoff=at_most)
             self.distances[other.number] = other.distances[self.number] = distance
         return distance
 
@@ -139,7 +142,7 @@ class _Bounds:
         # The largest bounds have the most to give.
         for bound, other in sorted(zip(row, range(len(row)), strict=True), reverse=True):
             if other != slot and other not in self._changed:
-                at_most -= bound - new.distance(kept[other])
+                at_most -= bound - new.distance(kept[other], bound)
                 if at_most <= to_beat:
                     return False
         return True

@@ -60,8 +60,10 @@ class Funnel:
         valid = [
             (path.sample, path.equations) for path in paths if path.response is not None and path.equations is not None
         ]
-        # Of the samples with the same equations the first one stays, as it is written last.
-        first_sample = {equations: sample for sample, equations in sorted(valid, reverse=True)}
+        first_sample: dict[str, int] = {}
+        for sample, equations in valid:
+            if sample < first_sample.get(equations, EVERY_SAMPLE):
+                first_sample[equations] = sample
         first_canonical: dict[str, int] = {}
         for equations, sample in first_sample.items():
             name = canonical_of[equations]

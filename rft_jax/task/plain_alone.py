@@ -5,9 +5,12 @@ holds when read alone holds whatever the words and signs around it are, and one 
 time that `plain_equations` takes to read the line. Everything else is left to that.
 """
 
+import functools
 import re
 
 from rft_jax.task.agreement import holds
+
+_MAX_REMEMBERED = 500  # characters
 
 _AMOUNT = r"(?:[0-9]++(?:,[0-9]{3})*+(?:\.[0-9]++)?+|\.[0-9]++)%?+\)*+"
 _NUMBER = rf"\(*+[$€£]?+{_AMOUNT}"
@@ -37,7 +40,15 @@ def standing_alone(text: str) -> str | None:
     # A backslash: LaTeX, where an operand may be anything.
     if "\\" in text:
         return None
-    equations = _WORDS.sub("", "|".join(_EQUATION.findall(text))).translate(_ONE_SIGN)
-    if equations.count("=") != text.count("="):
+    found = "|".join(_EQUATION.findall(text))
+    if found.count("=") != text.count("="):
         return None
+    # The samples of a problem repeat their equations. Texts of hostile length must not stay in the cache.
+    return (_normal_form if len(found) <= _MAX_REMEMBERED else _normal_form.__wrapped__)(found)
+
+
+@functools.lru_cache(maxsize=1 << 13)
+def _normal_form(equations: str) -> str | None:
+    """Returns equations joined by `|` in normal form, None when one does not hold."""
+    equations = _WORDS.sub("", equations).translate(_ONE_SIGN)
     return equations if not equations or all(map(holds, equations.split("|"))) else None
