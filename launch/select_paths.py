@@ -71,7 +71,7 @@ def main() -> None:
     )
     print("\n".join([statistics.table(result), *result["criteria"]["left_out"]]))
     if unchecked := result["unchecked_files"]:
-        print(f"{unchecked:,} path files have no manifest that tells of which problems they are: not checked.")
+        print(f"{unchecked:,} path files have no manifest that names their problems: unchecked.")
     if result["doubtful"]:
         print(
             f"warning: the paths do not speak of their questions: are they of {_PROBLEMS.value}, in this order?",

@@ -193,9 +193,7 @@ def table(metrics: dict[str, Any]) -> str:
         )
     lines += metrics["left_out"]
     if metrics["unchecked_files"]:
-        lines.append(
-            f"{metrics['unchecked_files']:,} path files have no manifest: not checked that they belong to these problems"
-        )
+        lines.append(f"{metrics['unchecked_files']:,} path files have no manifest that names their problems: unchecked")
     return "\n".join(lines)
 
 
