@@ -269,7 +269,7 @@ def test_foreign_paths_of_other_questions_raise_a_doubt(run: Run, tmp_path: Path
     write_problems(tmp_path / "problems.jsonl", sorted(problems, key=lambda problem: problem.question))
     result = run()
     assert (result.returncode, result.stderr.count("\n")) == (0, 1)
-    assert "warning: the paths do not speak of their questions" in result.stderr
+    assert "warning: the paths do not seem to match their questions" in result.stderr
 
 
 def test_help_says_how_to_quote() -> None:

@@ -284,7 +284,7 @@ def test_presets(size):
 def test_unknown_presets():
     with pytest.raises(UserError, match=r"no size 'llama2-7c' .did you mean 'llama2-7b'"):
         sft.get_config("llama2-7c")
-    with pytest.raises(UserError, match="unknown preset 'papers'"):
+    with pytest.raises(UserError, match="has no preset 'papers'"):
         sft.get_config("llama2-7b:papers")
 
 
