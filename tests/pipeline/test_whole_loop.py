@@ -30,7 +30,7 @@ def model(tmp_path_factory):
     """Returns the folder of a tiny random Llama with the world's tokenizer, which reads any text byte by byte."""
     folder = tmp_path_factory.mktemp("model")
     texts = [row.question for row in corpus(200, 0, drills=0.5)]
-    vocabulary = write_tokenizer(folder / "tokenizer", texts, size=512, positions=2048)
+    vocabulary = write_tokenizer(folder / "tokenizer", texts, vocabulary=512, positions=2048)
     config = LlamaConfig(
         vocabulary=vocabulary, layers=1, width=16, heads=2, kv_heads=1, head_width=8, mlp_width=16, max_positions=2048,
         rms_epsilon=1e-5, rope_theta=10_000.0, rope_scaling=None, tied_embeddings=True,
