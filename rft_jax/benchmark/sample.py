@@ -57,8 +57,8 @@ def run(*, problems_file: str, size: str, rows: int, seconds: float, rounds: int
         cpu = statistics.median(result["tokens"] / result["cpu"] for result in results)
         rates.setdefault(name, []).append((cpu, wall))
         tokens = sum(result["tokens"] for result in results)
-        told = f"({tokens} tokens; {results[-1]['told']})"
-        lines.append(f"{name:15}{batch:5} rows {wall:8.0f} tokens/s {cpu:8.0f} tokens/CPU-s  {told}")
+        remark = f"({tokens} tokens; {results[-1]['remark']})"
+        lines.append(f"{name:15}{batch:5} rows {wall:8.0f} tokens/s {cpu:8.0f} tokens/CPU-s  {remark}")
     best = {name: [max(column) for column in zip(*pairs, strict=True)] for name, pairs in rates.items()}
     for name, (cpu, wall) in best.items():
         if name != "ours":

@@ -105,8 +105,8 @@ def ours(work: Work, config: architecture.LlamaConfig, rows: int, seconds: float
     spent = clock.read()
     return spent | {
         "tokens": schedule.made,
-        "told": f"occupancy {schedule.occupancy:.1%}, {compiled} programs, temporaries {engine.memory(orders):.1%} of "
-        f"the cache, {schedule.lost} samples restarted",
+        "remark": f"occupancy {schedule.occupancy:.1%}, {compiled} programs, temporaries {engine.memory(orders):.1%} "
+        f"of the cache, {schedule.lost} samples restarted",
     }
 
 
@@ -235,7 +235,7 @@ def _batches(
         steps += int(lengths.max()) * batch
         if clock.read()["seconds"] > seconds:
             break
-    return clock.read() | {"tokens": made, "told": f"occupancy {made / steps:.1%}"}
+    return clock.read() | {"tokens": made, "remark": f"occupancy {made / steps:.1%}"}
 
 
 if __name__ == "__main__":

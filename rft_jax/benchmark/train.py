@@ -65,7 +65,7 @@ def run(config: TrainConfig, *, steps: int, microbatch: int) -> list[str]:
     Raises:
         UserError: the data, transformers' Trainer or a package it needs is missing.
     """
-    size = architecture.size(str(config.size))
+    llama = architecture.size(str(config.size))
     known = gsm8k(str(config.data), config.max_length)
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     with jax.set_mesh(mesh), tempfile.TemporaryDirectory() as scratch:
@@ -91,9 +91,9 @@ def run(config: TrainConfig, *, steps: int, microbatch: int) -> list[str]:
                     turns.send(number)
                     measured[name].append(turns.recv())
     tokens = np.sum([batches.token_counts(number) for number in range(1, steps + 1)], axis=0)
-    need = analytic_bytes(config, size, int(tokens[1] // steps // config.accumulation))
+    need = analytic_bytes(config, llama, int(tokens[1] // steps // config.accumulation))
     return [
-        f"{config.size}, {size.parameters / 1e6:.0f} M parameters, {config.batch} examples per step, {steps} steps, "
+        f"{config.size}, {llama.parameters / 1e6:.0f} M parameters, {config.batch} examples per step, {steps} steps, "
         f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores; prompts {known.prompts.mean():.0f} tokens, "
         f"responses {known.responses.mean():.0f}",
         *_table(measured, [int(known.lengths[batches.numbers(number)].sum()) for number in range(steps + 1)]),
@@ -177,14 +177,14 @@ def _peers(
             process.join()
 
 
-def analytic_bytes(config: TrainConfig, size: architecture.LlamaConfig, tokens: int) -> float:
+def analytic_bytes(config: TrainConfig, llama: architecture.LlamaConfig, tokens: int) -> float:
     """Returns the bytes that one part of `tokens` tokens needs beside the state, without remat, in fp32.
 
     That is gradients (twice if they are accumulated); for each layer its input, norms, query, key, value, context,
     attention scores and weights, and MLP products; and one chunk of logits with its gradient.
     """
-    gradients = (1 if config.accumulation == 1 else 2) * size.parameters
-    heads = (size.heads * 2 + size.kv_heads * 2) * size.head_width
-    layer = tokens * (4 * size.width + heads + 2 * size.heads * config.row_length + 4 * size.mlp_width)
-    loss = 3 * config.loss_chunk * size.vocabulary + size.vocabulary * size.width
-    return 4.0 * (gradients + size.layers * layer + loss)
+    gradients = (1 if config.accumulation == 1 else 2) * llama.parameters
+    heads = (llama.heads * 2 + llama.kv_heads * 2) * llama.head_width
+    layer = tokens * (4 * llama.width + heads + 2 * llama.heads * config.row_length + 4 * llama.mlp_width)
+    loss = 3 * config.loss_chunk * llama.vocabulary + llama.vocabulary * llama.width
+    return 4.0 * (gradients + llama.layers * layer + loss)

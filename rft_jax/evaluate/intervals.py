@@ -31,7 +31,7 @@ def wilson(right: int, count: int) -> Estimate:
         ValueError: count is 0, or right is not between 0 and count.
     """
     if not 0 <= right <= count or count == 0:
-        raise ValueError(f"{right} of {count} is no share")
+        raise ValueError(f"{right} of {count} is not a share")
     share, z = right / count, _NORMAL_95
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))

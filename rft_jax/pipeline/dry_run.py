@@ -16,8 +16,8 @@ def plan(config: PipelineConfig, workdir: Path, *, hardware: str, chips: int | N
     """
     stages = recipe.stages(config, workdir)
     estimates = estimate.estimate(config, workdir, hardware, chips or estimate.default_chips(hardware))
-    told = {
+    described = {
         name: f"{state.what}{f' ({state.why})' if state.why else ''}" for name, state in states(stages, workdir).items()
     }
     commands = {stage.name: shlex.join(command_of(stage, planned=True)) for stage in stages}
-    return estimate.table(estimates, told, commands)
+    return estimate.table(estimates, described, commands)

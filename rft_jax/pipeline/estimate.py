@@ -164,14 +164,14 @@ def table(estimates: list[Estimate], states: dict[str, str], commands: dict[str,
     lines = []
     for each in estimates:
         lines.append(f"{each.name}: {states[each.name]}\n    {commands[each.name]}")
-        told = [f"{each.samples:,.0f} samples"] if each.samples else []
-        told += [f"{each.flops:.1e} FLOPs"] if each.flops else []
-        lines.append(f"    about {', '.join([*told, duration(each.seconds), size(each.disk)])}")
+        needs = [f"{each.samples:,.0f} samples"] if each.samples else []
+        needs += [f"{each.flops:.1e} FLOPs"] if each.flops else []
+        lines.append(f"    about {', '.join([*needs, duration(each.seconds), storage(each.disk)])}")
     left = [each for each in estimates if states[each.name] != "done"]
     lines.append(
         f"remaining in total: {sum(each.samples for each in left):,.0f} samples, "
         f"{sum(each.flops for each in left):.1e} FLOPs, {duration(sum(each.seconds for each in left))}, "
-        f"{size(sum(each.disk for each in left))} on disk"
+        f"{storage(sum(each.disk for each in left))} on disk"
     )
     return "\n".join(lines)
 
@@ -187,8 +187,8 @@ def duration(seconds: float) -> str:
     )
 
 
-def size(count: float) -> str:
-    """Returns bytes as `40 kB`, `12 MB` or `27 GB`."""
+def storage(count: float) -> str:
+    """Returns a number of bytes as `40 kB`, `12 MB` or `27 GB`."""
     return (
         f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.0f} GB"
     )

@@ -27,7 +27,7 @@ class Stage:
         kind: world, train, sample, select, evaluate or report.
         script: launch/*.py.
         flags: the command's flags, except those that say where things are.
-        reads: maps a flag to its input: the name of a file, a folder or a data set, or a tuple of patterns, given to
+        reads: maps a flag to its input: the name of a file, a folder or a dataset, or a tuple of patterns, given to
             the command as a list. A key without -- is an input without a flag. Contents count, not locations.
         after: the stages that make these inputs.
         locations: maps a flag to where output goes, or to another path that makes no difference to the result.
@@ -100,7 +100,7 @@ def changes(before: Sequence[str], now: Sequence[str]) -> list[str]:
 
 
 def fingerprint(reads: Reads) -> str:
-    """Returns a hash of an input: of its files' contents (parts of large ones), or of a data set's name.
+    """Returns a hash of an input: of its files' contents (parts of large ones), or of a dataset's name.
 
     The fingerprint of an input that does not exist yet is "absent".
     """

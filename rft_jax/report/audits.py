@@ -23,12 +23,12 @@ def disagreements(run: Workdir) -> str:
                 f"{len(audit['examples'])} examples",
                 _examples(grader, auditor, audit),
             )
-    told = paragraph(
+    intro = paragraph(
         "One grader decides which paths are right; the auditors judge every path as well. Problems whose gold answer "
         "an auditor cannot read are not counted for it."
     )
     head = ["stage", "decides", "audits", "paths on which they disagree", "share", "gold answers unread"]
-    return told + table(head, rows) + examples
+    return intro + table(head, rows) + examples
 
 
 def _audits(run: Workdir) -> Iterator[tuple[str, str, str, dict[str, Any]]]:

@@ -96,10 +96,10 @@ class Workdir:
 
 def criteria_of(selection: Selection | None) -> Criteria:
     """Returns the criteria of a selection, or without one those of the default task."""
-    told = selection.statistics.get("criteria") if selection else None
-    if told is None:
+    recorded = selection.statistics.get("criteria") if selection else None
+    if recorded is None:
         return criteria(DEFAULT, grader=None, audits=None, rules="paper")
-    return Criteria(told["task"], tuple(told["graders"]), told["rules"])
+    return Criteria(recorded["task"], tuple(recorded["graders"]), recorded["rules"])
 
 
 def collect(folder: Path) -> Workdir:

@@ -77,7 +77,7 @@ def results(run: Workdir) -> str:
                 ]
             )  # fmt: skip
     count = run.evaluations[0].metrics["count"]
-    told = paragraph(
+    intro = paragraph(
         f"Percent of {count:,} held-out problems, with 95 % intervals. Graded by {' or '.join(graders)}; audited by "
         f"{', '.join(audits) or 'none'}. The paper's column is for Llama 2 7B on GSM8K, another model and other "
         "problems: compare the order and size of the differences, not the values."
@@ -89,7 +89,7 @@ def results(run: Workdir) -> str:
     pairs = table(
         ["on the same problems", "points of maj1@1", "only the first", "only the second", "McNemar p"], compared
     )
-    return told + table(head, rows) + plot + pairs
+    return intro + table(head, rows) + plot + pairs
 
 
 def funnel(run: Workdir) -> str:
@@ -109,12 +109,12 @@ def funnel(run: Workdir) -> str:
         "From samples to selected", words, {"paths": [counts.get(name, 0) for name in names]}, x="paths"
     )
     head = ["selection", "model", *words, "training rows"]
-    told = paragraph(
+    intro = paragraph(
         "A path is parsed if the grader reads an answer in it, and correct if that is the gold answer. Paths with the "
         "same list of equations count once as distinct; as distinct canonical, lists that differ only in commuted "
         "operands or in the order of independent steps count once. Training rows include one gold row per problem."
     )
-    return told + table(head, rows) + side_by_side([(drawn, f"{shown.name}, all models together.")])
+    return intro + table(head, rows) + side_by_side([(drawn, f"{shown.name}, all models together.")])
 
 
 def against_k(run: Workdir) -> str:
@@ -265,7 +265,7 @@ def suspects(run: Workdir) -> str:
         return ""
     found = selection.statistics["suspect_gold_answers"]
     never = selection.statistics["never_solved"]
-    told = paragraph(
+    intro = paragraph(
         f"For {len(found):,} problems, most samples agree on an answer other than the gold one: either the label is "
         f"wrong, or the models share a mistake. {len(never):,} problems are never solved."
     )
@@ -276,7 +276,7 @@ def suspects(run: Workdir) -> str:
         question, gold = (problem.question, grader.parse(problem.response)) if problem else ("", "")
         shown = question if len(question) < 80 else f"{question[:78]}…"
         rows.append([f"{entry['problem']}. {shown}", gold, entry["answer"], f"{entry['votes']} of {entry['samples']}"])
-    return told + table(["problem", "gold", "samples say", "votes"], rows)
+    return intro + table(["problem", "gold", "samples say", "votes"], rows)
 
 
 def settings(run: Workdir) -> str:

@@ -40,7 +40,7 @@ def test_a_plan_for_gsm8k_counts_as_the_paper_does(tmp_path):
 @pytest.mark.parametrize(
     ("told", "expected"),
     [(estimate.duration(40), "40 s"), (estimate.duration(700), "12 min"), (estimate.duration(12_600), "3.5 h"),
-     (estimate.size(40_200), "40 kB"), (estimate.size(2.7e10), "27 GB")],
+     (estimate.storage(40_200), "40 kB"), (estimate.storage(2.7e10), "27 GB")],
 )  # fmt: skip
 def test_numbers_for_people(told, expected):
     assert told == expected
