@@ -2,8 +2,8 @@
 
     launch/make_base_model.sh WORKDIR
 
-runs it with what comes before and after, 24 minutes on one core. The model that is shipped was made so; what to expect
-from it stands on its model card, rft_jax/world/base_model/README.md. Every checkpoint is kept: an early one is shipped.
+runs it along with the steps before and after, in 24 minutes on one core. This is how the shipped model was made; its
+model card, rft_jax/world/base_model/README.md, says what to expect. Every checkpoint is kept: an early one is shipped.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from rft_jax.config_flag import load
 
 
 def get_config() -> TrainConfig:
-    """Returns SFT's settings, but for one pass, a small model's rate and batch, short rows, and more checkpoints."""
+    """Returns SFT's settings with one pass, a small model's rate and batch, short rows, and more checkpoints."""
     return dataclasses.replace(
         load(str(Path(__file__).with_name("sft.py")), TrainConfig),
         epochs=1,

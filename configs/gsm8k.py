@@ -1,18 +1,18 @@
-"""The paper's loop on GSM8K with any Llama folders: SFT, k paths a problem, selection, union, RFT, and again.
+"""The paper's loop on GSM8K with any Llama folders: SFT, k paths per problem, selection, union, RFT, and again.
 
     python launch/pipeline.py --config=configs/gsm8k.py:llama2-7b=/models/Llama-2-7b-hf --workdir=OUT
 
-Several models, NAME=FOLDER joined by commas, sample side by side and share their paths; a comma that is part of a
-folder's name stands inside double quotes or behind a backslash. A name that is a size of configs/sft.py (llama2-7b,
-llama2-13b, ...) gets the paper's settings for it; any other name trains with one setting on the devices at hand. Each
-stage is one process on this machine's devices: 8 A100s are enough for 7B and 13B. From 33B on add
-`--config.sample_settings=mesh.tensor=8` and the same for evaluate_settings; what needs several machines is run stage by
-stage under srun, with the commands that `--dry_run` prints. A `+` behind the models adds a round, in which the trained
-models sample. The problems come from the hub, once; a local copy is `--config.problems=train.jsonl
---config.test=test.jsonl`. `--config.k=4` and the like are flags. `--dry_run --hardware=a100-80g` tells what it takes.
+Several models, NAME=FOLDER separated by commas, sample paths and share them; put a comma that is part of a folder's
+name inside double quotes or after a backslash. A name that is a size in configs/sft.py (llama2-7b, llama2-13b, ...)
+gets the paper's settings for it; any other name gets one setting for the devices at hand. Each stage is one process on
+this machine's devices: 8 A100s are enough for 7B and 13B. From 33B on, add `--config.sample_settings=mesh.tensor=8` and
+likewise for evaluate_settings; to use several machines, run the commands that `--dry_run` prints stage by stage under
+srun. Each `+` after the models adds a round, in which the trained models sample. The problems are downloaded from the
+hub once; for local copies use `--config.problems=train.jsonl --config.test=test.jsonl`. `--config.k=4` and the like
+override settings. `--dry_run --hardware=a100-80g` estimates what it takes.
 
 What to expect (paper, tables 1 and 2): llama2-7b 41.6 % after SFT, 47.5 % after RFT with k = 100, 50.3 % on the union
-of four models; about 5 distinct paths a problem at k = 100.
+of four models; about 5 distinct paths per problem at k = 100.
 """
 
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, StageConfig, TrainStage
@@ -23,7 +23,7 @@ SIZES = ("llama-7b", "llama2-7b", "llama-13b", "llama2-13b", "llama-33b", "llama
 
 
 def get_config(argument: str = "") -> PipelineConfig:
-    """Returns the loop for `NAME=FOLDER[,NAME=FOLDER…]`, with one more round for each `+` at the end."""
+    """Returns the loop for `NAME=FOLDER[,NAME=FOLDER…]`, with another round for each `+` at the end."""
     try:
         models = tuple(split_list(argument.rstrip("+")))
     except ValueError as error:

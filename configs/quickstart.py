@@ -2,10 +2,11 @@
 
     python launch/pipeline.py --config=configs/quickstart.py --workdir=OUT
 
-launch/quickstart.sh does the same after setting up. `configs/quickstart.py:SEED` makes other training problems, another
-order and other samples. Two models are fine-tuned from the base, `a` and `b`, which differ in their seed; both sample,
-and the ways to train are compared on 800 held-out problems. 9 to 10 minutes on two cores. What to expect, over three
-seeds: SFT 15 to 17 points above the base, RFT 4 to 9 above SFT, 1 to 6 more on the union; see the README.
+launch/quickstart.sh sets up the environment and does the same. `configs/quickstart.py:SEED` changes the training
+problems, their order and the samples. Two models, `a` and `b`, are fine-tuned from the base with different seeds; both
+sample, and several ways to train are compared on 800 held-out problems. It takes 9 to 10 minutes on two cores. What to
+expect, over three seeds: SFT 15 to 17 points above the base, RFT 4 to 9 above SFT, 1 to 6 more on the union; see the
+README.
 """
 
 import os
@@ -18,14 +19,14 @@ BASE = Path(__file__).parents[1] / "rft_jax" / "world" / "base_model"
 
 
 def get_config(argument: str = "0") -> PipelineConfig:
-    """Returns the quickstart with a seed."""
+    """Returns the quickstart for a seed."""
     if not argument.isdecimal():
         raise UserError(f"configs/quickstart.py takes a seed, a whole number, not '{argument}'")
     seed = int(argument)
     stages: list[StageConfig] = [
         WorldStage(name="world", train=384, test=800, seed=seed),
         EvaluateStage(name="eval-base", model="base"),
-        # SFT, the paths that its model finds, and RFT on them, from the base.
+        # SFT, the paths its model finds, and RFT on them, starting from the base.
         TrainStage(name="sft-a", model="base", data="gold"),
         SampleStage(name="paths-a", model="sft-a"),
         SelectStage(name="select-a", paths=("paths-a",), ks=(4,)),
@@ -43,7 +44,7 @@ def get_config(argument: str = "0") -> PipelineConfig:
         SelectStage(name="select-union", paths=("paths-a", "paths-b")),
         TrainStage(name="rft-union", model="base", data="select-union"),
         EvaluateStage(name="eval-rft-union", model="rft-union", against=("eval-rft",)),
-        # Every right path, but of half of the samples: so it has about as many rows, and takes no longer.
+        # Every right path, but from half of the samples, so that it has about as many rows and takes no longer.
         SelectStage(name="select-all", paths=("paths-a",), rules="none", ks=(8,)),
         TrainStage(name="rft-no-dedup", model="base", data="select-all", k=8),
         EvaluateStage(name="eval-rft-no-dedup", model="rft-no-dedup", against=("eval-rft",)),
@@ -55,7 +56,7 @@ def get_config(argument: str = "0") -> PipelineConfig:
         # Small batches and a high rate suit a small model; the other settings are the paper's.
         train_settings=(
             "epochs=3", "batch=16", "learning_rate=5e-4", "remat=none", "save_every=10000", "keep=1",
-            # Every step has the same shape, 16 × 128, so that one program is compiled and not several.
+            # All steps have the same shape, 16 × 128, so that only one program is compiled.
             "packing=none", "max_length=129",
         ),
         sample_settings=("max_new_tokens=120",),

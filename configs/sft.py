@@ -3,7 +3,7 @@
     python launch/train.py --config=configs/sft.py:llama2-7b --config.model=DIR --config.data=FILE --workdir=OUT
 
 Without a size: settings for a model that fits the devices at hand. With one: the paper's, on its number of A100-80GBs.
-`:SIZE:paper` does as the reference code does, surprises included (PAPER.md, traps 1 to 5).
+`:SIZE:paper` does what the reference code does, surprises included (PAPER.md, traps 1 to 5).
 
 | size | A100s | peak rate | what to expect: maj1@1 after SFT on GSM8K (paper, table 1 and figure 2) |
 |---|---|---|---|
@@ -22,7 +22,7 @@ GPUS = {
     "llama-7b": 8, "llama2-7b": 8, "llama-13b": 8, "llama2-13b": 8, "llama-33b": 16, "llama-65b": 32, "llama2-70b": 32,
 }  # fmt: skip
 
-# The reference averages token means per GPU and step: examples per GPU, where it is not 1.
+# The reference averages one token mean per GPU and forward pass: the examples in each, where not 1.
 REFERENCE_LOSS_GROUP = {"llama-7b": 4, "llama2-7b": 4}
 
 
@@ -69,7 +69,7 @@ def get_config(argument: str = "") -> TrainConfig:
     if not preset:
         return config
     if preset != "paper":
-        raise UserError(f"unknown preset '{preset}' of configs/sft.py; there is 'paper'")
+        raise UserError(f"configs/sft.py has no preset '{preset}'; known: paper")
     large = GPUS[size] > 8
     return dataclasses.replace(
         config,

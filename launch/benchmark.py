@@ -1,4 +1,4 @@
-"""Measures one stage of this project beside its peers and the limit, in the same run.
+"""Measures one stage of this project beside its peers and the hardware's limit, in the same run.
 
 python launch/benchmark.py --what=select|equations|tokens|load|train|sample
 """
@@ -13,29 +13,29 @@ from rft_jax import command
 _WHAT = flags.DEFINE_enum(
     "what", None, ["select", "equations", "tokens", "load", "train", "sample"], "The stage to measure.", required=True
 )
-_PROBLEMS = flags.DEFINE_integer("problems", 7_473, "select: problems of the run at size.", lower_bound=1)
-_WORKERS = flags.DEFINE_integer("workers", None, "select: processes of the run at size.", lower_bound=1)
+_PROBLEMS = flags.DEFINE_integer("problems", 7_473, "select: problems in the full-size run.", lower_bound=1)
+_WORKERS = flags.DEFINE_integer("workers", None, "select: processes in the full-size run.", lower_bound=1)
 _GIGABYTES = flags.DEFINE_float("gigabytes", 2.0, "load: about the size of the checkpoint.", lower_bound=0.2)
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "load, sample: how often each phase or engine is run.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "load, sample: runs of each phase or engine.", lower_bound=1)
 _DATA = flags.DEFINE_string(
     "data", "../shared/data/gsm8k/train.jsonl", "tokens, train, sample: GSM8K's training problems."
 )
 _RESPONSES = flags.DEFINE_string(
-    "responses", "../shared/data/released_model/greedy_fp32.jsonl", "equations: responses of a released model."
+    "responses", "../shared/data/released_model/greedy_fp32.jsonl", "equations: a released model's responses."
 )
 _MODEL = flags.DEFINE_string("model", "rft_jax/world/base_model", "tokens: folder whose tokenizer is measured.")
-_EXAMPLES = flags.DEFINE_integer("examples", 100_000, "tokens: rows like those of a selected set.", lower_bound=1)
-_BATCH = flags.DEFINE_integer("batch", 128, "train: examples a step.", lower_bound=8)
+_EXAMPLES = flags.DEFINE_integer("examples", 100_000, "tokens: rows of an imitated selected set.", lower_bound=1)
+_BATCH = flags.DEFINE_integer("batch", 128, "train: examples per step.", lower_bound=8)
 _STEPS = flags.DEFINE_integer("steps", 3, "train: steps to measure.", lower_bound=1)
-_MICROBATCH = flags.DEFINE_integer("microbatch", 8, "train: examples that the Trainer takes at once.", lower_bound=1)
-_SIZE = flags.DEFINE_string("size", "bench-58m", "sample: the architecture, with random weights.")
-_ROWS = flags.DEFINE_integer("rows", 256, "sample: our samples in flight.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 120.0, "sample: that each engine has in a round.", lower_bound=1)
+_MICROBATCH = flags.DEFINE_integer("microbatch", 8, "train: examples per forward pass of the Trainer.", lower_bound=1)
+_SIZE = flags.DEFINE_string("size", "bench-58m", "sample: architecture, with random weights.")
+_ROWS = flags.DEFINE_integer("rows", 256, "sample: samples in flight in our engine.", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 120.0, "sample: time for each engine in a round.", lower_bound=1)
 _PEER_PYTHON = flags.DEFINE_string("peer_python", sys.executable, "sample: the Python that has google-tunix.")
 
 
 def main() -> None:
-    """Imports the benchmark asked for, and no other: selecting needs no accelerator and no JAX."""
+    """Runs the benchmark asked for, importing no other: selection needs no accelerator and no JAX."""
     if _WHAT.value == "select":
         from rft_jax.benchmark import select
         from rft_jax.select import workers

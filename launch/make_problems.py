@@ -3,8 +3,8 @@
     python launch/make_problems.py --train=512 --test=1024 --seed=0 --output=DIR
     python launch/make_problems.py --corpus=32000 --drills=0.5 --seed=0 --output=DIR
 
-writes DIR/train.jsonl and DIR/test.jsonl, or DIR/corpus.jsonl and the tokenizer made from it, DIR/tokenizer. The test
-problems do not depend on the seed, and are never among the training problems or in the corpus.
+writes DIR/train.jsonl and DIR/test.jsonl, or DIR/corpus.jsonl and its tokenizer, DIR/tokenizer. The test problems do
+not depend on the seed, and are never in the training problems or the corpus.
 """
 
 from pathlib import Path
@@ -14,16 +14,16 @@ from absl import flags
 from rft_jax import command
 from rft_jax.world import write
 
-TRAIN = flags.DEFINE_integer("train", 0, "Training problems.", lower_bound=0)
-TEST = flags.DEFINE_integer("test", 0, "Test problems.", lower_bound=0)
-CORPUS = flags.DEFINE_integer("corpus", 0, "Rows of the noisy corpus.", lower_bound=0)
+TRAIN = flags.DEFINE_integer("train", 0, "Number of training problems.", lower_bound=0)
+TEST = flags.DEFINE_integer("test", 0, "Number of test problems.", lower_bound=0)
+CORPUS = flags.DEFINE_integer("corpus", 0, "Number of rows in the noisy corpus.", lower_bound=0)
 DRILLS = flags.DEFINE_float("drills", 0.5, "Share of the corpus that is bare arithmetic.", 0.0, 1.0)
-SEED = flags.DEFINE_integer("seed", 0, "Of training problems and corpus.")
-OUTPUT = flags.DEFINE_string("output", None, "Folder to make them in.", required=True)
+SEED = flags.DEFINE_integer("seed", 0, "Seed of training problems and corpus.")
+OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", required=True)
 
 
 def main() -> None:
-    """Makes what is asked for."""
+    """Reads the flags and writes the files."""
     folder = Path(OUTPUT.value)
     if TRAIN.value or TEST.value:
         write.write_problem_sets(folder, train=TRAIN.value, test=TEST.value, seed=SEED.value)

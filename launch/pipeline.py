@@ -12,15 +12,15 @@ from rft_jax.config_flag import ConfigFlag
 from rft_jax.pipeline import dry_run, estimate, run
 
 CONFIG = ConfigFlag(PipelineConfig, default="configs/quickstart.py")
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the stages' folders and of report.html.", required=True)
-DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the plan with what it will take, and run nothing.")
-REDO = flags.DEFINE_bool("redo", False, "Do stale stages anew; their folders go to WORKDIR/stale.")
-HARDWARE = flags.DEFINE_enum("hardware", "cpu", list(estimate.HARDWARE), "To estimate the time for.")
-CHIPS = flags.DEFINE_integer("chips", None, "GPUs, or cores, to estimate the time for.", lower_bound=1)
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the stages' folders and report.html.", required=True)
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the plan and what it will take, without running anything.")
+REDO = flags.DEFINE_bool("redo", False, "Run stale stages again; their folders are moved to WORKDIR/stale.")
+HARDWARE = flags.DEFINE_enum("hardware", "cpu", list(estimate.HARDWARE), "Hardware to estimate the time for.")
+CHIPS = flags.DEFINE_integer("chips", None, "Number of GPUs or cores to estimate the time for.", lower_bound=1)
 
 
 def main() -> None:
-    """Reads the flags; plans or runs."""
+    """Reads the flags, and plans or runs."""
     config, workdir = CONFIG.read(), Path(WORKDIR.value)
     if DRY_RUN.value:
         print(dry_run.plan(config, workdir, hardware=HARDWARE.value, chips=CHIPS.value))

@@ -1,8 +1,8 @@
-"""Says whether a training run fits on hardware that is not here, and how fast it is at best, by compiling its step.
+"""Says whether a training run fits on given hardware and how fast it could be, by compiling its step on a CPU.
 
     python launch/plan.py --config=configs/sft.py:llama2-7b --hardware=a100-80g --hosts=1 --chips=8
 
-The architecture is the config's size, its model's, or --size.
+The architecture is --size, else that of the config's model or size.
 """
 
 import os
@@ -15,18 +15,18 @@ from rft_jax.config import TrainConfig
 from rft_jax.config_flag import ConfigFlag
 
 CONFIG = ConfigFlag(TrainConfig, default="configs/sft.py")
-HARDWARE = flags.DEFINE_enum("hardware", "a100-80g", ["a100-40g", "a100-80g", "h100-80g", "h200"], "Each device.")
-HOSTS = flags.DEFINE_integer("hosts", 1, "Machines.", lower_bound=1)
-CHIPS = flags.DEFINE_integer("chips", 8, "Devices of a machine.", lower_bound=1)
-SIZE = flags.DEFINE_string("size", None, "Published size, for instance llama2-7b.")
+HARDWARE = flags.DEFINE_enum("hardware", "a100-80g", ["a100-40g", "a100-80g", "h100-80g", "h200"], "Kind of device.")
+HOSTS = flags.DEFINE_integer("hosts", 1, "Number of machines.", lower_bound=1)
+CHIPS = flags.DEFINE_integer("chips", 8, "Devices per machine.", lower_bound=1)
+SIZE = flags.DEFINE_string("size", None, "Published architecture, for instance llama2-7b.")
 
 
 def main() -> None:
-    """Makes the fake devices, compiles, prints."""
+    """Makes the fake devices, compiles and prints the plan."""
     config = CONFIG.read()
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={HOSTS.value * CHIPS.value}"
-    from rft_jax import plan  # JAX reads the environment when it is first imported
+    from rft_jax import plan  # JAX reads the environment when first imported
     from rft_jax.hf import config as hf_config
     from rft_jax.model import architecture
 

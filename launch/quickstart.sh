@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Sets up the environment if need be, then runs the whole loop on the embedded default, on a CPU:
+# Sets up the environment if needed, then runs the whole loop on the embedded default, on a CPU:
 #   launch/quickstart.sh [WORKDIR] [SEED]
-# base model → SFT of two models → sampling → selection → RFT, with the controls beside it → evaluation → report.
-# A second start skips what is done and goes on where the first was stopped.
+# base model → SFT of two models → sampling → selection → RFT and its controls → evaluation → report.
+# Started again, it skips what is done and resumes where it was stopped.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "$0")/.."

@@ -1,4 +1,4 @@
-"""Writes one self-contained page on a run: WORKDIR/report.html.
+"""Writes a self-contained page on a run: WORKDIR/report.html.
 
 python launch/report.py --workdir=OUT
 """
@@ -10,11 +10,11 @@ from absl import flags
 from rft_jax import command
 from rft_jax.report import report, summary
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder whose folders the stages wrote.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder that holds the stages' folders.", required=True)
 
 
 def main() -> None:
-    """Writes it, and tells the most important and where it is."""
+    """Writes the report, and prints a summary and where the report is."""
     target = report.write(Path(WORKDIR.value))
     print(f"{summary.table(Path(WORKDIR.value))}\n\nreport: {target}")
 

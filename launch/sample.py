@@ -13,10 +13,10 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the paths.", required
 
 
 def main() -> None:
-    """Reads the flags, starts the process, samples."""
+    """Reads the flags, starts the process and samples."""
     config = CONFIG.read()
     runtime.start()
-    from rft_jax.sample import loop  # after the start: nothing may touch a device before
+    from rft_jax.sample import loop  # nothing may touch a device before the start
 
     loop.sample(config, Path(WORKDIR.value))
 

@@ -1,4 +1,4 @@
-"""Selects training paths from sampled ones: correct, equations that hold, one for each equation list.
+"""Selects training paths from sampled ones: correct, with equations that hold, one per list of equations.
 
     python launch/select_paths.py --problems=train.jsonl --paths='7b/paths/*.jsonl,13b/paths/*.jsonl' --output=u.jsonl
 
@@ -25,8 +25,8 @@ _PROBLEMS = flags.DEFINE_string(
 _PATHS = flags.DEFINE_string(
     "paths",
     None,
-    "Patterns of path files (.jsonl, .jsonl.gz, .jsonl.zst), with commas between; several unite several models. "
-    f"In the list {names.QUOTING}; what exists is taken as it is, whatever brackets or stars its name has.",
+    "Patterns of path files (.jsonl, .jsonl.gz, .jsonl.zst), separated by commas; paths of several models are united. "
+    f"In the list, {names.QUOTING}; a name that exists is taken literally, whatever brackets or stars are in it.",
     required=True,
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The training set to write; .gz and .zst are compressed.", required=True)
@@ -34,8 +34,8 @@ _TASK = flags.DEFINE_string("task", task.DEFAULT, "What was asked: gsm8k, gsm8k_
 _RULES = flags.DEFINE_string(
     "rules",
     "paper",
-    "paper: one path for each equation list, whatever the order of files; reference: the reference's bytes; none: "
-    "every correct path; or a FILE.py with a RULE.",
+    "paper: one path per list of equations, whatever the order of files; reference: the reference's exact output; "
+    "none: every correct path; or a FILE.py with a RULE.",
 )
 _GRADER = flags.DEFINE_string(
     "grader",
@@ -43,16 +43,18 @@ _GRADER = flags.DEFINE_string(
     "Which answers count as correct: reference, robust, boxed, latex, or a FILE.py with a GRADER; by default the "
     "task's.",
 )
-_AUDIT = flags.DEFINE_string("audit", None, "Graders that look at every path beside it; by default the task's.")
-_K = flags.DEFINE_list("k", [], "For each of these, also write the set of the samples numbered below it.")
-_WORKERS = flags.DEFINE_integer("workers", None, "Processes; by default one for each processor.", lower_bound=1)
+_AUDIT = flags.DEFINE_string(
+    "audit", None, "Graders that also judge every path, for comparison; by default the task's."
+)
+_K = flags.DEFINE_list("k", [], "For each of these, also write the set from samples numbered below it.")
+_WORKERS = flags.DEFINE_integer("workers", None, "Processes; by default one per processor.", lower_bound=1)
 flags.register_validator(
     "k", lambda ks: all(k.isdecimal() and int(k) for k in ks), "must be positive whole numbers such as 1,3,6"
 )
 
 
 def main() -> None:
-    """Selects, and prints the table."""
+    """Selects the paths and prints the table."""
     audits = None if _AUDIT.value is None else _names(_AUDIT)
     _refuse_unknown(_TASK, [_TASK.value], task.SHIPPED)
     _refuse_unknown(_RULES, [_RULES.value], rules.SHIPPED)
@@ -71,10 +73,10 @@ def main() -> None:
     )
     print("\n".join([statistics.table(result), *result["criteria"]["left_out"]]))
     if unchecked := result["unchecked_files"]:
-        print(f"{unchecked:,} path files have no manifest that tells of which problems they are: not checked.")
+        print(f"{unchecked:,} path files have no manifest that names their problems: unchecked.")
     if result["doubtful"]:
         print(
-            f"warning: the paths do not speak of their questions: are they of {_PROBLEMS.value}, in this order?",
+            f"warning: the paths do not seem to match their questions: are they for {_PROBLEMS.value}, in this order?",
             file=sys.stderr,
         )
     for name, rows in result["rows"].items():

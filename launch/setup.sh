@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes the virtual environment of this checkout, from the lock files. Sourced by the scripts beside it:
-#   setup_environment base   what a run needs;   setup_environment dev   that, and what the tests need.
-# Leaves the environment's python in $PYTHON. A second call with unchanged lock files returns at once.
+# Makes this checkout's virtual environment from the lock files. Sourced by the other scripts here:
+#   setup_environment base   for runs
+#   setup_environment dev    for runs and tests
+# Sets PYTHON to the environment's interpreter. Returns at once if the lock files have not changed.
 
 supported_python() {
   local candidate
@@ -11,7 +12,7 @@ supported_python() {
       return
     fi
   done
-  echo "error: no Python 3.11, 3.12 or 3.13 with venv here; install one (on Debian python3-venv too), or name one in RFT_PYTHON" >&2
+  echo "error: found no Python 3.11, 3.12 or 3.13 with venv; install one (on Debian also python3-venv), or set RFT_PYTHON to one" >&2
   return 1
 }
 
@@ -21,7 +22,7 @@ setup_environment() {
   folder=$PWD/.venv-$("$base" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
   PYTHON=$folder/bin/python
   stamp=$(cat launch/locked/*.txt pyproject.toml | cksum)
-  # Whatever has the tests' packages has a run's as well.
+  # An environment for tests also has everything a run needs.
   for made in "$kind" dev; do
     [ "$(cat "$folder/made-for-$made" 2>/dev/null)" = "$stamp" ] && return
   done
@@ -31,10 +32,10 @@ setup_environment() {
   "${install[@]}" --require-hashes -r "launch/locked/$kind.txt" || return 1
   if [ "$kind" = dev ]; then
     "${install[@]}" --require-hashes -r launch/locked/torch-cpu.txt 2>/dev/null ||
-      { echo "no CPU build of torch at hand: downloading the default one" &&
+      { echo "found no CPU build of torch: downloading the default one" &&
         "${install[@]}" --require-hashes -r launch/locked/torch.txt; } || return 1
   fi
-  # A path file and not `pip install -e`: that would fetch a build backend past the lock file.
+  # A path file rather than `pip install -e`, which would fetch a build backend that is not in the lock file.
   echo "$PWD" >"$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rft_jax_checkout.pth" || return 1
   echo "$stamp" >"$folder/made-for-$kind"
 }

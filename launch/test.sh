@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Sets up the environment if need be, then: lint, types, tests. `launch/test.sh quick` leaves out the slow tests;
-# further arguments go to pytest. Fetches three models' tokenizers before.
+# Sets up the environment if needed, fetches three models' tokenizers, then runs lint, type checks and tests.
+# `launch/test.sh quick` skips the slow tests; further arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/setup.sh
 setup_environment dev
-launch/fetch_tokenizers.sh 2>/dev/null || echo "the models' tokenizers could not be fetched: tests that need them skip"
+launch/fetch_tokenizers.sh 2>/dev/null || echo "could not fetch the models' tokenizers: tests that need them are skipped"
 select=()
 if [ "${1:-}" = quick ]; then
   select=(-m "not slow")

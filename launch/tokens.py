@@ -1,8 +1,8 @@
-"""Shows what a model is asked, token by token, and the example that it would be trained on.
+"""Shows what a model is asked, token by token, and the training example made from it.
 
     python launch/tokens.py --model=DIR --problems=FILE [--task=NAME] [--count=N] [--json]
 
-The tokens are those of training, sampling and evaluation: all call the same encoder.
+Training, sampling and evaluation use the same tokens: all call the same encoder.
 """
 
 import sys
@@ -20,14 +20,14 @@ from rft_jax.task.templates import known
 MODEL = flags.DEFINE_string("model", None, "Hugging Face folder.", required=True)
 PROBLEMS = flags.DEFINE_string("problems", None, "Problems with gold responses.", required=True)
 TASK = flags.DEFINE_string("task", None, "A shipped task, or a Python file; by default the model's own, else gsm8k.")
-TEMPLATE = flags.DEFINE_string("template", None, "paper, chat, or a Jinja file, in place of the task's.")
-BEGIN_TOKEN = flags.DEFINE_integer("begin_token", None, "Number of the token before every prompt.", lower_bound=0)
-COUNT = flags.DEFINE_integer("count", 3, "How many problems to show, from the first.", lower_bound=1)
-JSON = flags.DEFINE_bool("json", False, "A JSON line per problem, tokens as numbers.")
+TEMPLATE = flags.DEFINE_string("template", None, "paper, chat, or a Jinja file, to override the task's.")
+BEGIN_TOKEN = flags.DEFINE_integer("begin_token", None, "Id of the bos token before every prompt.", lower_bound=0)
+COUNT = flags.DEFINE_integer("count", 3, "Number of problems to show, from the first.", lower_bound=1)
+JSON = flags.DEFINE_bool("json", False, "Print a JSON line per problem, with tokens as ids.")
 
 
 def main() -> None:
-    """Reads the flags, prints."""
+    """Reads the flags and prints the tokens."""
     runtime.log_on_process_zero(0)
     folder = Path(MODEL.value)
     architecture, loaded = hf_config.read(folder), tokenizer.load(folder)
@@ -46,7 +46,7 @@ def main() -> None:
         lines = show.json_lines(encoder, asked, problems, PROBLEMS.value)
     else:
         lines = show.for_people(encoder, asked, problems, PROBLEMS.value, colour=sys.stdout.isatty())
-    print("\n".join(list(lines)))  # all of it or none: a later problem may be wrong
+    print("\n".join(list(lines)))  # all or nothing: a later problem may be wrong
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Trains a model on a file of responses (SFT or RFT); see configs/sft.py for the command."""
+"""Trains a model on a file of responses, SFT or RFT; see configs/sft.py for the command."""
 
 import shlex
 import sys
@@ -15,10 +15,10 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder for model, checkpoints an
 
 
 def main() -> None:
-    """Reads the flags, starts the process, trains."""
+    """Reads the flags, starts the process and trains."""
     config = CONFIG.read()
     runtime.start()
-    from rft_jax.train import loop  # after the start: nothing may touch a device before
+    from rft_jax.train import loop  # nothing may touch a device before the start
 
     loop.train(config, Path(WORKDIR.value), command=shlex.join(["python", *sys.argv]))
 

@@ -15,8 +15,8 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
     """Parses the absl flags, calls `main()` and exits.
 
     Args:
-        main: takes nothing, reads its flags from `absl.flags.FLAGS`.
-        parse_extra: takes the command line first and returns what is left for absl (see `config_flag`).
+        main: takes no arguments; reads its flags from `absl.flags.FLAGS`.
+        parse_extra: sees the command line first and returns the arguments left for absl (see `config_flag`).
     """
 
     def parse(arguments: list[str]) -> list[str]:
@@ -29,7 +29,7 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
         except flags.Error as error:
             _stop(2, str(error))
         if len(left) > 1:
-            _stop(2, f"unexpected argument {left[1]!r}: every setting is given as --name=value")
+            _stop(2, f"unexpected argument {left[1]!r}: give every setting as --name=value")
         return left
 
     def guarded(_: list[str]) -> None:
@@ -37,7 +37,7 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
             main()
         except UserError as error:
             _stop(1, str(error))
-        except flags.Error as error:  # an override of a config field, which only the loaded config can check
+        except flags.Error as error:  # a bad field override, found only once the config is loaded
             _stop(2, str(error))
         except KeyboardInterrupt as interrupt:
             _stop(130, str(interrupt) or "interrupted")

@@ -1,4 +1,4 @@
-"""The typed schemas of the runs. A file in configs/ builds one of these; `config_flag` overrides its fields."""
+"""The typed schema of each kind of run. A file in configs/ builds one; `config_flag` overrides its fields."""
 
 import dataclasses
 from typing import Literal
@@ -6,10 +6,10 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
-    """How many devices stand along each axis of the mesh; -1, on one axis at most, takes all that are left.
+    """The number of devices along each axis of the mesh; one axis may be -1, for all remaining devices.
 
     Attributes:
-        data: replicas of the whole model.
+        data: full replicas of the model.
         fsdp: devices that split the batch and the parameters.
         tensor: devices that split heads, MLP width and vocabulary.
     """
@@ -21,42 +21,43 @@ class MeshConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A training run, SFT or RFT: only the data differs. configs/sft.py makes one.
+    """A training run. SFT and RFT differ only in their data. configs/sft.py makes one.
 
     Attributes:
         model: Hugging Face folder to start from.
-        checkpoint: step folder of another run to start from instead; its moments are not taken.
-        size: architecture to fill with random weights when neither is given.
-        tokenizer: folder of the tokenizer, when it is not the model's.
+        checkpoint: step folder of another run to start from instead; only its weights are used.
+        size: architecture to initialise randomly when neither is given.
+        tokenizer: folder of the tokenizer, if not the model's own.
         data: JSONL file of queries and responses.
-        fraction: of the examples to use; smaller fractions are parts of larger ones.
-        epochs: how often each example is seen.
+        fraction: share of the examples to use; a smaller fraction is a subset of a larger one.
+        epochs: passes over the examples.
         batch: examples per step.
-        seed: of the order, and of random weights.
-        task: what is asked: the name of a shipped task, or a Python file that defines TASK.
-        template: paper, chat, or a Jinja file, in place of the task's; none: the task's.
-        begin_token: number of the token before every prompt; none: what the tokenizer itself puts before a text.
-        border: of prompt and response. exact: the response is tokenised from there on, behind the prompt that is
-            sampled from; joint: with the prompt, as the reference does, even where the tokenizer merges across it.
-        max_length: tokens of an example at most; a longer one is an error, with border=joint it is cut at the right.
-        packing: rows: several examples per row; prefix: likewise, and what all examples begin with stands once per row
-            (rows where the attention is splash, which cannot); none: one, padded to the longest of the step.
+        seed: for the data order and for random weights.
+        task: name of a shipped task, or a Python file that defines TASK.
+        template: paper, chat, or a Jinja file, to override the task's; none: the task's.
+        begin_token: id of the bos token before every prompt; none: what the tokenizer itself puts before a text.
+        border: how text is tokenised where prompt meets response. exact: the response separately, after the prompt that
+            is sampled from; joint: both together, as the reference does, even if a token spans the border.
+        max_length: most tokens in an example; a longer one is an error, or cut on the right with border=joint.
+        packing: rows: several examples per row; prefix: the same, with the tokens that all examples begin with stored
+            once per row (splash attention cannot, and uses rows); none: one, padded to the longest in the step.
         row_length: tokens per packed row.
         loss: token_mean, or the reference's group_mean: the mean over loss groups of each group's token mean.
         loss_group: examples per loss group; it changes the loss, not the memory.
-        learning_rate: the peak.
-        warmup: share of the steps in which the rate rises.
-        decay: how it falls, to 0.
+        learning_rate: peak learning rate.
+        warmup: share of the steps over which the rate rises.
+        decay: how the rate then falls to 0.
         weight_decay, beta1, beta2, epsilon: AdamW's.
-        clip: the largest norm of a gradient.
-        moments: dtype in which Adam's moments rest.
-        compute: dtype of the computation; auto: bfloat16, on CPU float32.
-        accumulation: parts of a step's rows that go through the devices one after the other, to save memory.
-        remat: what a layer keeps for the backward pass: none (all), dots (products), full (its input).
+        clip: largest norm of a gradient.
+        moments: dtype in which Adam's moments are stored.
+        compute: dtype of the computation; auto: float32 on CPU, bfloat16 elsewhere.
+        accumulation: parts into which a step's rows are split, to be processed in turn and save memory.
+        remat: what a layer keeps for the backward pass: everything (none), matrix products (dots) or only its input
+            (full).
         attention: implementation; auto: cudnn on CUDA, splash on TPU, xla elsewhere.
-        loss_chunk: tokens a device makes logits of at once.
+        loss_chunk: tokens per device whose logits exist at the same time.
         mesh: how the devices are laid out.
-        save_every: steps between two checkpoints; the last step is always saved.
+        save_every: steps between checkpoints; the last step is always saved.
         keep: how many checkpoints to keep.
     """
 
@@ -99,30 +100,31 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SampleConfig:
-    """Sampling k paths a problem. configs/sample.py makes one.
+    """Sampling k paths per problem. configs/sample.py makes one.
 
     Attributes:
         model: Hugging Face folder.
         problems: JSONL file of problems, or hf:NAME:CONFIG:SPLIT.
-        name: of the model, in the paths; none: the folder's name.
-        k: samples a problem.
-        temperature: 0 takes the most likely token each time.
-        top_k, top_p, min_p: filters of the next token, in this order; none: all tokens.
-        seed: of the random numbers; a path depends on seed, problem and sample alone.
-        max_new_tokens: where a response is cut.
-        prompt_tokens: of a longer prompt only the last ones are kept; none: all, and too long a prompt is an error.
-        task: what is asked and how answers are judged: the name of a shipped task, or a Python file that defines TASK;
-            none: the model's own, else gsm8k.
-        template: paper, chat, or a Jinja file, in place of the task's; none: the one the model was trained with, else
+        name: name of the model in the paths; none: the folder's name.
+        k: samples per problem.
+        temperature: 0 always takes the most likely token.
+        top_k, top_p, min_p: filters on the next token, applied in this order; none: all tokens.
+        seed: a path depends on the seed, its problem and its sample number alone.
+        max_new_tokens: length at which a response is cut.
+        prompt_tokens: keep only this many of a prompt's last tokens; none: all, and a prompt that is too long is an
+            error.
+        task: name of a shipped task, or a Python file that defines TASK; none: the model's own, else gsm8k.
+        template: paper, chat, or a Jinja file, to override the task's; none: the one the model was trained with, else
             the task's.
-        begin_token: number of the token before every prompt; none: the model's own, else the tokenizer's.
-        end_tokens: numbers of the tokens that end a response; none: the model's own.
-        shots: worked examples before each question, for a model that was only pre-trained; 0: no examples.
+        begin_token: id of the bos token before every prompt; none: the model's own, else the tokenizer's.
+        end_tokens: ids of the tokens that end a response; none: the model's own.
+        shots: worked examples before each question, for a model that was only pre-trained.
         shots_from: problems to take the examples from.
-        compute: dtype of weights, computation and cache; auto: bfloat16, on CPU float32.
+        compute: dtype of weights, computation and cache; auto: float32 on CPU, bfloat16 elsewhere.
         mesh: how the devices are laid out: replicas along data, each split along tensor.
-        rows: samples in flight on a device; none: as many as its memory holds.
-        part, parts: this process is one of several that share the work; none: SLURM's job array, or alone.
+        rows: samples in flight per device; none: as many as its memory holds.
+        part, parts: which of how many processes that share the work this one is; none: from SLURM's job array, else
+            alone.
     """
 
     model: str | None = None
@@ -151,14 +153,14 @@ class SampleConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(SampleConfig):
-    """Evaluating a model: one greedy path a problem, and k samples to vote. configs/evaluate.py makes one.
+    """Evaluating a model: one greedy path per problem, and k samples that vote. configs/evaluate.py makes one.
 
     Attributes:
-        k: samples a problem for maj1@k and pass@k; 0: the greedy path only.
-        temperature: of these samples.
-        against: workdirs of evaluations of other models on the same problems, to compare with.
+        k: samples per problem for maj1@k and pass@k; 0: the greedy path only.
+        temperature: temperature of these samples.
+        against: workdirs of other models' evaluations on the same problems, to compare with.
         grader: decides which answers are right: a shipped grader, or a Python file with a GRADER; none: the task's.
-        audit: graders that look at every path beside it; none: the task's.
+        audit: graders that also judge every path, for comparison; none: the task's.
     """
 
     against: tuple[str, ...] = ()
@@ -171,8 +173,8 @@ class WorldStage:
     """Makes the embedded default's problems: train.jsonl and test.jsonl.
 
     Attributes:
-        name: of the stage, and of its folder.
-        train, test: how many problems of each.
+        name: name of the stage and of its folder.
+        train, test: number of problems in each.
         seed: of the training problems; the test problems are always the same.
     """
 
@@ -187,12 +189,12 @@ class TrainStage:
     """Trains a model on gold answers or on selected paths.
 
     Attributes:
-        name: of the stage, its folder, and its model.
+        name: name of the stage, its folder and its model.
         model: one of the pipeline's models, or an earlier TrainStage.
         data: an earlier SelectStage, or `gold`.
-        k: of its sets, the one of the samples numbered below k; None: of all samples.
-        settings: fields of the TrainConfig, `name=value`.
-        steps_of: a TrainStage; this one sees its own data so often that it takes at least as many steps.
+        k: use the set made from samples numbered below k; None: from all samples.
+        settings: fields of the TrainConfig, as `name=value`.
+        steps_of: a TrainStage; this one repeats its own data until it has taken at least as many steps.
         config: FILE[:ARGUMENT] of its TrainConfig; None: the pipeline's.
     """
 
@@ -210,9 +212,9 @@ class SampleStage:
     """Samples paths of the training problems.
 
     Attributes:
-        name: of the stage, and of its folder.
+        name: name of the stage and of its folder.
         model: a TrainStage, or one of the pipeline's models.
-        settings: fields of the SampleConfig, `name=value`.
+        settings: fields of the SampleConfig, as `name=value`.
     """
 
     name: str
@@ -222,13 +224,13 @@ class SampleStage:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelectStage:
-    """Selects paths to train on; those of several stages are united.
+    """Selects paths to train on; paths from several stages are united.
 
     Attributes:
-        name: of the stage, and of its folder.
+        name: name of the stage and of its folder.
         paths: SampleStages.
         rules: paper or reference: distinct paths; none: every right path; or a Python file with a RULE.
-        ks: for each of these, also make the set of the samples numbered below it.
+        ks: for each of these, also make the set from samples numbered below it.
     """
 
     name: str
@@ -242,10 +244,10 @@ class EvaluateStage:
     """Evaluates a model on the test problems.
 
     Attributes:
-        name: of the stage, and of its folder.
+        name: name of the stage and of its folder.
         model: a TrainStage, or one of the pipeline's models.
         against: earlier EvaluateStages to compare with.
-        settings: fields of the EvaluateConfig, `name=value`.
+        settings: fields of the EvaluateConfig, as `name=value`.
     """
 
     name: str
@@ -259,19 +261,20 @@ StageConfig = WorldStage | TrainStage | SampleStage | SelectStage | EvaluateStag
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PipelineConfig:
-    """Several models, stages and rounds. configs/quickstart.py and configs/gsm8k.py make one.
+    """A pipeline of several models, stages and rounds. configs/quickstart.py and configs/gsm8k.py make one.
 
     Attributes:
-        problems: to train on and to sample for: a file, hf:NAME:CONFIG:SPLIT, or STAGE/train.jsonl.
+        problems: problems to train on and sample for: a file, hf:NAME:CONFIG:SPLIT, or STAGE/train.jsonl.
         test: problems to evaluate on, likewise.
-        models: `name=folder` of the models to start from.
-        train, sample, evaluate: configs of the commands, FILE[:ARGUMENT].
-        train_settings, sample_settings, evaluate_settings: of all their stages, `name=value`; a stage's own come later.
-        task: what is asked and how answers are judged, in all stages: a shipped task's name, or a Python file.
-        k: samples a problem.
-        temperature: of the samples.
-        seed: of training and sampling.
-        stages: in the order in which they run; the report comes last by itself.
+        models: models to start from, as `name=folder`.
+        train, sample, evaluate: config of each command, FILE[:ARGUMENT].
+        train_settings, sample_settings, evaluate_settings: fields for all stages of a kind, as `name=value`; a stage's
+            own settings override them.
+        task: name of a shipped task, or a Python file that defines TASK; for all stages.
+        k: samples per problem.
+        temperature: temperature of the samples.
+        seed: for training and sampling.
+        stages: in the order in which they run; the report is added at the end.
     """
 
     problems: str

@@ -1,7 +1,7 @@
 """`--config=configs/x.py:argument` and `--config.field=value`: a Python file makes a dataclass, flags override fields.
 
 The file defines `get_config(argument: str)`, or `get_config()` if it takes none. A mistake in the file or its argument
-exits with 1, a mistake in an override, like any bad flag, with 2.
+exits with 1; a mistake in an override exits with 2, like any bad flag.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from rft_jax.errors import UserError, did_you_mean
 
 Schema = TypeVar("Schema")
 
-flags.disclaim_key_flags()  # --config belongs to the command that defines it, whose --help shows it
+flags.disclaim_key_flags()  # so that --help lists --config under the command that defines it
 
 
 class ConfigFlag(Generic[Schema]):
@@ -36,7 +36,7 @@ class ConfigFlag(Generic[Schema]):
         self._flag = flags.DEFINE_string(
             "config",
             default,
-            f"FILE[:ARGUMENT] that makes a {schema.__name__}; override a field with --config.field=value; in a list "
+            f"FILE[:ARGUMENT] that makes a {schema.__name__}; override a field with --config.field=value. In a list, "
             f"{names.QUOTING}. "
             f"Fields: {', '.join(_field_names(schema))}.",
             required=default is None,
@@ -60,8 +60,8 @@ class ConfigFlag(Generic[Schema]):
         """Returns the config that the flags ask for.
 
         Raises:
-            UserError: the file, or its argument.
-            flags.Error: an override.
+            UserError: a mistake in the file or its argument.
+            flags.Error: a mistake in an override.
         """
         config = load(self._flag.value, self._schema)
         for field, value in self._overrides.items():
@@ -73,7 +73,7 @@ def load(reference: str, schema: type[Schema]) -> Schema:
     """Returns what `FILE[:ARGUMENT]` makes.
 
     Raises:
-        UserError: no such file, no get_config in it, an argument it does not take, or another type made by it.
+        UserError: the file is missing, has no get_config, does not take the argument, or makes another type.
     """
     name, _, argument = reference.partition(":")
     path = Path(name)
@@ -108,7 +108,7 @@ def _override(config: Any, path: list[str], value: str, whole: str) -> Any:
     name, *inner = path
     hints = typing.get_type_hints(type(config))
     if name not in hints:
-        # Also fields below are offered: `--config.fsdp` is near `mesh.fsdp`.
+        # Nested fields are suggested too: `--config.fsdp` is close to `mesh.fsdp`.
         hint = did_you_mean(".".join(path), _field_names(type(config)))
         raise flags.Error(f"unknown config field '{whole}'{hint}; known: {', '.join(_field_names(type(config)))}")
     current = getattr(config, name)
@@ -146,20 +146,20 @@ def _parse(text: str, hint: Any) -> Any:
         return text
     if origin is tuple:
         if any(map(dataclasses.is_dataclass, (arguments[0], *typing.get_args(arguments[0])))):
-            raise ValueError("no flag can give it; write a config file of your own and give it as --config=FILE")
+            raise ValueError("cannot be set by a flag; write a config file of your own and give it as --config=FILE")
         return tuple(_parse(part, arguments[0]) for part in names.split_list(text) if part)
     if hint is bool:
         if text.lower() not in ("true", "false"):
             raise ValueError(f"'{text}' is neither true nor false")
         return text.lower() == "true"
     if hint is float:
-        # Fractions are how papers write them: 1/32 of the data.
+        # Papers write fractions: 1/32 of the data.
         return _number(text, lambda text: float(Fraction(text)) if "/" in text else float(text), "a number")
     if hint is int:
         return _number(text, int, "a whole number")
     if hint is str:
         return text
-    raise TypeError(f"a config field has the type {hint}, which no flag can give")
+    raise TypeError(f"a config field has the type {hint}, which no flag can set")
 
 
 def _number(text: str, convert: Any, kind: str) -> Any:

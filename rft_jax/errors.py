@@ -1,13 +1,13 @@
-"""The one exception that means: the user can mend this."""
+"""The one exception that means: the user can fix this."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake in the input or the settings, told in one line: what is wrong, where, and what to do.
+    """A mistake in the input or the settings, as one line: what is wrong, where, and what to do.
 
-    `command.run` prints the line and exits with 1; a traceback is for our own mistakes only.
+    `command.run` prints the line and exits with 1; tracebacks are for bugs of ours.
     """
 
 

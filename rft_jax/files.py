@@ -1,8 +1,8 @@
 """Files and folders that appear whole or not at all.
 
 A stage may be killed at any moment, and the next one must never see half a file. So everything is written under a
-temporary name in the folder where it will live (a rename is atomic only within one file system), synced to the disk,
-and then renamed. What a killed process leaves behind carries the suffix `PARTIAL`.
+temporary name in its destination folder (a rename is atomic only within one file system), synced to disk, and then
+renamed. Whatever a killed process leaves behind has the suffix `PARTIAL`.
 """
 
 import contextlib
@@ -39,8 +39,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary folder to fill; on a clean exit it becomes `path`, on any exception it is removed.
 
-    An earlier folder of that name is replaced. A directory cannot be renamed over a full one in one step, so the old
-    one is moved aside first: a kill between the two renames leaves `path` absent, never mixed.
+    An existing folder of that name is replaced. A directory cannot be renamed over a non-empty one, so the old one is
+    moved aside first: a kill between the two renames leaves `path` missing, never mixed.
 
     Raises:
         UserError: the parent is missing, not writable, or its disk is full.
@@ -67,23 +67,23 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
-    """Makes a folder, and those above it, where there is none; removes from it what killed processes left unfinished.
+    """Makes a folder and its parents if needed; removes unfinished leftovers of killed processes from it.
 
     Raises:
-        UserError: it cannot be made, or a file of that name is there.
+        UserError: it cannot be made, or a file of that name exists.
     """
     folder = Path(path)
     with _one_line_for_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in (*folder.glob(f".*{PARTIAL}"), *folder.glob(f".*{PARTIAL}.replaced")):
             if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)  # another process may be at it too
+                shutil.rmtree(leftover, ignore_errors=True)  # another process may be removing it too
             else:
                 leftover.unlink(missing_ok=True)
 
 
 def _temporary_name(target: Path) -> Path:
-    # The process number keeps two processes that write the same target apart.
+    # The process id keeps apart two processes that write the same target.
     return target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
 
 

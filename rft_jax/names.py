@@ -1,6 +1,6 @@
-r"""Names of files and folders in a flag: several in a list, and patterns; whatever characters the names have.
+r"""File and folder names in flags: lists and patterns that work whatever characters the names contain.
 
-In a list, commas part the names. A comma inside double quotes or behind a backslash is part of a name:
+Commas separate the names in a list. A comma inside double quotes or after a backslash is part of a name:
 `"lr=1e-5,seed=0/paths/*.jsonl",other/*.jsonl` are two names, and so are `lr=1e-5\,seed=0/paths/*.jsonl,other/*.jsonl`.
 """
 
@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable
 
-QUOTING = r'a comma that is part of a name stands inside double quotes ("a,b") or behind a backslash (a\,b)'
+QUOTING = r'put a comma that is part of a name inside double quotes ("a,b") or after a backslash (a\,b)'
 
 # An escaped character, a quote, a comma, or anything else.
 _TOKEN = re.compile(r'\\[\\,"]|.', re.DOTALL)
@@ -17,7 +17,7 @@ _SPECIAL = frozenset(',"\\')
 
 
 def split_list(text: str) -> list[str]:
-    """Returns the names of a list; spaces around a name count only inside quotes.
+    """Returns the names in a list; spaces around a name count only inside quotes.
 
     Raises:
         ValueError: a quote is not closed.
@@ -41,12 +41,12 @@ def split_list(text: str) -> list[str]:
             names[-1] += (bare if names[-1] else "") + token[-1]
             bare = ""
     if quoted:
-        raise ValueError(f"a double quote is not closed in {text[:80]}")
+        raise ValueError(f"unclosed double quote in {text[:80]}")
     return names
 
 
 def join_list(names: Iterable[str]) -> str:
-    """Returns the list that `split_list` takes apart into these names."""
+    """Returns the list that `split_list` splits into these names."""
     return ",".join(map(_quoted, names))
 
 
@@ -57,16 +57,16 @@ def _quoted(name: str) -> str:
 
 
 def matches(pattern: str) -> list[str]:
-    """Returns what is there under a name or a pattern with `*`, `?` and `[…]`; `**` crosses folders. In no order.
+    """Returns the existing paths that match a name or a pattern (`*`, `?`, `[…]`, `**` across folders), in no order.
 
-    What exists by a name is meant by it: `run[1]/*.jsonl` are the files of the folder `run[1]` if there is one, else
-    those of `run1`; `a*b` likewise. `glob.escape` makes a pattern that means one name only.
+    A name that exists is taken literally: `run[1]/*.jsonl` means the files in the folder `run[1]` if there is one, else
+    those in `run1`; `a*b` likewise. `glob.escape` makes a pattern that can only mean one name.
     """
     return _matches("", pattern.split("/"))
 
 
 def _matches(folder: str, parts: list[str]) -> list[str]:
-    """Returns what is there under a pattern in a folder, whose name ends with a slash unless it is empty."""
+    """Returns the matches in a folder, whose name is empty or ends with a slash."""
     part, *rest = parts
     exists = not part or os.path.lexists(folder + part)
     found = [folder + part] if exists else glob.glob(glob.escape(folder) + part, recursive=True)  # noqa: PTH207

@@ -1,8 +1,8 @@
-"""Compile only: does a training run fit on hardware that is not here, and how fast at best.
+"""Tells by compiling alone whether a training run fits on given hardware, and how fast it could be.
 
-The real step is lowered and compiled for as many fake CPU devices, with the run's mesh and shardings, and XLA says what
-one of them holds. The compiler for CPUs computes bfloat16 products in float32 and has no fused attention, so its
-temporaries are more than a GPU's compiler makes: what fits here fits there.
+The real step is compiled for the same number of fake CPU devices, with the run's mesh and shardings, and XLA reports
+the memory of one of them. The CPU compiler computes bfloat16 products in float32 and has no fused attention, so its
+temporaries are larger than a GPU compiler's: what fits here fits there.
 """
 
 import dataclasses
@@ -31,8 +31,8 @@ class Hardware:
     """One device.
 
     Attributes:
-        memory: bytes.
-        flops: bf16 FLOP/s that a large matrix product reaches.
+        memory: in bytes.
+        flops: bf16 FLOP/s reached by a large matrix product.
     """
 
     memory: float
@@ -53,11 +53,11 @@ class Plan:
 
     Attributes:
         state: bytes of parameters, moments and batch.
-        temporary: bytes that the step needs beside them.
-        memory: bytes that there are.
-        step_flops: of a step, all devices together.
-        step_seconds: of a step at the device's best.
-        steps: of the run.
+        temporary: bytes of the step's temporaries.
+        memory: bytes available.
+        step_flops: FLOPs of a step, over all devices.
+        step_seconds: seconds per step at the devices' best.
+        steps: number of steps in the run.
     """
 
     state: int
@@ -69,7 +69,7 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Tells whether a step fits, with 5 % left for everything else."""
+        """Whether a step fits, with 5 % left for everything else."""
         return self.state + self.temporary <= 0.95 * self.memory
 
     def table(self) -> str:
@@ -81,23 +81,23 @@ class Plan:
             f"{'fits' if self.fits else 'does not fit'}: {needed / gib:.1f} of {self.memory / gib:.1f} GiB per device "
             f"({self.state / gib:.1f} state and batch, {self.temporary / gib:.1f} temporary, at most)\n"
             f"at best {self.step_seconds:.2f} s per step ({self.step_flops:.1e} FLOPs), {run / 60:.1f} min for the "
-            f"{self.steps:,} steps on GSM8K; good programs take twice that"
+            f"{self.steps:,} steps on GSM8K; good programs take about twice that"
         )
 
 
 def plan_training(config: TrainConfig, architecture: LlamaConfig, hardware: Hardware) -> Plan:
-    """Compiles a run's step for the devices that JAX has here, as many as the plan is for.
+    """Compiles a run's step for the local JAX devices, of which there must be as many as in the plan.
 
     Args:
-        config: of the run; its mesh covers the devices.
-        architecture: of the model.
+        config: config of the run; its mesh covers the devices.
+        architecture: architecture of the model.
         hardware: what the devices stand for.
 
     Raises:
-        UserError: the mesh does not cover the devices, or this JAX cannot tell.
+        UserError: the mesh does not cover the devices, or this version of JAX cannot tell.
     """
     if config.compute == "auto":
-        config = dataclasses.replace(config, compute="bfloat16")  # what it will be there
+        config = dataclasses.replace(config, compute="bfloat16")  # what auto means on the target
     steps = math.ceil(EXAMPLES * config.epochs / config.batch)
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     with jax.set_mesh(mesh):

@@ -1,7 +1,7 @@
-"""NAME or FILE.py: what the package ships under a name, and what a user adds in a file of their own.
+"""NAME or FILE.py: plugins that the package ships under a name or that users add as files.
 
-A task, a grader or a selection rule is a module that defines one value (`TASK`, `GRADER`, `RULE`); the shipped ones
-and a user's are loaded by the same few lines. Commands and worker processes pass the reference on, never the value.
+A task, a grader or a selection rule is a module that defines one value (`TASK`, `GRADER`, `RULE`), loaded by the same
+few lines whoever wrote it. Commands and worker processes pass the reference on, never the value.
 """
 
 import functools
@@ -16,15 +16,15 @@ from rft_jax.errors import UserError, did_you_mean
 
 
 def load(reference: str, attribute: str, shipped: Mapping[str, str]) -> Any:
-    """Returns what a module defines.
+    """Returns the value that a module defines.
 
     Args:
         reference: a name in `shipped`, or the path of a Python file.
-        attribute: the name of the value in the module, such as "TASK".
-        shipped: name -> module.
+        attribute: name of the value in the module, such as "TASK".
+        shipped: maps a name to its module.
 
     Raises:
-        UserError: an unknown name, no such file, an error in it, or a file that defines no such value.
+        UserError: the name is unknown, or the file is missing, raises or does not define the value.
     """
     if reference in shipped:
         return getattr(importlib.import_module(shipped[reference]), attribute)
@@ -32,7 +32,7 @@ def load(reference: str, attribute: str, shipped: Mapping[str, str]) -> Any:
         known = ", ".join(shipped)
         raise UserError(
             f"no {attribute.lower()} is called '{reference}'{did_you_mean(reference, shipped)}; known: {known}, or a "
-            f"file FILE.py that defines {attribute}"
+            f"FILE.py that defines {attribute}"
         )
     module = import_file(str(Path(reference).absolute()))
     if not hasattr(module, attribute):
@@ -41,13 +41,13 @@ def load(reference: str, attribute: str, shipped: Mapping[str, str]) -> Any:
 
 
 def placed(reference: str) -> str:
-    """Returns a reference that whoever reads it later, perhaps in another folder, understands alike."""
+    """Returns a reference that means the same from any other folder."""
     return str(Path(reference).absolute()) if reference.endswith(".py") else reference
 
 
 @functools.cache
 def import_file(path: str) -> ModuleType:
-    """Returns the module that a Python file makes; each file runs once per process.
+    """Returns a Python file as a module; each file runs once per process.
 
     Raises:
         UserError: there is no such file, or it raises.

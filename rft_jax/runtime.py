@@ -1,4 +1,4 @@
-"""The start of a process: distributed JAX when there are several, the mesh, logging, the compilation cache."""
+"""Process start-up: distributed JAX, the mesh, logging and the compilation cache."""
 
 import ctypes
 import logging
@@ -14,7 +14,7 @@ from jax.sharding import AxisType, Mesh
 
 from rft_jax.errors import UserError
 
-AXES = ("data", "fsdp", "tensor")  # of the mesh: what each is for stands in model/partition.py
+AXES = ("data", "fsdp", "tensor")  # of the mesh; see model/partition.py for what each is for
 
 
 def start() -> None:
@@ -39,22 +39,22 @@ def start() -> None:
 def _leave(number: int, frame: FrameType | None) -> None:
     """Ends the process on Ctrl-C, at once.
 
-    A KeyboardInterrupt raised amid JAX's tracing is swallowed or becomes another error, and an interpreter that shuts
-    down while devices compute may crash. Nothing is lost: files appear whole or not at all (files.py), and leftovers
-    of a killed process are known by their suffix.
+    A KeyboardInterrupt raised while JAX is tracing is swallowed or becomes another error, and an interpreter that shuts
+    down while devices compute may crash. Nothing is lost: files appear whole or not at all (files.py), and a killed
+    process's leftovers are recognised by their suffix.
     """
     bar_above = b"\n" if sys.stderr.isatty() else b""
-    os.write(2, bar_above + b"error: interrupted; what is finished is kept, and the same command goes on from there\n")
+    os.write(2, bar_above + b"error: interrupted; finished work is kept, and the same command continues from there\n")
     os._exit(130)
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc keep what XLA frees; before JAX starts threads, each of which would get a heap of its own.
+    """Makes glibc keep memory that XLA frees. Call it before JAX starts threads, each of which would get its own heap.
 
-    XLA allocates the temporaries of each execution anew on a CPU, and large blocks would go back to the system each
-    time: making their pages again took a fifth to a half of a training step.
+    On a CPU, XLA allocates its temporaries afresh for each execution, and glibc would return large allocations to the
+    system each time: faulting their pages in again took a fifth to a half of a training step.
     """
-    trim_threshold, mmap_max, arena_max = -1, -4, -8  # mallopt's names for them, in malloc.h
+    trim_threshold, mmap_max, arena_max = -1, -4, -8  # M_TRIM_THRESHOLD and so on in malloc.h
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
@@ -71,7 +71,7 @@ def _several_processes() -> bool:
 
 
 def log_on_process_zero(process: int) -> None:
-    """Makes process 0 log what happens, and the others only what goes wrong."""
+    """Makes process 0 log progress, and the others only warnings and errors."""
     handler = logging.StreamHandler()
     label = "" if process == 0 else f"process {process}: "
     handler.setFormatter(logging.Formatter(f"%(asctime)s {label}%(message)s", datefmt="%H:%M:%S"))
@@ -84,16 +84,16 @@ def make_mesh(data: int, fsdp: int, tensor: int) -> Mesh:
     """Returns the mesh over all devices of all processes; activate it with `jax.set_mesh`.
 
     Args:
-        data, fsdp, tensor: devices along each axis (see partition.py); one of them may be -1: all that are left.
+        data, fsdp, tensor: devices along each axis (see partition.py); one may be -1, for all remaining devices.
 
     Raises:
-        UserError: the sizes do not multiply to the number of devices; the message says what would.
+        UserError: the product is not the number of devices; the message suggests meshes that fit.
     """
     sizes = {"data": data, "fsdp": fsdp, "tensor": tensor}
     devices = jax.device_count()
     shape = " × ".join(f"{axis} {size}" for axis, size in sizes.items())
     if any(size < 1 and size != -1 for size in sizes.values()) or list(sizes.values()).count(-1) > 1:
-        raise UserError(f"mesh {shape}: every size is at least 1, and one at most may be -1 (all devices left)")
+        raise UserError(f"mesh {shape}: every axis is at least 1, and at most one may be -1 (all remaining devices)")
     known = data * fsdp * tensor
     if known < 0:
         known = -known

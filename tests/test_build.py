@@ -1,4 +1,4 @@
-"""BUILD.md's examples of a data set, a grader and a rule work as they stand there."""
+"""BUILD.md's examples of a dataset, a grader and a rule work as printed."""
 
 import json
 import re

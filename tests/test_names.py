@@ -35,8 +35,8 @@ def test_what_a_list_means(text, names):
     assert split_list(text) == names
 
 
-def test_a_quote_that_is_not_closed_is_told():
-    with pytest.raises(ValueError, match="not closed"):
+def test_an_unclosed_quote_is_an_error():
+    with pytest.raises(ValueError, match="unclosed double quote"):
         split_list('a,"b')
 
 

@@ -1,1 +1,1 @@
-"""Side by side in one run: this project, its peers, and the machine's limit."""
+"""Benchmarks: this project, its peers and the hardware's limit, side by side in one run."""

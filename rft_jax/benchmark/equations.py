@@ -1,8 +1,8 @@
-"""What finding equations in plain text costs beside reading the annotated ones, on the same responses, in the same run.
+"""The cost of finding equations in plain text, compared with reading annotated ones, on the same responses in one run.
 
-The responses are those of a released model where they are at hand, and generated ones, which repeat equations and texts
-as the samples of a run do. The peer reads them with their `<<…>>`, ours without. The two take turns on parts of the
-responses, first with nothing remembered, as in a selection, then once more; processor time is compared.
+The responses are a released model's, if available, and generated ones, which repeat equations and texts as the samples
+of a run do. The peer reads them with their `<<…>>`, ours without. The two take turns on parts of the responses, first
+with cold caches, as in a selection, then once more; processor time is compared.
 """
 
 import functools
@@ -33,7 +33,7 @@ def run(released: pathlib.Path | None = None) -> list[str]:
     """Measures, and returns the lines of the report.
 
     Args:
-        released: a file of responses of a released model, JSONL with `response`; without it they are generated only.
+        released: JSONL file of a released model's responses, with the field `response`; None: generated ones only.
     """
     lines = [f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"]
     if released is not None and released.is_file():
@@ -66,7 +66,7 @@ def _side_by_side(title: str, annotated: Sequence[str]) -> list[str]:
         for again in ("", " again")
     }
     return [
-        f"{title}, {len(plain):,} responses, µs of processor time per response, best of {_ROUNDS} rounds in turns: "
+        f"{title}, {len(plain):,} responses, µs of processor time per response, best of {_ROUNDS} alternating rounds: "
         f"annotated {best['annotated']:.1f}, plain text {best['plain']:.1f}, median ratio {ratios['']:.2f}; seen "
         f"before: annotated {best['annotated again']:.1f}, plain text {best['plain again']:.1f}, median ratio "
         f"{ratios[' again']:.2f}",
@@ -97,9 +97,9 @@ def _canonical(title: str, responses: Sequence[str]) -> str:
 
 
 def _forget() -> None:
-    """Empties what was memoised, so that each round sees its texts for the first time."""
-    places = (agreement, equations, plain_alone, canonical_module, type(equations.ANNOTATED), type(equations.PLAIN))
-    for value in [value for place in places for value in vars(place).values()]:
+    """Empties the caches, so that each round sees its texts for the first time."""
+    owners = (agreement, equations, plain_alone, canonical_module, type(equations.ANNOTATED), type(equations.PLAIN))
+    for value in [value for owner in owners for value in vars(owner).values()]:
         function = getattr(value, "__func__", value)
         if isinstance(function, functools._lru_cache_wrapper):
             function.cache_clear()

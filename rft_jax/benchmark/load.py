@@ -1,9 +1,9 @@
-"""How fast a checkpoint is loaded and saved, and how much memory that takes, beside reading the file.
+"""How fast a checkpoint is loaded and saved, and how much memory that takes, compared with reading the file.
 
-Every phase runs in a process of its own, because peak memory is a process's; `cat` and loading take turns, because the
-speed of a shared machine drifts. Loading needs what `cat` does not: memory for the model. As the file is warm for both,
-so is that memory: each process first touches as much and gives it back. On a virtual machine that returns freed memory
-to its host, that first touch can cost more than all the rest; it is a column of its own.
+Every phase runs in its own process, because peak memory is measured per process; `cat` and loading take turns, because
+the speed of a shared machine drifts. Loading also needs memory for the model, which `cat` does not. The file is in the
+page cache for both, and that memory is made warm too: each process first touches as much and frees it. On a virtual
+machine that returns freed memory to its host, this first touch can cost more than all the rest; it has its own column.
 """
 
 import dataclasses
@@ -32,18 +32,18 @@ def run(*, gigabytes: float, rounds: int) -> list[str]:
     """Measures every phase on a random bf16 checkpoint.
 
     Args:
-        gigabytes: about the size of the checkpoint.
-        rounds: how often each phase is run; the median counts.
+        gigabytes: approximate size of the checkpoint.
+        rounds: runs of each phase; the median is reported.
 
     Returns:
-        The lines of a table: seconds of touching as much memory for the first time, of the phase, and of the phase
-        repeated; the shares of the rate of `cat`; and peak memory beyond JAX's own as a multiple of the size.
+        The lines of a table: seconds for touching as much memory for the first time, for the phase, and for the phase
+        repeated; rates as shares of `cat`'s; and peak memory beyond JAX's own as a multiple of the file size.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         make_checkpoint(folder, gigabytes)
         file = folder / "model.safetensors"
-        size = file.stat().st_size
+        file_bytes = file.stat().st_size
         _cat(file)  # warms the page cache
         cats: list[float] = []
         results: dict[str, list[dict[str, float]]] = {phase: [] for phase in PHASES}
@@ -53,13 +53,13 @@ def run(*, gigabytes: float, rounds: int) -> list[str]:
                 measured.append(_in_own_process(phase, folder))
     cat = statistics.median(cats)
     lines = [
-        f"{size / 1e9:.2f} GB of bf16, {jax.devices()[0].device_kind}, {os.cpu_count()} cores, median of {rounds}",
+        f"{file_bytes / 1e9:.2f} GB bf16, {jax.devices()[0].device_kind}, {os.cpu_count()} cores; median of {rounds}",
         f"{'':16}{'touch':>8}{'first':>8}{'again':>10}{'of cat':>8}{'again':>8}{'peak':>8}",
         f"{'cat > /dev/null':16}{'':8}{cat:6.2f} s",
     ]
     for phase, measured in results.items():
         touch, first, again = (statistics.median(x[name] for x in measured) for name in ("touch", "first", "again"))
-        peak = max(x["peak"] - x["before"] for x in measured) / size
+        peak = max(x["peak"] - x["before"] for x in measured) / file_bytes
         lines.append(
             f"{phase:16}{touch:6.2f} s{first:6.2f} s{again:8.2f} s{cat / first:8.2f}{cat / again:8.2f}{peak:7.2f}×"
         )
@@ -68,10 +68,13 @@ def run(*, gigabytes: float, rounds: int) -> list[str]:
 
 def make_checkpoint(folder: Path, gigabytes: float) -> None:
     """Writes a random Llama of about this size: as many layers of a 1B's width as it takes."""
-    size = architecture.size("bench-58m")
-    size = dataclasses.replace(size, width=2048, heads=16, kv_heads=16, head_width=128, mlp_width=5632, layers=1)
-    layer = dataclasses.replace(size, layers=2).parameters - size.parameters
-    config = dataclasses.replace(size, layers=max(1, round((gigabytes * 1e9 / 2 - size.parameters) / layer) + 1))
+    one_layer = dataclasses.replace(
+        architecture.size("bench-58m"),
+        width=2048, heads=16, kv_heads=16, head_width=128, mlp_width=5632, layers=1,
+    )  # fmt: skip
+    layer = dataclasses.replace(one_layer, layers=2).parameters - one_layer.parameters
+    layers = max(1, round((gigabytes * 1e9 / 2 - one_layer.parameters) / layer) + 1)
+    config = dataclasses.replace(one_layer, layers=layers)
     random = np.random.default_rng(0)
 
     def tensors() -> Iterator[tuple[str, np.ndarray]]:
@@ -99,11 +102,11 @@ def _measure(phase: str, folder: Path) -> dict[str, float]:
     """Runs one phase here, twice.
 
     Returns:
-        touch, first, again: seconds. before, peak: peak resident memory before and after the first time, in bytes.
+        touch, first, again: seconds. before, peak: peak resident memory before and after the first run, in bytes.
     """
-    jax.block_until_ready(jnp.zeros(8))  # the JAX process itself
-    size = (folder / "model.safetensors").stat().st_size
-    touch = _seconds(lambda: host_memory.empty((size,), np.dtype(np.uint8)).fill(1))
+    jax.block_until_ready(jnp.zeros(8))  # JAX's own memory does not count
+    file_bytes = (folder / "model.safetensors").stat().st_size
+    touch = _seconds(lambda: host_memory.empty((file_bytes,), np.dtype(np.uint8)).fill(1))
     before = _restart_peak()
     action = _action(phase, folder)
     first, peak, again = _seconds(action), _peak(), _seconds(action)
@@ -127,13 +130,13 @@ def _seconds(action: Callable[[], object]) -> float:
 
 
 def _restart_peak() -> int:
-    """Makes the kernel count the peak anew and returns it, in bytes."""
+    """Makes the kernel restart its peak and returns it, in bytes."""
     Path("/proc/self/clear_refs").write_text("5")
     return _peak()
 
 
 def _peak() -> int:
-    # Not getrusage: a child's ru_maxrss starts from that of the process that made it.
+    # Not getrusage: a child's ru_maxrss starts from its parent's.
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(fields["VmHWM"].split()[0]) * 1024
 

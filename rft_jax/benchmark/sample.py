@@ -1,7 +1,7 @@
-"""Sampling: this project beside transformers' generate, google-tunix's Sampler, and itself without sharing prompts.
+"""Sampling: this project, also without shared prompts, beside transformers' generate and google-tunix's Sampler.
 
-Useful tokens per second on the wall and, where the machine is shared, per second of CPU time. Every engine runs in a
-process of its own, and they take turns, because the speed of a shared machine drifts.
+Measures useful tokens per second of wall time and, as the machine may be shared, of CPU time. Every engine runs in its
+own process, and they take turns, because the speed of a shared machine drifts.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rft_jax.benchmark import sample_work
 
-PROBLEMS, SAMPLES = 400, 100  # more than any engine here does in the time it has
+PROBLEMS, SAMPLES = 400, 100  # more than any engine finishes in its time
 BATCHES = {"transformers": (8, 64), "tunix": (8, 64)}
 
 
@@ -24,16 +24,16 @@ def run(*, problems_file: str, size: str, rows: int, seconds: float, rounds: int
     Args:
         problems_file: GSM8K's training problems.
         size: name of the architecture, with random weights.
-        rows: of ours.
-        seconds: that each engine has in a round.
-        rounds: how often each is run.
-        peer_python: the Python in whose environment tunix is; it must see this project too.
+        rows: samples in flight in our engine.
+        seconds: time for each engine in a round.
+        rounds: number of rounds.
+        peer_python: a Python that can import both tunix and this project.
 
     Returns:
-        The table's lines.
+        The lines of a table.
 
     Raises:
-        UserError: the problems are missing, or too few.
+        UserError: the problems are missing or too few.
     """
     engines = [("ours", rows, sys.executable), ("ours, unshared", rows, sys.executable)]
     if importlib.util.find_spec("torch"):
@@ -44,7 +44,7 @@ def run(*, problems_file: str, size: str, rows: int, seconds: float, rounds: int
         file = Path(scratch) / "work.json"
         work = sample_work.make(problems_file, PROBLEMS, SAMPLES)
         work.save(file)
-        lines = [f"{size}, random weights, T 0.7, top-k 50, lengths forced; {work.told}"]
+        lines = [f"{size}, random weights, T 0.7, top-k 50, lengths forced; {work.summary}"]
         measured: dict[tuple[str, int], list[dict]] = {(name, batch): [] for name, batch, _ in engines}
         for _ in range(rounds):
             for name, batch, python in engines:
@@ -57,12 +57,12 @@ def run(*, problems_file: str, size: str, rows: int, seconds: float, rounds: int
         cpu = statistics.median(result["tokens"] / result["cpu"] for result in results)
         rates.setdefault(name, []).append((cpu, wall))
         tokens = sum(result["tokens"] for result in results)
-        told = f"({tokens} tokens; {results[-1]['told']})"
-        lines.append(f"{name:15}{batch:5} rows {wall:8.0f} tokens/s {cpu:8.0f} tokens/CPU-s  {told}")
+        remark = f"({tokens} tokens; {results[-1]['remark']})"
+        lines.append(f"{name:15}{batch:5} rows {wall:8.0f} tokens/s {cpu:8.0f} tokens/CPU-s  {remark}")
     best = {name: [max(column) for column in zip(*pairs, strict=True)] for name, pairs in rates.items()}
     for name, (cpu, wall) in best.items():
         if name != "ours":
             lines.append(
-                f"ours / best {name}: {best['ours'][1] / wall:.2f} by the wall, {best['ours'][0] / cpu:.2f} by CPU time"
+                f"ours / best {name}: {best['ours'][1] / wall:.2f} in wall time, {best['ours'][0] / cpu:.2f} in CPU"
             )
     return lines

@@ -1,7 +1,7 @@
-"""The samplers that are measured, each in a process of its own: `python -m rft_jax.benchmark.sample_engines NAME ...`.
+"""The samplers to measure, each in its own process: `python -m rft_jax.benchmark.sample_engines NAME ...`.
 
-All do the same work with random weights of one architecture: temperature 0.7, top-k 50, lengths forced. A peer takes
-batches in the order of the work until its time is up; what it makes beyond a sample's length does not count.
+All do the same work with random weights of one architecture: temperature 0.7, top-k 50, forced lengths. A peer takes
+batches in order until its time is up; tokens beyond a sample's length do not count.
 """
 
 import functools
@@ -18,11 +18,11 @@ from rft_jax.benchmark.sample_work import MAX_NEW, Work
 from rft_jax.model import architecture
 
 TEMPERATURE, TOP_K = 0.7, 50
-STEPS = 128  # to which a peer whose programs are compiled for a number of steps rounds it up
+STEPS = 128  # a peer whose programs are compiled for a number of steps rounds it up to a multiple of this
 
 
 def measure(name: str, file: Path, size: str, batch: int, seconds: float) -> dict[str, Any]:
-    """Runs one engine here; returns its useful tokens, its seconds and CPU-seconds, and what else it tells."""
+    """Runs one engine here; returns its useful tokens, seconds and CPU seconds, and a remark."""
     work = Work.load(file)
     engines: dict[str, Callable[..., dict[str, Any]]] = {
         "ours": functools.partial(ours, shared=True),
@@ -34,7 +34,7 @@ def measure(name: str, file: Path, size: str, batch: int, seconds: float) -> dic
 
 
 class Clock:
-    """Seconds on the wall and on the CPU since it was made."""
+    """Wall time and CPU time since it was created."""
 
     def __init__(self) -> None:
         """Starts."""
@@ -46,7 +46,7 @@ class Clock:
 
 
 def ours(work: Work, config: architecture.LlamaConfig, rows: int, seconds: float, *, shared: bool) -> dict[str, Any]:
-    """Our sampler; unshared, each sample reads its own prompt. What is made when the time is up counts."""
+    """Our sampler; unshared, each sample reads its own prompt. Tokens of unfinished samples count."""
     import jax
     import jax.numpy as jnp
 
@@ -91,7 +91,7 @@ def ours(work: Work, config: architecture.LlamaConfig, rows: int, seconds: float
         max_new=MAX_NEW, seed=0, dtype=dtype,
     )  # fmt: skip
     devices = capacity.devices(mesh)
-    # Compiles with an empty batch and idle rows, which change nothing.
+    # Compiles by running an empty batch and idle rows.
     empty = Schedule(sizes, devices=devices, skipped=0)
     orders: Orders = empty.orders()
     engine.prefill(empty.batch([[] for _ in range(devices)]))
@@ -105,13 +105,13 @@ def ours(work: Work, config: architecture.LlamaConfig, rows: int, seconds: float
     spent = clock.read()
     return spent | {
         "tokens": schedule.made,
-        "told": f"occupancy {schedule.occupancy:.1%}, {compiled} programs, temporaries {engine.memory(orders):.1%} of "
-        f"the cache, {schedule.lost} samples begun anew",
+        "remark": f"occupancy {schedule.occupancy:.1%}, {compiled} programs, temporaries {engine.memory(orders):.1%} "
+        f"of the cache, {schedule.lost} samples restarted",
     }
 
 
 def transformers_generate(work: Work, config: architecture.LlamaConfig, batch: int, seconds: float) -> dict[str, Any]:
-    """Transformers' generate as the reference uses it: static batches, every sample prefilled."""
+    """Transformers' generate as the reference uses it: static batches, with a prefill for every sample."""
     import torch
     import transformers
 
@@ -125,19 +125,19 @@ def transformers_generate(work: Work, config: architecture.LlamaConfig, batch: i
     ).eval()  # fmt: skip
     if torch.cuda.is_available():
         model = model.to("cuda", torch.bfloat16)
-    end = 2
+    eos = 2
 
     class Force(transformers.LogitsProcessor):
-        """Gives the end token at a row's length, and no earlier."""
+        """Forces eos at a row's length and forbids it before."""
 
         def __init__(self, start: int, lengths: np.ndarray) -> None:
             self.last = torch.tensor(start + lengths - 1, device=model.device)
 
         def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
             here = self.last == input_ids.shape[1]
-            scores[:, end] = -torch.inf
+            scores[:, eos] = -torch.inf
             scores[here] = -torch.inf
-            scores[here, end] = 0.0
+            scores[here, eos] = 0.0
             return scores
 
     def generate(prompts: list[list[int]], lengths: np.ndarray) -> None:
@@ -146,7 +146,7 @@ def transformers_generate(work: Work, config: architecture.LlamaConfig, batch: i
         mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=model.device)
         with torch.inference_mode():
             model.generate(
-                ids, attention_mask=mask, do_sample=True, temperature=TEMPERATURE, top_k=TOP_K, eos_token_id=end,
+                ids, attention_mask=mask, do_sample=True, temperature=TEMPERATURE, top_k=TOP_K, eos_token_id=eos,
                 max_new_tokens=MAX_NEW, pad_token_id=0,
                 logits_processor=transformers.LogitsProcessorList([Force(longest, lengths)]),
             )  # fmt: skip
@@ -157,7 +157,7 @@ def transformers_generate(work: Work, config: architecture.LlamaConfig, batch: i
 def tunix_sampler(work: Work, config: architecture.LlamaConfig, batch: int, seconds: float) -> dict[str, Any]:
     """google-tunix's Sampler: one program with a cache of fixed size; a batch stops when its longest sample ends.
 
-    The program is compiled for the number of steps, so steps are rounded up; what that adds is not counted.
+    The program is compiled for a number of steps, so steps are rounded up; the time this adds is not counted.
     """
     import flax.nnx as nnx
     import jax
@@ -174,7 +174,7 @@ def tunix_sampler(work: Work, config: architecture.LlamaConfig, batch: int, seco
     )  # fmt: skip
 
     class Numbers:
-        """A tokenizer whose texts are the numbers of tokens."""
+        """A tokenizer whose texts are token ids."""
 
         def encode(self, text: str, **_: Any) -> list[int]:
             return [int(number) for number in text.split()]
@@ -221,7 +221,7 @@ def tunix_sampler(work: Work, config: architecture.LlamaConfig, batch: int, seco
 def _batches(
     work: Work, batch: int, seconds: float, generate: Callable[[list[list[int]], np.ndarray], None], warm: bool = True
 ) -> dict[str, Any]:
-    """Runs static batches of consecutive problems, one sample of each, as the reference's script goes over its file."""
+    """Runs static batches of consecutive problems, one sample of each, as the reference's script does."""
     if warm:
         generate(work.prompts[:1] * batch, np.full(batch, 8))
     order = [(problem, sample) for sample in range(work.lengths.shape[1]) for problem in range(len(work.prompts))]
@@ -235,7 +235,7 @@ def _batches(
         steps += int(lengths.max()) * batch
         if clock.read()["seconds"] > seconds:
             break
-    return clock.read() | {"tokens": made, "told": f"occupancy {made / steps:.1%}"}
+    return clock.read() | {"tokens": made, "remark": f"occupancy {made / steps:.1%}"}
 
 
 if __name__ == "__main__":

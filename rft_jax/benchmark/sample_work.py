@@ -1,4 +1,4 @@
-"""The work that sampling is measured on: GSM8K's real prompts, and response lengths as its gold answers have them."""
+"""The work that sampling is measured on: GSM8K's prompts, with response lengths like those of its gold answers."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from rft_jax.errors import UserError
 from rft_jax.records.problem import read_problems
 
 MAX_NEW = 256
-# How much the samples of one problem differ: the deviation of the logarithm of the length.
+# Standard deviation of the log length among samples of one problem.
 SPREAD = 0.25
 
 
@@ -20,8 +20,8 @@ class Work:
     """Prompts and lengths.
 
     Attributes:
-        prompts: for each problem its tokens.
-        lengths: int [problems, k], tokens of each response, the end token included.
+        prompts: token ids of each problem's prompt.
+        lengths: int [problems, k], tokens in each response, including eos.
     """
 
     prompts: list[list[int]]
@@ -33,13 +33,13 @@ class Work:
 
     @classmethod
     def load(cls, file: Path) -> "Work":
-        """Reads what `save` wrote."""
+        """Returns what `save` wrote."""
         fields = json.loads(file.read_text(encoding="utf-8"))
         return cls(fields["prompts"], np.array(fields["lengths"]))
 
     @property
-    def told(self) -> str:
-        """Its means, in words."""
+    def summary(self) -> str:
+        """A summary in words."""
         prompts = np.array([len(prompt) for prompt in self.prompts])
         return (
             f"{len(self.prompts)} problems × {self.lengths.shape[1]} samples; prompts of {prompts.mean():.0f} tokens "
@@ -48,7 +48,7 @@ class Work:
 
 
 def make(problems_file: str, problems: int, k: int) -> Work:
-    """Returns the work on problems drawn from a file; lengths scatter around each problem's gold length.
+    """Returns work on problems drawn from a file; lengths scatter around each problem's gold length.
 
     Raises:
         UserError: the file holds too few problems.

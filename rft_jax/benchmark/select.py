@@ -1,11 +1,10 @@
-"""The selector beside the reference's algorithm, on the same generated paths, in the same run.
+"""The selector beside the reference's algorithm, on the same generated paths in one run.
 
-The peer is the reference's procedure written plainly, with the distance function that the reference uses
-(`editdistance`): read each line, grade it, evaluate its equations, and for each correct path measure the kept one and
-the new one against all the others, each time anew. In one thing it differs from the reference: our parser takes the
-place of Python's `eval`, for nothing here evaluates text; an equation takes either as long, within a tenth. Peer and
-selector take turns, and processor time is compared, which says the same on a busy machine. Then the selector runs on
-its own on all processors.
+The peer is a plain version of the reference's procedure with its distance function (`editdistance`): read each line,
+grade it, evaluate its equations, and for each correct path compute the distances of the kept and the new path to all
+others, all from scratch. Unlike the reference, it evaluates equations with our parser instead of Python's `eval`, which
+takes about as long. Peer and selector take turns, and processor time is compared, as it is the same on a busy machine.
+Then the selector runs alone on all processors.
 """
 
 import dataclasses
@@ -35,14 +34,14 @@ _ROUNDS = 7
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """What a run of the paper looks like.
+    """The paths of a run like the paper's.
 
     Attributes:
-        models: how many models' paths are united.
-        samples: of a problem by a model.
-        correct: share of them.
-        lists: equation lists of a problem among the correct paths.
-        repeated: share of the correct paths that repeat an earlier text of the problem.
+        models: number of models whose paths are united.
+        samples: samples per problem and model.
+        correct: share of correct samples.
+        lists: equation lists per problem among the correct paths.
+        repeated: share of correct paths that repeat an earlier text of the problem.
     """
 
     models: int
@@ -60,9 +59,9 @@ def run(problems: int, workers: int, folder: pathlib.Path | None = None) -> list
     """Measures, and returns the lines of the report.
 
     Args:
-        problems: how many problems the run on all processors has; 7,473 is the paper's.
-        workers: how many processors that is.
-        folder: where the generated files go; by default a temporary folder.
+        problems: number of problems in the run on all processors; the paper's is 7,473.
+        workers: number of processors.
+        folder: parent of the folder for generated files; None: the system's folder for temporary files.
 
     Raises:
         UserError: the package `editdistance` is not installed.
@@ -76,14 +75,14 @@ def run(problems: int, workers: int, folder: pathlib.Path | None = None) -> list
         work = pathlib.Path(name)
         for title, shape in (("one model", ONE_MODEL), ("five models", FIVE_MODELS)):
             lines.append(_side_by_side(title, shape, distance, work))
-        lines.append(_at_size(problems, workers, work))
+        lines.append(_full_size(problems, workers, work))
     return lines
 
 
 def reference_selection(
     problems: pathlib.Path, paths: list[pathlib.Path], output: pathlib.Path, distance: Callable[[str, str], int]
 ) -> None:
-    """Writes what the reference writes, in the reference's way."""
+    """Writes the reference's output, computed as the reference does."""
     questions = read_problems(problems)
     gold = [_answer(problem.response) for problem in questions]
     correct: list[list[str]] = [[] for _ in questions]
@@ -119,28 +118,31 @@ def _farthest(responses: list[str], distance: Callable[[str, str], int]) -> list
             lists.append(name)
             kept.append(new)
             continue
-        place = lists.index(name)
-        old = kept[place]
+        index = lists.index(name)
+        old = kept[index]
         old_sum = sum([distance(old, other) for other in kept if other != old])
         new_sum = sum([distance(new, other) for other in kept if other != old])
         if new_sum > old_sum:
-            kept[place] = new
+            kept[index] = new
     return kept
 
 
 def _holds(equation: str) -> bool:
-    """Evaluates the equation anew each time, as the reference does."""
-    left, right = equation.split("=")
-    return abs(arithmetic.evaluate(left) - float(right)) < TOLERANCE
+    """Evaluates the equation from scratch each time, as the reference does; any error means no."""
+    left, *rest = equation.split("=")
+    try:
+        return bool(rest) and abs(float(arithmetic.evaluate(left)) - float(rest[0])) < TOLERANCE
+    except (arithmetic.NoValueError, ValueError, OverflowError):
+        return False
 
 
 def generate(shape: Shape, problems: int, folder: pathlib.Path) -> tuple[pathlib.Path, list[pathlib.Path]]:
     """Writes generated problems and one path file for each model into the folder, the same every time.
 
-    What matters for the time is near to outputs of five models for GSM8K, measured on 4,874 correct paths: their mean
-    length is 240 characters (here 239) and varies by 17 % within a problem (14 %); the distance of two paths of a
-    problem is 38 % of the longer text (44 %), 24 % with the same equations (26 %), and insertions and deletions alone
-    come to 17 % more than that (31 %). So these are a little harder than those.
+    What determines the run time is close to the outputs of five models on GSM8K, measured on 4,874 correct paths: their
+    mean length is 240 characters (here 239) and varies by 17 % within a problem (14 %); the distance between two paths
+    of a problem is 38 % of the longer text (44 %), or 24 % with the same equations (26 %), and with insertions and
+    deletions only it is 17 % larger (31 %). So the generated paths are a little harder.
     """
     folder.mkdir(parents=True)
     problem_file = folder / "problems.jsonl"
@@ -156,7 +158,7 @@ def generate(shape: Shape, problems: int, folder: pathlib.Path) -> tuple[pathlib
 _WORDS: Sequence[str] = """
     apples boxes there are in total left she has he buys each then so the number of a day week cost dollars more than
     which means after that gives half them altogether friends price will need before sold they together remaining hours
-""".split()  # noqa: SIM905  # a list of so many quotes cannot be read
+""".split()  # noqa: SIM905  # a list with so many quotes is unreadable
 
 
 def _problem_line(number: int) -> bytes:
@@ -167,7 +169,7 @@ def _problem_line(number: int) -> bytes:
 
 def _path_lines(shape: Shape, problems: int, model: int) -> Iterator[bytes]:
     for number in range(problems):
-        of_problem = random.Random(number)  # shared by the models: they reach the same equation lists in like words
+        of_problem = random.Random(number)  # shared by the models, which find the same equation lists in similar words
         phrases = [of_problem.choices(_WORDS, k=of_problem.randint(3, 14)) for _ in range(6)]
         solutions = [_solution(of_problem, phrases) for _ in range(shape.lists)]
         draw = random.Random(f"{number} {model}")
@@ -179,19 +181,19 @@ def _path_lines(shape: Shape, problems: int, model: int) -> Iterator[bytes]:
                 response = draw.choice(texts)
             else:
                 # A few lists are frequent and most are rare.
-                place = min(int(draw.expovariate(1) * shape.lists / 4), shape.lists - 1)
-                response = _text(draw, solutions[place]) + "\n#### 42"
+                index = min(int(draw.expovariate(1) * shape.lists / 4), shape.lists - 1)
+                response = _text(draw, solutions[index]) + "\n#### 42"
                 texts.append(response)
             yield dump({"problem": number, "sample": sample, "model": f"model-{model}", "response": response})
 
 
 def _solution(draw: random.Random, phrases: list[list[str]]) -> list[tuple[list[list[str]], str]]:
-    """Returns the steps of a solution: some wordings, and the equation."""
+    """Returns the steps of a solution, each with some wordings and its equation."""
     steps = []
-    for place in range(draw.choice([3, 3, 3, 4])):
+    for step in range(draw.choice([3, 3, 3, 4])):
         left, right = draw.randint(2, 60), draw.randint(2, 20)
-        # Mostly what the others say at this place, seldom something else.
-        usual = phrases[place] if draw.random() < 0.95 else draw.choice(phrases)
+        # Mostly the same words as other solutions at this step.
+        usual = phrases[step] if draw.random() < 0.95 else draw.choice(phrases)
         equation = f"{left}*{right}=<<{left}*{right}={left * right}>>{left * right}"
         steps.append(([usual] * 5 + [draw.choice(phrases)], equation))
     return steps
@@ -230,8 +232,8 @@ def _side_by_side(title: str, shape: Shape, distance: Callable[[str, str], int],
     )
 
 
-def _at_size(problems: int, workers: int, work: pathlib.Path) -> str:
-    problem_file, paths = generate(FIVE_MODELS, problems, work / "at-size")
+def _full_size(problems: int, workers: int, work: pathlib.Path) -> str:
+    problem_file, paths = generate(FIVE_MODELS, problems, work / "full-size")
     used = _processor_seconds()
     begin = time.perf_counter()
     result = _select(problem_file, paths, work / "united.jsonl", workers=workers, rules="paper")
@@ -243,9 +245,9 @@ def _at_size(problems: int, workers: int, work: pathlib.Path) -> str:
     )
     return (
         f"five models, {problems:,} problems, {samples:,} samples, {workers} processes: {seconds:.0f} s "
-        f"({samples / seconds:,.0f} samples/s), {used:.0f} s of processor time, load of the machine "
-        f"{os.getloadavg()[0]:.1f}; resident at most {own:.2f} GiB and {worker:.2f} GiB a process; "
-        f"{result['rows']['united.jsonl']['selected'] / problems:.2f} paths a problem"
+        f"({samples / seconds:,.0f} samples/s), {used:.0f} s of processor time, machine load "
+        f"{os.getloadavg()[0]:.1f}; peak memory {own:.2f} GiB in the main process, {worker:.2f} GiB in a worker; "
+        f"{result['rows']['united.jsonl']['selected'] / problems:.2f} paths per problem"
     )
 
 

@@ -1,6 +1,6 @@
-"""A stand-in for Llama's tokenizer, which is not at hand: trained on GSM8K's text, digits apart as Llama has them.
+"""A stand-in for Llama's tokenizer, which is not available: trained on GSM8K's text, with single digits as in Llama's.
 
-It has as many rows as give Llama's lengths (PERFORMANCE.md: prompts of 101 tokens on average, responses of 131).
+Its vocabulary is chosen to give Llama's lengths (PERFORMANCE.md: prompts of 101 tokens on average, responses of 131).
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from rft_jax.data.encode import Encoder
 from rft_jax.records.problem import Problem
 from rft_jax.task.templates.paper import Paper, instruction
 
-_ROWS = 2300  # with fewer, prompts and responses are longer than Llama's, with more, shorter
+_VOCABULARY = 2300  # a smaller one makes longer prompts and responses than Llama's, a larger one shorter
 
 
 def encoder(problems: Sequence[Problem]) -> Encoder:
-    """Returns an encoder of the paper's template, its tokenizer trained on the problems' prompts and responses."""
+    """Returns an encoder with the paper's template and a tokenizer trained on the problems' prompts and responses."""
     import tokenizers
     import transformers
 
@@ -26,7 +26,7 @@ def encoder(problems: Sequence[Problem]) -> Encoder:
     )
     made.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=_ROWS,
+        vocab_size=_VOCABULARY,
         special_tokens=["<unk>", "<s>", "</s>"],
         initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -35,4 +35,4 @@ def encoder(problems: Sequence[Problem]) -> Encoder:
     loaded = transformers.PreTrainedTokenizerFast(
         tokenizer_object=made, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
     )
-    return Encoder(loaded, Paper(), begin=(1,), end=2, vocabulary=made.get_vocab_size())
+    return Encoder(loaded, Paper(), bos_tokens=(1,), eos_token=2, vocabulary=made.get_vocab_size())

@@ -1,8 +1,8 @@
-"""What making examples costs beside the tokenizer itself on the same texts, in the same run.
+"""The cost of making examples, compared with the tokenizer alone on the same texts in one run.
 
-The peer is transformers' tokenizer, called once on every prompt with its response, which is the least that anybody must
-do; ours makes prompts and responses apart, puts begin and end tokens in, and decodes every response again to make sure
-that it is one. The two take turns on parts of the rows; processor time of all threads is compared.
+The peer is transformers' tokenizer, called once on every prompt with its response, which is the least that must be
+done; ours tokenises prompts and responses separately, adds bos and eos, and decodes every response to check that it
+comes back. The two take turns on parts of the rows; processor time of all threads is compared.
 """
 
 import os
@@ -25,12 +25,12 @@ def run(folder: Path, data: str, rows: int) -> list[str]:
     """Measures, and returns the lines of the report.
 
     Args:
-        folder: of a model, whose tokenizer is measured.
+        folder: folder of the model whose tokenizer is measured.
         data: problems, such as GSM8K's.
-        rows: of the set that is like a selected one, in which each question comes many times.
+        rows: rows in the imitated selected set, in which each question comes many times.
 
     Raises:
-        UserError: the model or the problems are not there.
+        UserError: the model or the problems are missing.
     """
     loaded = tokenizer.load(folder)
     asked = prompt_format.choose(folder, loaded, name=None, task=None, template=None, begin_token=None, end_tokens=None)

@@ -1,4 +1,4 @@
-"""Transformers' Trainer as a peer: a process that takes a step each time it is told, and tells what that cost."""
+"""Transformers' Trainer as a peer: a process that takes one step per message and reports its cost."""
 
 import time
 from collections.abc import Callable
@@ -7,26 +7,26 @@ from typing import Any
 
 import numpy as np
 
-Measured = tuple[float, float, float]  # seconds, CPU seconds and loss of a step
+Measured = tuple[float, float, float]  # a step's wall seconds, CPU seconds and loss
 
 _IGNORED = -100
 
 
 def timed(take: Callable[[], float]) -> Measured:
-    """Takes a step, a function that returns its loss."""
+    """Measures a step, given as a function that returns its loss."""
     before, cpu_before = time.perf_counter(), time.process_time()
     loss = take()
     return time.perf_counter() - before, time.process_time() - cpu_before, loss
 
 
 def train(turns: Connection, folder: str, settings: dict[str, Any], examples: list[tuple[np.ndarray, int]]) -> None:
-    """Trains with the Trainer: says that it is ready, then waits before each step and sends its `Measured` after.
+    """Trains with the Trainer: says when it is ready, then before each step waits for a message, and after it replies.
 
     Args:
-        turns: to whoever measures; whatever comes starts a step.
-        folder: of the model.
-        settings: of transformers.TrainingArguments.
-        examples: tokens, int64, and how many of them are the prompt, in the order in which to take them.
+        turns: connection to the measuring process; any message starts a step, and the reply is its `Measured`.
+        folder: folder of the model.
+        settings: arguments of transformers.TrainingArguments.
+        examples: for each example, in training order, its int64 tokens and the number of prompt tokens among them.
     """
     import torch
     import transformers

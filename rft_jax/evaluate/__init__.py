@@ -1,1 +1,1 @@
-"""How good a model is: accuracy by voting and by luck, with intervals, and two models on the same problems."""
+"""How good a model is: maj1@k and pass@k with intervals, and paired comparisons of models."""

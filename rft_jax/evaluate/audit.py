@@ -1,4 +1,4 @@
-"""Where an auditor judges otherwise than the grader in use."""
+"""Where an auditor disagrees with the grader in use."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,9 +20,9 @@ def audit(
 
     Args:
         grader, auditor: their names.
-        judged: the answers to each problem by the grader in use, path by path.
-        audited: the same by the auditor; None where it cannot read the gold answer, and these do not count.
-        sources: what tells the paths of a problem apart, path by path.
+        judged: for each problem, the grader's answer on each path.
+        audited: likewise the auditor's; None, and not counted, where it cannot read the gold answer.
+        sources: for each path of a problem, fields that identify it.
     """
     paths = differing = 0
     examples: list[dict[str, Any]] = []

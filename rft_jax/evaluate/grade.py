@@ -1,4 +1,4 @@
-"""From responses to what is right about them, problem by problem, by any grader."""
+"""Grades responses problem by problem, with any grader."""
 
 import dataclasses
 from collections.abc import Hashable, Iterable, Sequence
@@ -14,8 +14,8 @@ class Answer(NamedTuple):
     """What a grader reads in a response.
 
     Attributes:
-        value: the answer, None where there is none.
-        right: whether it is the gold one.
+        value: the answer, or None.
+        right: whether it equals the gold answer.
     """
 
     value: Hashable | None
@@ -24,13 +24,13 @@ class Answer(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What became of one problem, by one grader.
+    """The result on one problem, by one grader.
 
     Attributes:
-        greedy: whether the greedy path is right, maj1@1; None where none was asked for.
-        vote: whether the majority of the samples is right, maj1@K; None where there are no samples.
-        right: how many samples are right.
-        samples: how many there are.
+        greedy: whether the greedy path is right (maj1@1); None if there is none.
+        vote: whether the majority of the samples is right (maj1@k); None if there are no samples.
+        right: number of right samples.
+        samples: number of samples.
     """
 
     greedy: bool | None
@@ -46,13 +46,13 @@ def judge(grader: Grader, gold: Hashable, responses: Sequence[str]) -> list[Answ
 
 
 def grade(grader: Grader, gold: Hashable, greedy: Sequence[Answer], samples: Sequence[Answer]) -> Result:
-    """Returns what became of one problem.
+    """Returns the result on one problem.
 
     Args:
-        grader: that read the answers.
+        grader: the grader that read the answers.
         gold: the gold answer.
-        greedy: the answer at temperature 0, if there is one; one or none.
-        samples: the answers at a temperature above.
+        greedy: the answer of the greedy path, or nothing.
+        samples: the answers of the samples.
     """
     winner = grader.vote(answer.value for answer in samples)
     voted = winner is not None and grader.equal(winner, gold)
@@ -65,10 +65,10 @@ def grade(grader: Grader, gold: Hashable, greedy: Sequence[Answer], samples: Seq
 
 
 def responses_of(paths: Iterable[Path], problems: int, k: int) -> list[list[str]]:
-    """Returns the first k responses to each problem, in the order of their samples.
+    """Returns the first k responses to each problem, ordered by sample number.
 
     Raises:
-        UserError: one is missing.
+        UserError: a response is missing.
     """
     found: list[dict[int, str]] = [{} for _ in range(problems)]
     for path in paths:
@@ -81,10 +81,10 @@ def responses_of(paths: Iterable[Path], problems: int, k: int) -> list[list[str]
 
 
 def describe(results: Sequence[Result | None]) -> dict[str, Any]:
-    """Returns accuracy, votes and pass@k with their intervals, for the measures that there are.
+    """Returns maj1@1, maj1@k and pass@k with their intervals, as far as the results have them.
 
-    Shares of problems have Wilson's interval, averages of estimates a bootstrap interval. Problems without a result,
-    whose gold answer the grader cannot read, do not count.
+    Shares of problems get Wilson's interval, averages of estimates a bootstrap interval. A problem without a result,
+    because the grader cannot read its gold answer, does not count.
     """
     known = [result for result in results if result is not None]
     if not known:
@@ -95,11 +95,11 @@ def describe(results: Sequence[Result | None]) -> dict[str, Any]:
     samples = known[0].samples
     if samples:
         measures[f"maj1@{samples}"] = wilson(sum(bool(result.vote) for result in known), len(known))
-        for k in prefixes(samples):
+        for k in reported_ks(samples):
             measures[f"pass@{k}"] = bootstrap([pass_at_k(result.samples, result.right, k) for result in known])
     return {name: dataclasses.asdict(estimate) for name, estimate in measures.items()}
 
 
-def prefixes(samples: int) -> list[int]:
-    """Returns the k for which pass@k is told: powers of 2, and all."""
+def reported_ks(samples: int) -> list[int]:
+    """Returns the k at which pass@k is reported: powers of 2, and the number of samples itself."""
     return sorted({1 << power for power in range(samples.bit_length())} | {samples})

@@ -1,4 +1,4 @@
-"""Estimates with their uncertainty. Everything is over problems, which are drawn; samples of one problem are not."""
+"""Estimates with intervals. The problems are the random sample; what is measured on each of them counts as fixed."""
 
 import dataclasses
 import math
@@ -15,8 +15,8 @@ class Estimate:
     """A mean with its 95 % interval.
 
     Attributes:
-        mean: of what was observed.
-        low, high: of the interval.
+        mean: the observed mean.
+        low, high: ends of the interval.
     """
 
     mean: float
@@ -25,22 +25,22 @@ class Estimate:
 
 
 def wilson(right: int, count: int) -> Estimate:
-    """Returns a share with Wilson's score interval, which stays between 0 and 1 and is right near both.
+    """Returns a share with Wilson's score interval, which stays between 0 and 1 and is accurate near both.
 
     Raises:
         ValueError: count is 0, or right is not between 0 and count.
     """
     if not 0 <= right <= count or count == 0:
-        raise ValueError(f"{right} of {count} is no share")
+        raise ValueError(f"{right} of {count} is not a share")
     share, z = right / count, _NORMAL_95
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    # At 0 and 1 an end of the interval is the share itself, but for rounding.
+    # At 0 and 1, one end of the interval is the share itself, up to rounding.
     return Estimate(share, min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half)))
 
 
 def bootstrap(values: Sequence[float]) -> Estimate:
-    """Returns the mean of one number a problem with its percentile bootstrap interval, the same at each call.
+    """Returns the mean of one number per problem with its percentile bootstrap interval, the same on each call.
 
     Raises:
         ValueError: no values.
@@ -48,15 +48,15 @@ def bootstrap(values: Sequence[float]) -> Estimate:
     observed = np.asarray(values, np.float64)
     if observed.size == 0:
         raise ValueError("no values to average")
-    # Problems with equal values are interchangeable: draw how many of each kind come up instead of which.
-    kinds, counts = np.unique(observed, return_counts=True)
+    # Problems with equal values are interchangeable: draw how many of each value come up, not which.
+    distinct, counts = np.unique(observed, return_counts=True)
     drawn = np.random.default_rng(0).multinomial(observed.size, counts / observed.size, size=_ROUNDS)
-    low, high = np.quantile(drawn @ kinds / observed.size, (0.025, 0.975))
+    low, high = np.quantile(drawn @ distinct / observed.size, (0.025, 0.975))
     return Estimate(float(observed.mean()), float(low), float(high))
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:
-    """Returns the unbiased estimate, for one problem, of the chance that one of k samples is right.
+    """Returns the unbiased estimate, for one problem, of the probability that at least one of k samples is right.
 
     Raises:
         ValueError: k is not between 1 and samples.
@@ -67,10 +67,10 @@ def pass_at_k(samples: int, right: int, k: int) -> float:
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Returns the p-value, two-sided and exact, that two models are equally good.
+    """Returns the exact two-sided p-value of the hypothesis that two models are equally good.
 
     Args:
-        only_first, only_second: problems that only the one model, and only the other, solves; the rest says nothing.
+        only_first, only_second: number of problems that only one of the models solves; the others carry no evidence.
     """
     differing, fewer = only_first + only_second, min(only_first, only_second)
     tail = sum(math.comb(differing, count) for count in range(fewer + 1))
@@ -79,12 +79,12 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """A second model against a first one, on the same problems.
+    """A second model compared with a first, on the same problems.
 
     Attributes:
-        difference: in accuracy, second minus first, by paired bootstrap.
-        only_first, only_second: problems that only one of them solves.
-        p: McNemar's exact test.
+        difference: accuracy of the second minus the first, by paired bootstrap.
+        only_first, only_second: number of problems that only one of them solves.
+        p: p-value of McNemar's exact test.
     """
 
     difference: Estimate

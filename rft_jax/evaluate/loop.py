@@ -27,24 +27,24 @@ from rft_jax.task.gold import gold_answers
 from rft_jax.task.grader import Grader
 
 METRICS, RESULTS = "metrics.json", "results.jsonl"
-VOTES = "votes"  # the folder of the samples; the greedy paths lie in the workdir itself
+VOTES = "votes"  # subfolder of the samples; the greedy paths are in the workdir itself
 
 
 def evaluate(config: EvaluateConfig, workdir: Path) -> str:
-    """Writes metrics.json, results.jsonl and the paths into `workdir`, going on where it was stopped.
+    """Writes metrics.json, results.jsonl and the paths into `workdir`; resumes where it was stopped.
 
     Returns:
         A table of the accuracies.
 
     Raises:
-        UserError: a setting, the model or the problems are wrong, or another evaluation is of other problems.
+        UserError: a setting, the model or the problems are wrong, or an evaluation in `against` has other problems.
     """
     if config.problems is None:
         raise UserError("nothing to evaluate on: give --config.problems=FILE, problems with gold answers")
     if config.k < 0:
-        raise UserError(f"k = {config.k}: 0 for the greedy path only, or how many samples vote")
+        raise UserError(f"k = {config.k}: give 0 for the greedy path only, or the number of samples that vote")
     if config.k and config.temperature <= 0:
-        raise UserError(f"temperature {config.temperature}: k = {config.k} samples would all be the greedy path")
+        raise UserError(f"temperature {config.temperature}: all k = {config.k} samples would be the greedy path")
     if config.model is None:
         raise UserError("nothing to evaluate: give --config.model=DIR, a Hugging Face folder")
     task = tasks.load(prompt_format.task_of(Path(config.model), config.task))
@@ -56,8 +56,10 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     others = [read_evaluation(Path(folder), in_use.name) for folder in config.against]
     for folder, (metrics, _) in zip(config.against, others, strict=True):
         if metrics["fingerprint"] != asked:
-            raise UserError(f"{folder} is an evaluation on other problems ({metrics['problems']}): no pairs to compare")
-    manifest.check(_files(workdir, config.k), problems, config.problems)  # of an earlier start
+            raise UserError(
+                f"{folder} is an evaluation on other problems ({metrics['problems']}), so there is nothing to compare"
+            )
+    manifest.check(_files(workdir, config.k), problems, config.problems)  # left by an earlier start
 
     sample(dataclasses.replace(config, k=1, temperature=0.0), workdir)
     if config.k:
@@ -108,25 +110,27 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
 
 
 def read_evaluation(workdir: Path, grader: str) -> tuple[dict[str, Any], list[bool]]:
-    """Returns the metrics of an evaluation, and for each problem whether the greedy path is right by a grader.
+    """Returns the metrics of an evaluation, and for each problem whether a grader finds the greedy path right.
 
     Raises:
         UserError: the folder holds no finished evaluation, or none by this grader.
     """
     if not (workdir / METRICS).is_file() or not (workdir / RESULTS).is_file():
-        raise UserError(f"{workdir} holds no finished evaluation: no {METRICS} and {RESULTS} there")
+        raise UserError(f"{workdir} holds no finished evaluation: {METRICS} or {RESULTS} is missing")
     try:
         metrics = json.loads((workdir / METRICS).read_text())
         if missing := {"name", "problems", "fingerprint", "graders"} - metrics.keys():
             raise KeyError(*sorted(missing))
         if grader not in metrics["graders"]:
             raise UserError(
-                f"{workdir} is an evaluation by {', '.join(metrics['graders'])} and not by '{grader}', as this one is: "
-                "evaluate that model anew with the same task"
+                f"{workdir} was graded by {', '.join(metrics['graders'])}, not by '{grader}' like this evaluation: "
+                "evaluate that model again with the same task"
             )
         right = [bool(line[grader]["greedy"]) for _, line in read_objects(workdir / RESULTS)]
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{workdir} holds no evaluation of this version: {type(error).__name__} {error}") from None
+        raise UserError(
+            f"{workdir} holds no evaluation that this version can read: {type(error).__name__} {error}"
+        ) from None
     return metrics, right
 
 
@@ -143,7 +147,7 @@ def _responses(workdir: Path, problems: int, k: int) -> list[list[str]]:
 def _judged(
     grader: Grader, gold: Sequence[Hashable | None], responses: Sequence[Sequence[str]]
 ) -> list[list[Answer] | None]:
-    """Returns the answers to each problem, the greedy one first; None where the grader cannot read the gold answer."""
+    """Returns each problem's answers, the greedy one first; None where the grader cannot read the gold answer."""
     return [
         None if known is None else judge(grader, known, texts) for known, texts in zip(gold, responses, strict=True)
     ]
@@ -170,7 +174,7 @@ def _lines(problems: Sequence[Problem], results: dict[str, list[Result | None]])
 
 
 def table(metrics: dict[str, Any]) -> str:
-    """Returns the accuracies, in percent with their 95 % intervals, and the comparisons, for the terminal."""
+    """Returns a table for the terminal: accuracies in percent with their 95 % intervals, and the comparisons."""
     lines = [f"{metrics['name']} on {metrics['count']:,} problems, {metrics['shots']} shots; 95 % intervals"]
     lines.append(f"{'':10}" + "".join(f"{grader:>24}" for grader in metrics["graders"]))
     for measure in metrics["graders"][metrics["grader"]]:
@@ -184,14 +188,12 @@ def table(metrics: dict[str, Any]) -> str:
         )
     for other in metrics["against"]:
         lines.append(
-            f"against {other['name']}: {percent(other['difference'], signed=True)} points of maj1@1, only here "
-            f"{other['only_second']}, only there {other['only_first']}, McNemar p = {other['p']:.2g}"
+            f"against {other['name']}: {percent(other['difference'], signed=True)} points of maj1@1; solved only here "
+            f"{other['only_second']}, only there {other['only_first']}; McNemar p = {other['p']:.2g}"
         )
     lines += metrics["left_out"]
     if metrics["unchecked_files"]:
-        lines.append(
-            f"{metrics['unchecked_files']:,} path files have no manifest that tells of which problems they are"
-        )
+        lines.append(f"{metrics['unchecked_files']:,} path files have no manifest that names their problems: unchecked")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Attention over whole sequences, for training and prefill; decoding has its own (sample/kv/attention.py).
+"""Attention over whole sequences, for training and prefill; decoding has its own (sample/kv/paged_attention.py).
 
 Shapes use the project's alphabet (README): B rows, T queries, N query heads, K key-value heads, H head width.
 """

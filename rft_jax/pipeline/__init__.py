@@ -1,1 +1,1 @@
-"""The whole loop: stages in their own processes, each skipped when it is done and resumed where it was killed."""
+"""The whole loop: each stage in its own process, skipped if done and resumed if it was killed."""

@@ -1,4 +1,4 @@
-"""The plan of a pipeline, told and not run."""
+"""The plan of a pipeline, without running it."""
 
 import shlex
 from pathlib import Path
@@ -9,15 +9,15 @@ from rft_jax.pipeline.run import command_of, states
 
 
 def plan(config: PipelineConfig, workdir: Path, *, hardware: str, chips: int | None) -> str:
-    """Returns each stage with its command, what there is to do for it, and what it will take.
+    """Returns for each stage its command, what is left to do, and what it will take.
 
     Raises:
-        UserError: the config is wrong, or a model or the problems are not there.
+        UserError: the config is wrong, or a model or the problems are missing.
     """
     stages = recipe.stages(config, workdir)
     estimates = estimate.estimate(config, workdir, hardware, chips or estimate.default_chips(hardware))
-    told = {
+    described = {
         name: f"{state.what}{f' ({state.why})' if state.why else ''}" for name, state in states(stages, workdir).items()
     }
     commands = {stage.name: shlex.join(command_of(stage, planned=True)) for stage in stages}
-    return estimate.table(estimates, told, commands)
+    return estimate.table(estimates, described, commands)

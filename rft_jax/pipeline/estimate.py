@@ -1,7 +1,8 @@
 """What a pipeline will take: samples, FLOPs, time and disk of each stage, before anything runs.
 
-FLOPs as the paper counts them (section 3.1): training 6·N·tokens, decoding (1.66·N + 2·layers·positions·width) a token.
-Lengths come from the characters of the problems, the rows after selection from the paper's distinct paths at k.
+FLOPs are counted as in the paper (section 3.1): 6·N per token in training, 1.66·N + 2·layers·positions·width per token
+in decoding. Lengths are estimated from the problems' characters, rows after selection from the paper's distinct paths
+at k.
 """
 
 import dataclasses
@@ -18,25 +19,26 @@ from rft_jax.records.problem import Problem, read_problems
 from rft_jax.task import task as tasks
 from rft_jax.world import generate
 
-# Reachable FLOP/s of one device (of one core, for cpu), and the shares of it that training and decoding get.
+# Reachable FLOP/s per device (per core, for cpu), and the shares of it that training and decoding achieve.
 HARDWARE = {"cpu": 30e9, "a100-80g": 265e12, "h100-80g": 650e12, "h200": 790e12}
 _TRAINING, _DECODING = 0.5, 0.3
-_STARTING = 15.0  # seconds until a command computes
-# The paper's distinct paths a problem, table 2 (7B): k -> paths.
+_STARTING = 15.0  # seconds before a command starts computing
+# The paper's distinct paths per problem, table 2 (7B): k -> paths.
 _DISTINCT = {1: 1.17, 3: 1.44, 6: 1.74, 12: 2.20, 25: 2.93, 50: 3.94, 100: 5.25}
-_PROMPT_CHARACTERS, _RESPONSE_CHARACTERS, _TEMPLATE = 3.5, 2.2, 30  # a token, a token, tokens
+_PROMPT_CHARACTERS, _RESPONSE_CHARACTERS = 3.5, 2.2  # per token
+_TEMPLATE = 30  # tokens
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """Of one stage.
+    """What one stage will take.
 
     Attributes:
-        name: of the stage.
-        samples: paths that it samples.
+        name: name of the stage.
+        samples: paths it samples.
         flops: floating-point operations.
-        seconds: it takes.
-        disk: bytes that it leaves.
+        seconds: run time.
+        disk: bytes it leaves on disk.
     """
 
     name: str
@@ -57,15 +59,15 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
     """Returns what each stage will take.
 
     Args:
-        config: of the pipeline.
+        config: config of the pipeline.
         workdir: where it would run.
-        hardware: one of HARDWARE.
-        chips: devices; for cpu, cores.
+        hardware: a key of HARDWARE.
+        chips: number of devices (of cores, for cpu).
 
     Raises:
-        UserError: a model folder or a file of problems is not there.
+        UserError: a model folder or a file of problems is missing.
     """
-    recipe.stages(config, workdir)  # every name is known, or this raises
+    recipe.stages(config, workdir)  # raises on unknown names
     known = {stage.name: stage for stage in config.stages}
     models = {name: hf_config.read(Path(folder)) for name, folder in (each.split("=", 1) for each in config.models)}
     train, test = (_lengths(source, config, workdir) for source in (config.problems, config.test))
@@ -111,10 +113,10 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
             case WorldStage():
                 found.append(Estimate(stage.name, seconds=5, disk=300 * (stage.train + stage.test)))
             case TrainStage():
-                size = model(stage.model)
-                flops = 6 * size.parameters * rows(stage) * epochs(stage) * (train.prompt + train.response)
+                architecture = model(stage.model)
+                flops = 6 * architecture.parameters * rows(stage) * epochs(stage) * (train.prompt + train.response)
                 # The model, and two checkpoints of fp32 weights and moments.
-                disk = size.parameters * (4 + 2 * 12)
+                disk = architecture.parameters * (4 + 2 * 12)
                 seconds = _STARTING + flops / (speed * _TRAINING)
                 found.append(Estimate(stage.name, flops=flops, seconds=seconds, disk=disk))
             case SampleStage():
@@ -129,7 +131,7 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
 
 
 def distinct(k: int) -> float:
-    """Returns the paper's distinct paths a problem at k samples; between its k by straight lines in log k."""
+    """Returns the paper's distinct paths per problem at k samples, interpolated linearly in log k."""
     points = sorted(_DISTINCT.items())
     pairs = list(itertools.pairwise(points))
     (low, at_low), (high, at_high) = next((pair for pair in pairs if k <= pair[1][0]), pairs[-1])
@@ -137,15 +139,15 @@ def distinct(k: int) -> float:
 
 
 def _lengths(source: str, config: PipelineConfig, workdir: Path) -> _Set:
-    place = next(place for place in (workdir / source, Path(source)) if place.exists() or place == Path(source))
+    file = next(file for file in (workdir / source, Path(source)) if file.exists() or file == Path(source))
     worlds = {stage.name: stage for stage in config.stages if isinstance(stage, WorldStage)}
-    name, _, file = source.partition("/")
+    name, _, inside = source.partition("/")
     problems: list[Problem]
-    if not place.exists() and name in worlds:
-        count = worlds[name].train if file.startswith("train") else worlds[name].test
+    if not file.exists() and name in worlds:
+        count = worlds[name].train if inside.startswith("train") else worlds[name].test
         problems = generate.problems("train", 48, 0)
     else:
-        problems = read_problems(source if source.startswith("hf:") else place, tasks.load(config.task).reader)
+        problems = read_problems(source if source.startswith("hf:") else file, tasks.load(config.task).reader)
         count = len(problems)
     prompt = sum(len(problem.question) for problem in problems) / len(problems) / _PROMPT_CHARACTERS + _TEMPLATE
     response = sum(len(problem.response) for problem in problems) / len(problems) / _RESPONSE_CHARACTERS
@@ -153,23 +155,23 @@ def _lengths(source: str, config: PipelineConfig, workdir: Path) -> _Set:
 
 
 def default_chips(hardware: str) -> int:
-    """Returns how many devices to count with when nobody says: all cores here, or the paper's 8 GPUs."""
+    """Returns the number of devices to assume: all cores of this machine, or the paper's 8 GPUs."""
     return (os.cpu_count() or 1) if hardware == "cpu" else 8
 
 
 def table(estimates: list[Estimate], states: dict[str, str], commands: dict[str, str]) -> str:
-    """Returns the plan for the terminal: each stage with its command, what there is to do, and what it will take."""
+    """Returns the plan for the terminal: each stage with its command, what is left to do, and what it will take."""
     lines = []
     for each in estimates:
         lines.append(f"{each.name}: {states[each.name]}\n    {commands[each.name]}")
-        told = [f"{each.samples:,.0f} samples"] if each.samples else []
-        told += [f"{each.flops:.1e} FLOPs"] if each.flops else []
-        lines.append(f"    about {', '.join([*told, duration(each.seconds), size(each.disk)])}")
+        needs = [f"{each.samples:,.0f} samples"] if each.samples else []
+        needs += [f"{each.flops:.1e} FLOPs"] if each.flops else []
+        lines.append(f"    about {', '.join([*needs, duration(each.seconds), storage(each.disk)])}")
     left = [each for each in estimates if states[each.name] != "done"]
     lines.append(
-        f"in all, of what is left: {sum(each.samples for each in left):,.0f} samples, "
+        f"remaining in total: {sum(each.samples for each in left):,.0f} samples, "
         f"{sum(each.flops for each in left):.1e} FLOPs, {duration(sum(each.seconds for each in left))}, "
-        f"{size(sum(each.disk for each in left))} on disk"
+        f"{storage(sum(each.disk for each in left))} on disk"
     )
     return "\n".join(lines)
 
@@ -185,8 +187,8 @@ def duration(seconds: float) -> str:
     )
 
 
-def size(count: float) -> str:
-    """Returns bytes as `40 kB`, `12 MB` or `27 GB`."""
+def storage(count: float) -> str:
+    """Returns a number of bytes as `40 kB`, `12 MB` or `27 GB`."""
     return (
         f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.0f} GB"
     )

@@ -1,4 +1,4 @@
-"""Running a command: its progress bar on our terminal, its text in a log, its end when we end."""
+"""Running a command: its progress bar goes to our terminal, its output to a log, and it ends when we end."""
 
 import codecs
 import contextlib
@@ -18,22 +18,22 @@ from rft_jax.errors import UserError
 def run(arguments: Sequence[str], log: Path, keep_open: int) -> int:
     """Runs a command and returns its exit code.
 
-    Its bars show when stderr is a terminal; all else goes to the log. A signal that ends us ends it first, and is then
-    raised as KeyboardInterrupt.
+    Its progress bars are shown if stderr is a terminal; everything else goes to the log. A signal that would end us
+    ends the command first, and is then raised as KeyboardInterrupt.
 
     Args:
-        arguments: of the command, its program first.
+        arguments: the program and its arguments.
         log: file to append to.
-        keep_open: a file descriptor, a lock, that stays taken while the command runs, even when we are killed.
+        keep_open: file descriptor of a lock that stays held while the command runs, even if we are killed.
     """
     shows = sys.stderr.isatty()
     ours, theirs = pty.openpty() if shows else os.pipe()
     if shows:
-        with contextlib.suppress(OSError):  # its bars ask how wide the terminal is
+        with contextlib.suppress(OSError):  # its bars need the terminal's width
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(sys.stderr, termios.TIOCGWINSZ, bytes(8)))
     try:
         with _stop_with_us() as started, log.open("a", encoding="utf-8") as file:
-            # Its own session, so that Ctrl-C reaches it once, through us: twice means "at once" to the trainer.
+            # A session of its own, so that Ctrl-C reaches it once, through us: the trainer takes a second one as "now".
             process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,
@@ -59,16 +59,16 @@ def run(arguments: Sequence[str], log: Path, keep_open: int) -> int:
 
 
 def _lines(descriptor: int) -> Iterator[tuple[list[str], str]]:
-    """Yields the lines that came to an end, and what stands in the last one: a bar, or the beginning of a line."""
+    """Yields the completed lines, and the current text of the incomplete one: a bar, or the start of a line."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     rest = ""
     while True:
         try:
             data = os.read(descriptor, 1 << 16)
-        except OSError:  # so a pseudo-terminal ends
+        except OSError:  # how a pseudo-terminal signals its end
             data = b""
         *lines, rest = (rest + decoder.decode(data, final=not data)).replace("\r\n", "\n").split("\n")
-        # What a carriage return has overwritten is gone; one at the very end may be half a line's end.
+        # Drop what a carriage return has overwritten; one at the very end may be half of \r\n.
         rest = rest[rest.rfind("\r", 0, -1) + 1 :]
         if not data:
             yield [*lines, rest] if rest.strip() else lines, ""
@@ -78,9 +78,9 @@ def _lines(descriptor: int) -> Iterator[tuple[list[str], str]]:
 
 @contextlib.contextmanager
 def _stop_with_us() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Yields a list for the process to stop. To be entered before it starts.
+    """Yields a list to which to add the process to stop. Enter it before that process starts.
 
-    For a process inherits what is ignored, Ctrl-C for instance in the background of a script, but no handler.
+    A child inherits ignored signals, for instance Ctrl-C in a script's background job, but not handlers.
     """
     started: list[subprocess.Popen[bytes]] = []
 
@@ -100,23 +100,23 @@ def _stop_with_us() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[int]:
-    """Holds a folder for this pipeline and its commands; yields the descriptor to pass on.
+    """Locks a folder for this pipeline and its commands; yields the descriptor to pass on to them.
 
     Raises:
-        UserError: another pipeline, or a command that a killed one left running, holds it.
+        UserError: another pipeline, or a command that a killed one left running, holds the lock.
     """
     with (folder / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(
-                f"another pipeline, or a command that a killed one left running, works in {folder}: wait for its end"
+                f"another pipeline, or a command left running by a killed one, is using {folder}: wait until it ends"
             ) from None
         yield file.fileno()
 
 
 def last_line(log: Path) -> str:
-    """Returns the last line of a log that says something, the last one that begins with `error:` if there is one."""
+    """Returns the last `error:` line of a log, or else its last line that is not blank."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
     return (errors or lines or ["it printed nothing"])[-1].removeprefix("error:").strip()

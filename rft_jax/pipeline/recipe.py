@@ -1,4 +1,4 @@
-"""From a config to the stages' commands."""
+"""Turns a config into the stages' commands."""
 
 import dataclasses
 import glob
@@ -22,28 +22,28 @@ SELECTED = "selected.jsonl"
 
 
 def stages(config: PipelineConfig, workdir: Path) -> list[Stage]:
-    """Returns the stages of a config, the report last.
+    """Returns the stages of a config, ending with the report.
 
     Raises:
-        UserError: a name is unknown, given twice or not allowed, or a stage's settings are wrong.
+        UserError: a name is unknown, duplicated or not allowed, or a stage's settings are wrong.
     """
     return _Recipe(config, workdir).stages()
 
 
 def sources(config: PipelineConfig, workdir: Path) -> tuple[str, str]:
-    """Returns where the training and the test problems are, or will be."""
+    """Returns where the training and test problems are or will be."""
     recipe = _Recipe(config, workdir)
     return recipe.problems(config.problems)[0], recipe.problems(config.test)[0]
 
 
 class _Recipe:
-    """What the stages need to know of each other while they are made."""
+    """What the stages need to know about each other while they are made."""
 
     def __init__(self, config: PipelineConfig, workdir: Path) -> None:
         self._config, self._workdir = config, workdir
         self._models = _named_folders(config.models)
         self._reader = tasks.load(config.task).reader
-        # The contents of a task of the user's own count, as all that a stage reads.
+        # A user's task file is an input like any other: a stage is stale when its contents change.
         self._task_file: dict[str, Reads] = {"the task": config.task} if config.task.endswith(".py") else {}
         self._known: dict[str, StageConfig] = {}
         for stage in config.stages:
@@ -80,7 +80,7 @@ class _Recipe:
             flags=(f"--train={stage.train}", f"--test={stage.test}", f"--seed={stage.seed}"),
             reads={},
             after=(),
-            places={"--output": str(self._workdir / stage.name)},
+            locations={"--output": str(self._workdir / stage.name)},
             output=("train.jsonl", "test.jsonl"),
         )
 
@@ -100,7 +100,7 @@ class _Recipe:
                 **self._task_file,
             },
             after=after + data_after + ((stage.steps_of,) if stage.steps_of else ()),
-            places={"--workdir": str(self._workdir / stage.name)},
+            locations={"--workdir": str(self._workdir / stage.name)},
             output=("model/config.json",),
             late=lambda: self._epochs(stage),
         )
@@ -120,7 +120,7 @@ class _Recipe:
                 **self._task_file,
             },
             after=after + problems_after,
-            places={"--workdir": str(self._workdir / stage.name)},
+            locations={"--workdir": str(self._workdir / stage.name)},
             output=("paths",),
             growing="--config.k",
         )
@@ -149,7 +149,7 @@ class _Recipe:
                 **self._task_file,
             },
             after=problems_after + stage.paths,
-            places={"--output": str(self._workdir / stage.name / SELECTED)},
+            locations={"--output": str(self._workdir / stage.name / SELECTED)},
             output=(SELECTED, f"{SELECTED}.stats.json"),
         )
 
@@ -164,9 +164,9 @@ class _Recipe:
             CONFIG_FILE: stage_settings.config_file(self._config.evaluate),
             **self._task_file,
         }
-        places = {"--workdir": str(self._workdir / stage.name)}
+        locations = {"--workdir": str(self._workdir / stage.name)}
         if stage.against:
-            places["--config.against"] = names.join_list(str(self._workdir / name) for name in stage.against)
+            locations["--config.against"] = names.join_list(str(self._workdir / name) for name in stage.against)
             reads["the other results"] = tuple(self._pattern(name, "results.jsonl") for name in stage.against)
         return Stage(
             name=stage.name,
@@ -175,7 +175,7 @@ class _Recipe:
             flags=_flags(self._config.evaluate, stage_settings.of_evaluation(self._config, stage)),
             reads=reads,
             after=after + problems_after + stage.against,
-            places=places,
+            locations=locations,
             output=("metrics.json", "results.jsonl"),
         )
 
@@ -187,12 +187,12 @@ class _Recipe:
             flags=(),
             reads={"the stages": tuple(self._pattern(stage.name, RECORD) for stage in made)},
             after=tuple(stage.name for stage in made),
-            places={"--workdir": str(self._workdir)},
+            locations={"--workdir": str(self._workdir)},
             output=("../report.html",),
         )
 
     def _pattern(self, *parts: str) -> str:
-        """Returns a pattern that means this one place in the workdir, whatever characters its name has."""
+        """Returns a pattern that matches only this path in the workdir, whatever characters its name has."""
         return glob.escape(str(self._workdir.joinpath(*parts)))
 
     def _model(self, name: str, stage: StageConfig) -> tuple[str, tuple[str, ...]]:
@@ -209,12 +209,12 @@ class _Recipe:
         file = self._workdir / stage.data / SELECTED
         if stage.k is not None:
             if stage.k not in selected.ks:
-                raise UserError(f"stage {stage.name} wants k = {stage.k} of {stage.data}, which makes {selected.ks}")
+                raise UserError(f"stage {stage.name} needs k = {stage.k} of {stage.data}, whose ks are {selected.ks}")
             file = with_infix(file, f"k{stage.k}")
         return str(file), (stage.data,)
 
     def problems(self, source: str) -> tuple[str, tuple[str, ...]]:
-        """Returns where problems are, and the stage that makes them: of `world/train.jsonl`, if there is one."""
+        """Returns where problems are, and the stage that makes them, if any (`world` for `world/train.jsonl`)."""
         name, _, file = source.partition("/")
         if isinstance(self._known.get(name), WorldStage) and file:
             return str(self._workdir / source), (name,)
@@ -225,13 +225,13 @@ class _Recipe:
         fit = [known for known in order[: order.index(stage.name)] if isinstance(self._known[known], kind)]
         if name not in fit:
             raise UserError(
-                f"stage {stage.name} needs '{name}', which is no earlier {kind.__name__}"
+                f"stage {stage.name} needs '{name}', which is not an earlier {kind.__name__}"
                 f"{did_you_mean(name, [*fit, *others])}; known: {', '.join([*others, *fit]) or 'none'}"
             )
         return self._known[name]
 
     def _epochs(self, stage: TrainStage) -> tuple[str, ...]:
-        """Returns how often to see the data so that there are as many steps as in another stage."""
+        """Returns the epochs flag with which a stage takes as many steps as another."""
         if stage.steps_of is None:
             return ()
         other = self._earlier(stage.steps_of, stage, TrainStage)
@@ -258,7 +258,7 @@ def _named_folders(models: tuple[str, ...]) -> dict[str, str]:
 
 
 def describe(config: PipelineConfig) -> dict[str, object]:
-    """Returns the config as JSON values, with the kind of each stage, for the report."""
+    """Returns the config as JSON values for the report, with the kind of each stage."""
     fields = dataclasses.asdict(config)
     fields["stages"] = [
         {"kind": type(stage).__name__.removesuffix("Stage").lower()} | dataclasses.asdict(stage)

@@ -1,4 +1,4 @@
-"""Running the stages: what to do with each, and doing it."""
+"""Decides what to do with each stage, and does it."""
 
 import dataclasses
 import functools
@@ -27,11 +27,11 @@ PLAN = "pipeline.json"
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What there is to do for a stage.
+    """What is left to do for a stage.
 
     Attributes:
-        what: done; new; resume: begun before; stale: done or begun with other settings or inputs.
-        why: what makes it stale, or what it goes on with.
+        what: done; new; resume: started before; stale: done or started with other settings or inputs.
+        why: what makes it stale, or the change it resumes with.
     """
 
     what: Literal["done", "new", "resume", "stale"]
@@ -39,19 +39,19 @@ class State:
 
 
 def state_of(stage: Stage, workdir: Path, not_done: Sequence[str]) -> State:
-    """Looks at a stage's folder.
+    """Returns the state of a stage, from its folder.
 
     Args:
-        stage: to look at.
-        workdir: of the pipeline.
-        not_done: stages whose output may still change; what depends on it is not compared.
+        stage: the stage.
+        workdir: workdir of the pipeline.
+        not_done: stages whose output may still change; what depends on them is not compared.
     """
     folder = workdir / stage.name
     record = Record.read(folder)
     if record is None:
         return State("new")
     waits = set(stage.after) & set(not_done)
-    if waits:  # its late flags are not known yet, nor all its inputs
+    if waits:  # neither its late flags nor all its inputs are known yet
         late = {flag.partition("=")[0] for flag in record.flags} - {flag.partition("=")[0] for flag in stage.flags}
         before: Sequence[str] = [flag for flag in record.flags if flag.partition("=")[0] not in late]
         now: Sequence[str] = stage.flags
@@ -67,7 +67,7 @@ def state_of(stage: Stage, workdir: Path, not_done: Sequence[str]) -> State:
     if grows and len(different) == 1:
         return State("resume", different[0])
     if stage.kind == "report" and different:
-        return State("resume")  # it is made from scratch each time, and nothing is lost
+        return State("resume")  # cheap to make again from scratch
     if different:
         return State("stale", ", ".join(different))
     if record.done and all((folder / name).exists() for name in stage.output):
@@ -81,12 +81,14 @@ def _grows(name: str, before: Sequence[str], now: Sequence[str]) -> bool:
 
 
 def states(stages: Sequence[Stage], workdir: Path) -> dict[str, State]:
-    """Returns what there is to do for each stage, before anything runs."""
+    """Returns the state of each stage, before anything runs."""
     found: dict[str, State] = {}
     for stage in stages:
         found[stage.name] = state_of(stage, workdir, [name for name, state in found.items() if state.what != "done"])
     for name, state in list(found.items()):
-        if state.what == "stale" or (state.what == "resume" and state.why):  # the latter grows
+        if state.what == "stale" or (
+            state.what == "resume" and state.why
+        ):  # a resume with a reason means that its output grows
             why = f"{name} is stale" if state.what == "stale" else f"{state.why} of {name}"
             for later in followers(stages, name):
                 if found[later].what in ("done", "resume"):
@@ -95,7 +97,7 @@ def states(stages: Sequence[Stage], workdir: Path) -> dict[str, State]:
 
 
 def followers(stages: Sequence[Stage], name: str) -> list[str]:
-    """Returns the stages that depend on one, directly or not, without the report."""
+    """Returns the stages that depend on one, directly or not, except the report."""
     reached = {name}
     for stage in stages:
         if reached & set(stage.after):
@@ -107,10 +109,10 @@ def run(config: PipelineConfig, workdir: Path, *, redo: bool, command: str) -> N
     """Runs every stage of a config that is not done.
 
     Args:
-        config: of the pipeline.
-        workdir: for the stages' folders.
-        redo: do stale stages anew; their folders go to workdir/stale.
-        command: the user's, to tell how to go on.
+        config: config of the pipeline.
+        workdir: holds the stages' folders.
+        redo: run stale stages again; their folders are moved to workdir/stale.
+        command: the user's command, for messages that say how to continue.
 
     Raises:
         UserError: the config is wrong, a stage is stale, or a stage failed.
@@ -135,8 +137,8 @@ def run_stages(
 
     Args:
         stages, workdir, redo, command: as for `run`.
-        described: goes to pipeline.json.
-        compare: is called before each stage until it returns True: the problems were there to compare.
+        described: contents of pipeline.json.
+        compare: called before each stage until it returns True, once the problems exist and have been compared.
     """
     make_folder(workdir)
     with process.lock(workdir) as lock:
@@ -166,7 +168,7 @@ def _refuse_stale(stages: Sequence[Stage], found: dict[str, State], redo: bool) 
         also = list(dict.fromkeys([*stale[1:], *(later for name in stale for later in followers(stages, name))]))
         rest = f", and with it {', '.join(also)}" if also else ""
         raise UserError(
-            f"{found[first].why}: this makes {first} stale{rest}. --redo does them anew and keeps the old folders in "
+            f"{found[first].why}: this makes {first} stale{rest}. --redo runs them again and keeps the old folders in "
             "stale/; another --workdir leaves them alone"
         )
 
@@ -198,22 +200,24 @@ def _run_stage(stage: Stage, workdir: Path, title: str, lock: int, command: str)
     try:
         code = process.run([sys.executable, *arguments[1:]], folder / LOG, lock)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped in stage {stage.name}; finished stages stay; to go on: {command}") from None
+        raise KeyboardInterrupt(
+            f"stopped in stage {stage.name}; finished stages are kept; to continue: {command}"
+        ) from None
     seconds = time.monotonic() - start
     done = code == 0 and all((folder / name).exists() for name in stage.output)
     record = dataclasses.replace(record, done=done, seconds=record.seconds + seconds)
     record.write(folder, more)
     if not done:
-        why = process.last_line(folder / LOG) if code else "it ended well, but its output is not there"
+        why = process.last_line(folder / LOG) if code else "it exited normally, but its output is missing"
         raise UserError(
-            f"stage {stage.name} failed (exit code {code}): {why} | its log: {folder / LOG} | finished stages stay; to "
-            f"go on: {command}"
+            f"stage {stage.name} failed (exit code {code}): {why} | log: {folder / LOG} | finished stages are kept; to "
+            f"continue: {command}"
         )
     print(f"{' ' * len(title)}  {seconds:.0f} s", flush=True)
 
 
 def command_of(stage: Stage, *, planned: bool = False) -> list[str]:
-    """Returns the command as a person here would type it; a planned one lacks the flags that are not known yet."""
+    """Returns the command as a user would type it here; `planned` omits the flags that are not known yet."""
     root = stage_settings.root()
     arguments = []
     for argument in (dataclasses.replace(stage, late=tuple) if planned else stage).arguments():
@@ -226,7 +230,7 @@ def command_of(stage: Stage, *, planned: bool = False) -> list[str]:
 
 
 def versions() -> dict[str, object]:
-    """Returns what the run was made with."""
+    """Returns the versions and the machine of the run."""
     names = ("jax", "flax", "optax", "transformers", "numpy")
     return {
         "versions": {name: importlib.metadata.version(name) for name in names},
@@ -236,7 +240,7 @@ def versions() -> dict[str, object]:
 
 
 def _warn_of_overlap(train: str, test: str, reader: Reader) -> bool:
-    """Warns of test problems among the training problems, once both are there; returns whether they are."""
+    """Warns of test problems among the training problems, if both exist yet; returns whether they do."""
     if not all(source.startswith("hf:") or Path(source).exists() for source in (train, test)):
         return False
     trained = {problem.question for problem in read_problems(train, reader)}

@@ -1,4 +1,4 @@
-"""A stage as the pipeline sees it: a command, what it reads, and what is there when it is done."""
+"""A stage as the pipeline sees it: a command, its inputs, and the outputs that show it is done."""
 
 import dataclasses
 import hashlib
@@ -12,7 +12,7 @@ from rft_jax.files import whole_file
 
 RECORD = "stage.json"
 LOG = "log.txt"
-# A name, or patterns.
+# One name, or several patterns.
 Reads = str | tuple[str, ...]
 
 _WHOLE_BYTES, _PROBES, _PROBE_BYTES = 64 << 20, 64, 1 << 16
@@ -23,17 +23,17 @@ class Stage:
     """One command of the plan.
 
     Attributes:
-        name: of the stage, and of its folder in the workdir.
+        name: name of the stage and of its folder in the workdir.
         kind: world, train, sample, select, evaluate or report.
         script: launch/*.py.
-        flags: of the command, without those that say where things are.
-        reads: flag -> what it reads: the name of a file, a folder or a data set, or a tuple of patterns, which the flag
-            takes as a list. What does not begin with -- is read and is no flag. The contents count, not the place.
-        after: the stages whose output that is.
-        places: flag -> where its output goes, or another place that does not count.
-        output: what must be there for it to be done, seen from the stage's folder.
-        late: makes more flags when the stages before are done.
-        growing: a flag whose number may grow without doing the stage anew.
+        flags: the command's flags, except those that say where things are.
+        reads: maps a flag to its input: the name of a file, a folder or a dataset, or a tuple of patterns, given to
+            the command as a list. A key without -- is an input without a flag. Contents count, not locations.
+        after: the stages that make these inputs.
+        locations: maps a flag to where output goes, or to another path that makes no difference to the result.
+        output: files that must exist for the stage to be done, relative to its folder.
+        late: makes more flags once the stages before are done.
+        growing: a flag whose number may grow without making the stage stale.
     """
 
     name: str
@@ -42,17 +42,17 @@ class Stage:
     flags: tuple[str, ...]
     reads: Mapping[str, Reads]
     after: tuple[str, ...]
-    places: dict[str, str]
+    locations: dict[str, str]
     output: tuple[str, ...]
     late: Callable[[], tuple[str, ...]] = tuple
     growing: str | None = None
 
     def arguments(self) -> list[str]:
-        """Returns the command's arguments; only the stages before must be done."""
-        places: dict[str, Reads] = {**self.reads, **self.places}
+        """Returns the command's arguments. The stages before must be done."""
+        locations: dict[str, Reads] = {**self.reads, **self.locations}
         paths = [
-            f"{flag}={place if isinstance(place, str) else names.join_list(place)}"
-            for flag, place in places.items()
+            f"{flag}={where if isinstance(where, str) else names.join_list(where)}"
+            for flag, where in locations.items()
             if flag.startswith("--")
         ]
         return [*self.flags, *self.late(), *paths]
@@ -60,13 +60,13 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What a stage was begun or done with; stage.json in its folder.
+    """What a stage was run with: stage.json in its folder.
 
     Attributes:
-        done: whether it came to its end.
-        flags: the flags, as `Stage.flags` and `Stage.late`.
-        inputs: flag -> fingerprint of what it read.
-        seconds: it took, over all its starts.
+        done: whether it finished.
+        flags: its flags, as `Stage.flags` and `Stage.late`.
+        inputs: maps a flag to the fingerprint of its input.
+        seconds: run time, over all starts.
     """
 
     done: bool
@@ -76,7 +76,7 @@ class Record:
 
     @classmethod
     def read(cls, folder: Path) -> "Record | None":
-        """Returns the record of a stage's folder, None if there is none that can be read."""
+        """Returns the record in a stage's folder, or None if there is no readable one."""
         try:
             fields = json.loads((folder / RECORD).read_text())
             return cls(fields["done"], tuple(fields["flags"]), dict(fields["inputs"]), float(fields["seconds"]))
@@ -84,7 +84,7 @@ class Record:
             return None
 
     def write(self, folder: Path, more: dict[str, Any]) -> None:
-        """Writes it, whole or not at all, with more that people may want to know."""
+        """Writes it, whole or not at all, with `more` fields for people to read."""
         with whole_file(folder / RECORD) as file:
             file.write_text(json.dumps(dataclasses.asdict(self) | more, indent=1) + "\n")
 
@@ -100,9 +100,9 @@ def changes(before: Sequence[str], now: Sequence[str]) -> list[str]:
 
 
 def fingerprint(reads: Reads) -> str:
-    """Returns a hash of what a flag reads: of file contents, large ones by samples; of a data set's name.
+    """Returns a hash of an input: of its files' contents (parts of large ones), or of a dataset's name.
 
-    What is not there yet has the fingerprint "absent".
+    The fingerprint of an input that does not exist yet is "absent".
     """
     digest = hashlib.sha256()
     for part in (reads,) if isinstance(reads, str) else reads:

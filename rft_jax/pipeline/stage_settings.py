@@ -1,4 +1,4 @@
-"""What the stages' commands are set to: a config file each, the fields set on top, and the config that this makes."""
+"""The settings of the stages' commands: config file, overridden fields, and the config that results."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +21,12 @@ from rft_jax.errors import UserError
 
 Schema = TypeVar("Schema")
 
-# What the pipeline knows better.
+# Fields that the pipeline itself sets.
 _GIVEN = ("model", "data", "problems", "against")
 
 
 def check(config: PipelineConfig, stage: StageConfig) -> None:
-    """Raises UserError if a stage's config file or settings are wrong, as far as that shows before it runs."""
+    """Raises UserError if a stage's config file or settings are wrong, as far as can be seen before it runs."""
     match stage:
         case TrainStage():
             training(config, stage)
@@ -37,16 +37,16 @@ def check(config: PipelineConfig, stage: StageConfig) -> None:
 
 
 def of_training(config: PipelineConfig, stage: TrainStage) -> tuple[str, ...]:
-    """Returns the fields of a training stage's config, `name=value`; of `steps_of` the epochs come late."""
+    """Returns a training stage's config fields, as `name=value`; with `steps_of`, epochs are added late."""
     settings = _last((f"task={config.task}", f"seed={config.seed}", *config.train_settings, *stage.settings))
     return tuple(setting for setting in settings if not (stage.steps_of and setting.startswith("epochs=")))
 
 
 def of_sampling(config: PipelineConfig, stage: SampleStage) -> tuple[str, ...]:
-    """Returns the fields of a sampling stage's config, `name=value`.
+    """Returns a sampling stage's config fields, as `name=value`.
 
-    Of several stages with one model the later ones name themselves in their paths, and not the model: two paths of one
-    name would have the same number.
+    If several stages sample from one model, the later ones put their own name in their paths, not the model's:
+    otherwise two paths would have the same name and number.
     """
     first = next(other for other in config.stages if isinstance(other, SampleStage) and other.model == stage.model)
     name = stage.model if first.name == stage.name else stage.name
@@ -55,32 +55,32 @@ def of_sampling(config: PipelineConfig, stage: SampleStage) -> tuple[str, ...]:
 
 
 def of_evaluation(config: PipelineConfig, stage: EvaluateStage) -> tuple[str, ...]:
-    """Returns the fields of an evaluation stage's config, `name=value`."""
+    """Returns an evaluation stage's config fields, as `name=value`."""
     own = (f"task={config.task}", f"name={stage.model}", f"seed={config.seed}")
     return _last((*own, *config.evaluate_settings, *stage.settings))
 
 
 def training(config: PipelineConfig, stage: TrainStage) -> TrainConfig:
-    """Returns what a training stage runs with, but for what it reads and what comes late.
+    """Returns the config of a training stage, without its inputs and late flags.
 
     Raises:
-        UserError: no such config file, no such field, or a value that is not of its type.
+        UserError: the config file or a field does not exist, or a value has the wrong type.
     """
     return _made(stage.name, stage.config or config.train, of_training(config, stage), TrainConfig)
 
 
 def sampling(config: PipelineConfig, stage: SampleStage) -> SampleConfig:
-    """Returns what a sampling stage runs with, as `training` does."""
+    """Returns the config of a sampling stage, as `training` does."""
     return _made(stage.name, config.sample, of_sampling(config, stage), SampleConfig)
 
 
 def evaluation(config: PipelineConfig, stage: EvaluateStage) -> EvaluateConfig:
-    """Returns what an evaluation stage runs with, as `training` does."""
+    """Returns the config of an evaluation stage, as `training` does."""
     return _made(stage.name, config.evaluate, of_evaluation(config, stage), EvaluateConfig)
 
 
 def config_file(reference: str) -> str:
-    """Returns the file of a config with its argument (`configs/sft.py:7b`): as named from here, or the checkout's."""
+    """Returns the file in `FILE:ARGUMENT`: relative to the current folder if it exists there, else to the checkout."""
     name = reference.partition(":")[0]
     return name if Path(name).exists() else str(root() / name)
 
@@ -91,7 +91,7 @@ def root() -> Path:
 
 
 def _last(settings: Sequence[str]) -> tuple[str, ...]:
-    """Returns the settings; of one name the last counts."""
+    """Returns the settings; of those with the same name, the last."""
     values = dict(setting.partition("=")[::2] for setting in settings)
     return tuple(f"{name}={value}" for name, value in values.items())
 
@@ -103,7 +103,9 @@ def _made(stage: str, reference: str, settings: Sequence[str], schema: type[Sche
         for setting in settings:
             field, _, value = setting.partition("=")
             if field in _GIVEN:
-                raise UserError(f"the pipeline itself sets '{field}'; name it in the stage, not in its settings")
+                raise UserError(
+                    f"the pipeline itself sets '{field}'; give it as a field of the stage, not in its settings"
+                )
             made = config_flag.override(made, field, value)
     except (UserError, flags.Error) as error:
         raise UserError(f"stage {stage}: {error}") from error

@@ -1,1 +1,1 @@
-"""One page on a run: what came out, beside the paper's figures, and where it comes from."""
+"""A one-page report on a run: its results beside the paper's figures, and how they came about."""

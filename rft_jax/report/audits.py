@@ -1,4 +1,4 @@
-"""The section on graders: where the auditors judge otherwise than the grader in use."""
+"""The section on graders: where the auditors disagree with the grader in use."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from rft_jax.report.page import fold, paragraph, table
 
 
 def disagreements(run: Workdir) -> str:
-    """Returns how often each auditor disagrees, for each selection and evaluation, with the examples."""
+    """Returns how often each auditor disagrees in each selection and evaluation, with examples."""
     found = list(_audits(run))
     if not found:
         return ""
@@ -23,18 +23,18 @@ def disagreements(run: Workdir) -> str:
                 f"{len(audit['examples'])} examples",
                 _examples(grader, auditor, audit),
             )
-    told = paragraph(
-        "One grader decides which paths are right; the others look at every path beside it. A problem whose gold "
-        "answer an auditor cannot read does not count for it."
+    intro = paragraph(
+        "One grader decides which paths are right; the auditors judge every path as well. Problems whose gold answer "
+        "an auditor cannot read are not counted for it."
     )
     head = ["stage", "decides", "audits", "paths on which they disagree", "share", "gold answers unread"]
-    return told + table(head, rows) + examples
+    return intro + table(head, rows) + examples
 
 
 def _audits(run: Workdir) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     for selection in run.selections:
         for auditor, audit in selection.statistics["graders"].items():
-            if isinstance(audit, dict):  # before there were tasks, these were counts
+            if isinstance(audit, dict):  # files from before there were tasks hold counts
                 yield selection.name, selection.statistics["grader"], auditor, audit
     for evaluation in run.evaluations:
         for auditor, audit in evaluation.metrics.get("audits", {}).items():

@@ -1,4 +1,4 @@
-"""Everything the stages left in a workdir, found by what it is, not by name: hand-made workdirs work as well."""
+"""Everything the stages left in a workdir, recognised by contents, not by name: workdirs made by hand work too."""
 
 import dataclasses
 import json
@@ -20,26 +20,26 @@ _SKIP = ("stale", "report")
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What evaluate left: `metrics` is its metrics.json."""
+    """An evaluation: `metrics` is its metrics.json."""
 
     name: str
     metrics: dict[str, Any]
 
     @property
     def grader(self) -> str:
-        """The grader that decides; before there were tasks, the reference's."""
+        """The grader that decides; in files from before there were tasks, the reference's."""
         return str(self.metrics.get("grader", "reference"))
 
     @property
     def measures(self) -> dict[str, dict[str, float]]:
-        """The measures by that grader, each with its interval."""
+        """That grader's measures, each with its interval."""
         measures: dict[str, dict[str, float]] = self.metrics["graders"][self.grader]
         return measures
 
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """What select left: `statistics` is its .stats.json, `file` the training set."""
+    """A selection: `statistics` is its .stats.json, `file` the training set."""
 
     name: str
     statistics: dict[str, Any]
@@ -48,7 +48,7 @@ class Selection:
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What train left: the loss of each step."""
+    """A training run: `losses` are pairs of step and loss."""
 
     name: str
     losses: list[tuple[int, float]]
@@ -56,14 +56,14 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """What sample left: `manifest` is its settings, `folder` holds the paths."""
+    """Sampled paths: `manifest` holds the settings, `folder` the path files."""
 
     name: str
     manifest: dict[str, Any]
     folder: Path
 
     def paths(self) -> Iterator[SampledPath]:
-        """Yields the paths, by problem within each file."""
+        """Yields the paths, file by file."""
         for file in sorted(self.folder.glob("*.jsonl")):
             yield from read_paths(file)
 
@@ -73,11 +73,11 @@ class Workdir:
     """A run.
 
     Attributes:
-        folder: of the run.
+        folder: folder of the run.
         plan: pipeline.json, or {} for stages run by hand.
-        records: stage -> its stage.json.
+        records: maps a stage to its stage.json.
         evaluations, selections, trainings, samplings: in the order of the plan, else by name.
-        problems: the training problems, or None where they are not to be found.
+        problems: the training problems, or None if they cannot be found.
     """
 
     folder: Path
@@ -90,24 +90,24 @@ class Workdir:
     problems: list[Problem] | None
 
     def stage(self, name: str) -> dict[str, Any]:
-        """Returns the plan's settings of a stage, {} if it has none."""
+        """Returns a stage's entry in the plan, or {}."""
         return next((stage for stage in self.plan.get("stages", ()) if stage["name"] == name), {})
 
 
 def criteria_of(selection: Selection | None) -> Criteria:
-    """Returns what decided in a selection; without one, the default task's."""
-    told = selection.statistics.get("criteria") if selection else None
-    if told is None:
+    """Returns the criteria of a selection, or without one those of the default task."""
+    recorded = selection.statistics.get("criteria") if selection else None
+    if recorded is None:
         return criteria(DEFAULT, grader=None, audits=None, rules="paper")
-    return Criteria(told["task"], tuple(told["graders"]), told["rules"])
+    return Criteria(recorded["task"], tuple(recorded["graders"]), recorded["rules"])
 
 
 def collect(folder: Path) -> Workdir:
     """Returns what a workdir holds.
 
     Raises:
-        UserError: there is no such folder, nothing to report in it, a file that cannot be read, or paths of other
-            problems.
+        UserError: the folder does not exist or holds nothing to report, a file in it cannot be read, or its paths
+            belong to other problems.
     """
     if not folder.is_dir():
         raise UserError(f"no folder {folder}: give the --workdir of a pipeline")
@@ -117,34 +117,36 @@ def collect(folder: Path) -> Workdir:
     names = [name for name in order if name in names] + [name for name in names if name not in order]
     found = Workdir(folder, plan, {}, [], [], [], [], _problems(folder, plan))
     for name in names:
-        place = folder / name
-        if (place / "stage.json").is_file():
-            found.records[name] = _read(place / "stage.json")
-        if (place / "metrics.json").is_file():
-            found.evaluations.append(Evaluation(name, _read(place / "metrics.json")))
-        elif (place / "paths" / "manifest.json").is_file():
-            settings = _read(place / "paths" / "manifest.json")
-            if settings.get("temperature") != 0:  # greedy ones are an evaluation that was not finished
-                found.samplings.append(Sampling(name, settings, place / "paths"))
-        if (place / "metrics.jsonl").is_file():
-            found.trainings.append(Training(name, _losses(place / "metrics.jsonl")))
-        for statistics in sorted(place.glob("*.stats.json")):
+        stage = folder / name
+        if (stage / "stage.json").is_file():
+            found.records[name] = _read(stage / "stage.json")
+        if (stage / "metrics.json").is_file():
+            found.evaluations.append(Evaluation(name, _read(stage / "metrics.json")))
+        elif (stage / "paths" / "manifest.json").is_file():
+            settings = _read(stage / "paths" / "manifest.json")
+            if settings.get("temperature") != 0:  # greedy paths alone are an unfinished evaluation
+                found.samplings.append(Sampling(name, settings, stage / "paths"))
+        if (stage / "metrics.jsonl").is_file():
+            found.trainings.append(Training(name, _losses(stage / "metrics.jsonl")))
+        for statistics in sorted(stage.glob("*.stats.json")):
             file = statistics.with_name(statistics.name.removesuffix(".stats.json"))
             found.selections.append(Selection(name, _read(statistics), file))
     if found.problems is not None:
         for sampling in found.samplings:
             manifest.check(sorted(sampling.folder.glob("*.jsonl")), found.problems, str(plan["problems"]))
     if not (found.evaluations or found.selections or found.trainings or found.samplings):
-        raise UserError(f"nothing to report in {folder}: no evaluation, selection, training or samples in its folders")
+        raise UserError(
+            f"nothing to report in {folder}: no evaluation, selection, training run or paths in its folders"
+        )
     return found
 
 
 def _problems(folder: Path, plan: dict[str, Any]) -> list[Problem] | None:
     source = plan.get("problems")
     reader = tasks.load(plan.get("task", tasks.DEFAULT)).reader
-    for place in (folder / str(source), Path(str(source))):
-        if source and place.is_file():
-            return read_problems(place, reader)
+    for file in (folder / str(source), Path(str(source))):
+        if source and file.is_file():
+            return read_problems(file, reader)
     return read_problems(source, reader) if source and source.startswith("hf:") else None
 
 
@@ -165,5 +167,5 @@ def _losses(file: Path) -> list[tuple[int, float]]:
             fields = json.loads(line)
             losses.append((int(fields["step"]), float(fields["loss"])))
         except (ValueError, KeyError, TypeError):
-            continue  # a line that a kill cut short
+            continue  # cut short by a kill
     return losses

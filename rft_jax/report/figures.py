@@ -1,4 +1,4 @@
-"""Plots as SVG inside the page: lines and words take the page's colours, so they are readable in light and dark."""
+"""Plots as inline SVG. Lines and text take the page's colours, so they are readable in light and dark mode."""
 
 import io
 import re
@@ -15,8 +15,8 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-# Stands for the page's text colour until the SVG is made; and colours that are clear on white and on near-black.
-_INK = "#010203"
+_INK = "#010203"  # replaced by the page's text colour in the finished SVG
+# Readable on white and on near-black.
 COLOURS = ("#3b7dd8", "#d9722e", "#2f9e74", "#b35cc4", "#b08d14", "#4aa3c4", "#d1495b", "#808890")
 _STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "rft_jax", "font.family": "sans-serif", "font.size": 9,
@@ -28,10 +28,10 @@ _STYLE: Any = {
 
 
 def draw(title: str, plot: Callable[[Axes], None], height: float = 3.0) -> str:
-    """Returns an SVG element of one plot.
+    """Returns one plot as an SVG element.
 
     Args:
-        title: what it shows, for those who cannot see it.
+        title: what it shows, for screen readers.
         plot: draws on the axes.
         height: in inches; the width is 6.
     """
@@ -45,7 +45,7 @@ def draw(title: str, plot: Callable[[Axes], None], height: float = 3.0) -> str:
         pyplot.close(figure)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-    # Fixed sizes go, so that it fits any window; ids are made unique, since several drawings share a page.
+    # Without a fixed width and height it fits any window; ids must be unique, as plots share a page.
     svg = re.sub(r'<svg ([^>]*?)\bwidth="[^"]*"', r"<svg \1", svg, count=1)
     svg = re.sub(r'<svg ([^>]*?)\bheight="[^"]*"', r"<svg \1", svg, count=1)
     name = re.sub(r"\W+", "-", title)
@@ -65,7 +65,7 @@ def curves(
     dashed: Sequence[str] = (),
     markers: bool = True,
 ) -> str:
-    """Returns a plot of lines; `dashed` names those that are others' figures."""
+    """Returns a line plot; `dashed` names the series that are not our figures."""
 
     def plot(axes: Axes) -> None:
         for name, points in series.items():
@@ -87,13 +87,13 @@ def curves(
 
 
 def intervals(title: str, rows: Mapping[str, tuple[float, float, float]], *, x: str) -> str:
-    """Returns shares with their intervals, one a line, from top to bottom."""
+    """Returns a plot of shares with their intervals, one per line from top to bottom."""
 
     def plot(axes: Axes) -> None:
-        for place, (mean, low, high) in enumerate(rows.values()):
-            axes.errorbar(mean, -place, xerr=[[mean - low], [high - mean]], fmt="o", capsize=3, color=COLOURS[0])
-            axes.annotate(f"{100 * mean:.1f}", (mean, -place), (0, 6), textcoords="offset points", ha="center")
-        axes.set_yticks([-place for place in range(len(rows))], list(rows))
+        for line, (mean, low, high) in enumerate(rows.values()):
+            axes.errorbar(mean, -line, xerr=[[mean - low], [high - mean]], fmt="o", capsize=3, color=COLOURS[0])
+            axes.annotate(f"{100 * mean:.1f}", (mean, -line), (0, 6), textcoords="offset points", ha="center")
+        axes.set_yticks([-line for line in range(len(rows))], list(rows))
         axes.set_ylim(-len(rows) + 0.4, 0.7)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_xlabel(x)
@@ -102,15 +102,15 @@ def intervals(title: str, rows: Mapping[str, tuple[float, float, float]], *, x: 
 
 
 def bars(title: str, groups: Sequence[str], series: Mapping[str, Sequence[float]], *, x: str) -> str:
-    """Returns horizontal bars: one group a line, one bar a series."""
+    """Returns a plot of horizontal bars: a line per group, with a bar per series."""
 
     def plot(axes: Axes) -> None:
         thick = 0.8 / len(series)
         for number, (name, values) in enumerate(series.items()):
-            places = [-place - (number - (len(series) - 1) / 2) * thick for place in range(len(groups))]
-            drawn = axes.barh(places, values, thick * 0.92, label=name if len(series) > 1 else None)
+            heights = [-line - (number - (len(series) - 1) / 2) * thick for line in range(len(groups))]
+            drawn = axes.barh(heights, values, thick * 0.92, label=name if len(series) > 1 else None)
             axes.bar_label(drawn, [f"{value:,.0f}" for value in values], padding=3, fontsize=8)
-        axes.set_yticks([-place for place in range(len(groups))], list(groups))
+        axes.set_yticks([-line for line in range(len(groups))], list(groups))
         axes.margins(x=0.12)
         axes.set_xlabel(x)
 
@@ -118,11 +118,11 @@ def bars(title: str, groups: Sequence[str], series: Mapping[str, Sequence[float]
 
 
 def histogram(title: str, series: Mapping[str, Mapping[int, int]], *, x: str, y: str) -> str:
-    """Returns shares over whole numbers, each series in 40 bins: number -> how often."""
+    """Returns a histogram of shares in 40 bins; each series maps a whole number to its count."""
 
     def plot(axes: Axes) -> None:
         top = max(number for counts in series.values() for number in counts) + 1
-        edges = [top * place / 40 for place in range(41)]
+        edges = [top * edge / 40 for edge in range(41)]
         for name, counts in series.items():
             total = sum(counts.values())
             weights = [count / total for count in counts.values()]

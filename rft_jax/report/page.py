@@ -1,4 +1,4 @@
-"""The page around the sections: one file, no network, no script."""
+"""The page around the sections: a single file without scripts or network access."""
 
 import html
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ def page(title: str, subtitle: str, sections: Sequence[tuple[str, str]]) -> str:
     """Returns the HTML of a page.
 
     Args:
-        title, subtitle: texts.
-        sections: heading and HTML of each; those without HTML are left out.
+        title, subtitle: plain text.
+        sections: heading and HTML of each; sections without HTML are left out.
     """
     shown = [(heading, body) for heading, body in sections if body]
     links = "".join(f'<a href="#{_anchor(heading)}">{escape(heading)}</a>' for heading, _ in shown)
@@ -54,12 +54,12 @@ def _anchor(heading: str) -> str:
 
 
 def escape(text: object) -> str:
-    """Returns a text as HTML: models write it, so nothing in it may be markup; lone surrogates cannot be encoded."""
+    """Returns text as HTML: models write it, so nothing in it is markup, and lone surrogates are replaced."""
     return html.escape(str(text).encode(errors="replace").decode())
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Returns a table of texts."""
+    """Returns a table of plain text."""
     if not rows:
         return ""
     cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
@@ -68,16 +68,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def paragraph(text: str) -> str:
-    """Returns a paragraph of text."""
+    """Returns a paragraph of plain text."""
     return f"<p>{escape(text)}</p>"
 
 
-def figures(drawn: Sequence[tuple[str, str]]) -> str:
-    """Returns plots side by side where there is room: SVG and caption of each."""
+def side_by_side(drawn: Sequence[tuple[str, str]]) -> str:
+    """Returns plots, each an SVG and its caption, side by side where there is room."""
     inner = "".join(f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>" for svg, caption in drawn)
     return f'<div class="figures">{inner}</div>' if drawn else ""
 
 
 def fold(summary: str, note: str, body: str) -> str:
-    """Returns what opens on a click; `body` is HTML."""
+    """Returns a section that opens on a click; `body` is HTML."""
     return f"<details><summary>{escape(summary)} <small>{escape(note)}</small></summary>{body}</details>"

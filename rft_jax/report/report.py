@@ -1,4 +1,4 @@
-"""The report of a workdir."""
+"""Writes the report on a workdir."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from rft_jax.report.page import page
 
 
 def write(folder: Path) -> Path:
-    """Writes report.html into a workdir and returns its path; `summary.table` says the most important in text.
+    """Writes report.html into a workdir and returns its path; `summary.table` is the short version in text.
 
     Raises:
         UserError: there is nothing to report, or a file cannot be read or written.

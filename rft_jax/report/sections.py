@@ -1,4 +1,4 @@
-"""The sections of the report: each takes the workdir and returns HTML, or nothing where there is nothing to show."""
+"""The sections of the report: each takes the workdir and returns HTML, or "" if there is nothing to show."""
 
 import json
 import math
@@ -10,8 +10,7 @@ from rft_jax.records.lines import read_objects
 from rft_jax.records.problem import Problem
 from rft_jax.report import figures, paper
 from rft_jax.report.collect import Selection, Workdir, criteria_of
-from rft_jax.report.page import escape, fold, paragraph, table
-from rft_jax.report.page import figures as side_by_side
+from rft_jax.report.page import escape, fold, paragraph, side_by_side, table
 from rft_jax.report.verdicts import Verdict, judge
 from rft_jax.select.statistics import COLUMNS, RARE
 
@@ -20,7 +19,7 @@ _MAIN = "maj1@1"
 
 
 def kind_of(run: Workdir, model: str) -> str:
-    """Returns what a model is like: a key of paper.ACCURACY, another word, or "" without a plan."""
+    """Returns the kind of a model: a key of paper.ACCURACY, another word, or "" without a plan."""
     stage = run.stage(model)
     if not stage:
         return "base" if run.plan else ""
@@ -31,18 +30,18 @@ def kind_of(run: Workdir, model: str) -> str:
         return "no dedup"
     models = {run.stage(path)["model"] for path in data["paths"]}
     if any(run.stage(run.stage(model).get("data", "")) for model in models):
-        return "later round"  # paths of models that were trained on paths: the paper has none
+        return "later round"  # its paths come from models trained on paths, which the paper has not
     return "union" if len(models) > 1 else "rft"
 
 
 def fraction_of(run: Workdir, stage: dict[str, Any]) -> Fraction:
-    """Returns which part of its data a training stage uses."""
+    """Returns the fraction of its data that a training stage uses."""
     settings = dict(setting.split("=", 1) for setting in (*run.plan.get("train_settings", ()), *stage["settings"]))
     return Fraction(settings.get("fraction", "1"))
 
 
 def results(run: Workdir) -> str:
-    """Returns the table of accuracies beside the paper's, the comparisons, and a plot of the intervals."""
+    """Returns the accuracies beside the paper's, a plot of their intervals, and the comparisons."""
     if not run.evaluations:
         return ""
     measures = list(dict.fromkeys(name for each in run.evaluations for name in each.measures))
@@ -78,23 +77,23 @@ def results(run: Workdir) -> str:
                 ]
             )  # fmt: skip
     count = run.evaluations[0].metrics["count"]
-    told = paragraph(
-        f"Percent of {count:,} held-out problems, with 95 % intervals. The measures are by the grader "
-        f"{' or '.join(graders)}; beside it {', '.join(audits) or 'none'}. The paper's column is Llama 2 7B on GSM8K: "
-        "another model and other problems, there for the order and the size of the differences."
+    intro = paragraph(
+        f"Percent of {count:,} held-out problems, with 95 % intervals. Graded by {' or '.join(graders)}; audited by "
+        f"{', '.join(audits) or 'none'}. The paper's column is for Llama 2 7B on GSM8K, another model and other "
+        "problems: compare the order and size of the differences, not the values."
     )
-    head = ["model", "training rows", "steps", *measures, *(f"{_MAIN}, {name}" for name in audits), "the paper's"]
+    head = ["model", "training rows", "steps", *measures, *(f"{_MAIN}, {name}" for name in audits), "paper"]
     plot = side_by_side(
         [(figures.intervals("Accuracy with its interval", marks, x=_MAIN), "maj1@1 with its 95 % interval.")]
     )
     pairs = table(
         ["on the same problems", "points of maj1@1", "only the first", "only the second", "McNemar p"], compared
     )
-    return told + table(head, rows) + plot + pairs
+    return intro + table(head, rows) + plot + pairs
 
 
 def funnel(run: Workdir) -> str:
-    """Returns how many samples are left after each condition, for each selection."""
+    """Returns how many samples are left after each condition of each selection."""
     every = [(each, model, counts) for each in run.selections for model, counts in _funnels(each)]
     names = [name for name in COLUMNS[1:] if name not in RARE or any(counts.get(name) for *_, counts in every)]
     rows = [
@@ -110,16 +109,16 @@ def funnel(run: Workdir) -> str:
         "From samples to selected", words, {"paths": [counts.get(name, 0) for name in names]}, x="paths"
     )
     head = ["selection", "model", *words, "training rows"]
-    told = paragraph(
-        "A path counts as parsed when the grader reads an answer in it, as correct when that is the gold one. Equal "
-        "lists of equations count once; lists that differ in commuted operands or in the order of independent steps "
-        "count once as distinct canonical. The training rows include one gold row per problem."
+    intro = paragraph(
+        "A path is parsed if the grader reads an answer in it, and correct if that is the gold answer. Paths with the "
+        "same list of equations count once as distinct; as distinct canonical, lists that differ only in commuted "
+        "operands or in the order of independent steps count once. Training rows include one gold row per problem."
     )
-    return told + table(head, rows) + side_by_side([(drawn, f"{shown.name}, all models together.")])
+    return intro + table(head, rows) + side_by_side([(drawn, f"{shown.name}, all models together.")])
 
 
 def against_k(run: Workdir) -> str:
-    """Returns accuracy and distinct paths against k, as far as there are several k."""
+    """Returns plots of accuracy and distinct paths against k, where there are several k."""
     drawn = []
     points: dict[str, list[tuple[float, float]]] = {}
     for each in run.evaluations:
@@ -130,8 +129,8 @@ def against_k(run: Workdir) -> str:
             points.setdefault(data["name"], []).append((k, each.measures[_MAIN]["mean"]))
     points = {name: sorted(values) for name, values in points.items() if len(values) > 1}
     if points:
-        svg = figures.curves("Accuracy against k", points, x="k, samples a problem", y=_MAIN, log=True, percent=True)
-        drawn.append((svg, "Accuracy of RFT on the paths among the first k samples."))
+        svg = figures.curves("Accuracy against k", points, x="k, samples per problem", y=_MAIN, log=True, percent=True)
+        drawn.append((svg, "Accuracy of RFT on the paths selected from the first k samples."))
     distinct: dict[str, list[tuple[float, float]]] = {}
     for selection in run.selections:
         if selection.statistics["rules"] == "none":
@@ -144,15 +143,15 @@ def against_k(run: Workdir) -> str:
             "paper, 7B-2": [(k, paths) for k, paths in paper.DISTINCT_AT_K.items() if k <= max(most, 6)]
         }
         svg = figures.curves(
-            "Distinct paths against k", shown, x="k, samples a problem and model", y="distinct paths a problem",
+            "Distinct paths against k", shown, x="k, samples per problem and model", y="distinct paths per problem",
             log=True, dashed=["paper, 7B-2"],
         )  # fmt: skip
-        drawn.append((svg, "Distinct right paths a problem. The paper's figure seems to count the gold path."))
+        drawn.append((svg, "Distinct right paths per problem. The paper's figure seems to include the gold path."))
     return side_by_side(drawn)
 
 
 def against_fraction(run: Workdir) -> str:
-    """Returns accuracy against the part of the data that was trained on, where there are such runs."""
+    """Returns a plot of accuracy against the fraction of the data trained on, where there are several."""
     points = []
     for each in run.evaluations:
         stage = run.stage(each.metrics["name"])
@@ -165,7 +164,7 @@ def against_fraction(run: Workdir) -> str:
         "Accuracy against the fraction of the data", series, x="fraction of the training problems", y=_MAIN, log=True,
         percent=True, dashed=["paper, 7B-2"],
     )  # fmt: skip
-    return side_by_side([(svg, "SFT on a part of the training problems.")])
+    return side_by_side([(svg, "SFT on a fraction of the training problems.")])
 
 
 def provenance(run: Workdir) -> str:
@@ -179,7 +178,7 @@ def provenance(run: Workdir) -> str:
         "Who found the paths", names, {"paths": [entry["distinct"] for entry in found]}, x="distinct paths"
     )
     rows = [[name, f"{entry['distinct']:,}", f"{entry['share']:.1%}"] for name, entry in zip(names, found, strict=True)]
-    return table(["found by", "distinct paths", "share"], rows) + side_by_side([(svg, f"Of {union.name}.")])
+    return table(["found by", "distinct paths", "share"], rows) + side_by_side([(svg, f"Paths in {union.name}.")])
 
 
 def training(run: Workdir) -> str:
@@ -188,14 +187,14 @@ def training(run: Workdir) -> str:
     if not curves:
         return ""
     svg = figures.curves(
-        "Training loss", {name: _smooth(losses) for name, losses in curves.items()}, x="step", y="loss, nats a token",
+        "Training loss", {name: _smooth(losses) for name, losses in curves.items()}, x="step", y="loss, nats per token",
         markers=False,
     )  # fmt: skip
-    return side_by_side([(svg, "Mean loss of a response token; each point is the mean of up to 1/50 of the steps.")])
+    return side_by_side([(svg, "Mean loss per response token; each point averages up to 1/50 of the steps.")])
 
 
 def lengths(run: Workdir) -> str:
-    """Returns how long the sampled responses are, right and wrong ones apart, and how they end."""
+    """Returns the lengths of the sampled responses, right and wrong ones separately, and how many were cut."""
     drawn = []
     if run.problems is None or not run.samplings:
         return ""
@@ -214,19 +213,19 @@ def lengths(run: Workdir) -> str:
         shown = {name: found for name, found in counts.items() if found}
         if shown:
             svg = figures.histogram(f"Lengths of {each.name}", shown, x="tokens", y="share of each kind")
-            drawn.append((svg, f"{each.name}: {total:,} responses, {cut / total:.1%} cut at the limit."))
+            drawn.append((svg, f"{each.name}: {total:,} responses, {cut / total:.1%} cut at the length limit."))
     return side_by_side(drawn)
 
 
 def browse(run: Workdir) -> str:
-    """Returns twenty problems with their kept and rejected paths, and why."""
+    """Returns twenty problems with their kept and rejected paths and the reasons."""
     selection = _widest(run.selections)
     if selection is None or run.problems is None or not selection.file.is_file():
         return ""
     stage = run.stage(selection.name)
     used = [each for each in run.samplings if not stage or each.name in stage["paths"]]
     count = min(_PROBLEMS, len(run.problems))
-    chosen = [place * len(run.problems) // count for place in range(count)]
+    chosen = [number * len(run.problems) // count for number in range(count)]
     paths: dict[int, list[Any]] = {number: [] for number in chosen}
     for sampling in used:
         for path in sampling.paths():
@@ -260,14 +259,14 @@ def _one_problem(number: int, problem: Problem, samples: int, verdicts: list[Ver
 
 
 def suspects(run: Workdir) -> str:
-    """Returns problems whose gold answer most samples disagree with, and those that are never solved."""
+    """Returns the problems on whose gold answer most samples disagree, and how many are never solved."""
     selection = _widest(run.selections)
     if selection is None:
         return ""
     found = selection.statistics["suspect_gold_answers"]
     never = selection.statistics["never_solved"]
-    told = paragraph(
-        f"For {len(found):,} problems most samples agree on another answer than the gold one: either the label is "
+    intro = paragraph(
+        f"For {len(found):,} problems, most samples agree on an answer other than the gold one: either the label is "
         f"wrong, or the models share a mistake. {len(never):,} problems are never solved."
     )
     grader = criteria_of(selection).load_graders()[0]
@@ -277,11 +276,11 @@ def suspects(run: Workdir) -> str:
         question, gold = (problem.question, grader.parse(problem.response)) if problem else ("", "")
         shown = question if len(question) < 80 else f"{question[:78]}…"
         rows.append([f"{entry['problem']}. {shown}", gold, entry["answer"], f"{entry['votes']} of {entry['samples']}"])
-    return told + table(["problem", "gold", "samples say", "votes"], rows)
+    return intro + table(["problem", "gold", "samples say", "votes"], rows)
 
 
 def settings(run: Workdir) -> str:
-    """Returns the stages' commands with their time, all settings, and versions."""
+    """Returns the stages' commands and times, all settings, and the versions."""
     rows = [
         [
             name,
@@ -309,7 +308,7 @@ def _funnels(selection: Selection) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _widest(selections: list[Selection]) -> Selection | None:
-    """Returns the selection of distinct paths from the most samples."""
+    """Returns the selection from the most samples, preferring those that keep distinct paths only."""
     fit = [each for each in selections if each.statistics["rules"] != "none"] or selections
     return max(fit, key=lambda each: int(each.statistics["united"]["samples"]), default=None)
 
@@ -320,7 +319,7 @@ def _rows_of(selection: Selection) -> int:
 
 
 def training_of(run: Workdir, model: str) -> tuple[str, str]:
-    """Returns how many rows a model was trained on, and its steps; a dash where that is not known."""
+    """Returns the number of rows a model was trained on and its steps; a dash where that is not known."""
     stage = run.stage(model)
     losses = next((each.losses for each in run.trainings if each.name == model), None)
     rows = "–"
@@ -342,13 +341,13 @@ def _samples(run: Workdir, sampling: str) -> int:
 
 
 def _smooth(losses: list[tuple[int, float]]) -> list[tuple[float, float]]:
-    size = max(1, len(losses) // 50)
-    parts = [losses[first : first + size] for first in range(0, len(losses), size)]
+    steps = max(1, len(losses) // 50)
+    parts = [losses[first : first + steps] for first in range(0, len(losses), steps)]
     return [(part[-1][0], sum(loss for _, loss in part) / len(part)) for part in parts]
 
 
 def interval(estimate: dict[str, float] | None, signed: bool = False) -> str:
-    """Returns `41.6 (38.9 to 44.3)` for shares 0.416, 0.389 and 0.443, a dash for none."""
+    """Returns `41.6 (38.9 to 44.3)` for shares 0.416, 0.389 and 0.443, or a dash for None."""
     if estimate is None:
         return "–"
     sign = "+" if signed else ""

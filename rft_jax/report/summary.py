@@ -1,4 +1,4 @@
-"""The most important figures of a run, for the terminal."""
+"""The main figures of a run, for the terminal."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from rft_jax.report.sections import interval, training_of
 
 
 def table(folder: Path) -> str:
-    """Returns accuracies with their intervals, the paired differences, and the distinct paths at each k.
+    """Returns the accuracies with intervals, the paired differences, and the distinct paths at each k.
 
     Raises:
         UserError: there is nothing to report.
@@ -53,7 +53,7 @@ def _aligned(rows: list[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(cells)
+            cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(cells)
         ).rstrip()
         for cells in (list(zip(row, widths, strict=True)) for row in rows)
     )

@@ -1,4 +1,4 @@
-"""Why a path was kept or rejected, in words: for the problems that a reader leafs through."""
+"""Why a path was kept or rejected, in words, for the problems shown in the report."""
 
 import dataclasses
 from collections import Counter
@@ -17,10 +17,10 @@ class Verdict:
 
     Attributes:
         kept: whether it is in the training set.
-        why: in words.
-        model: whose path it is; the first one's of several with the same text.
+        why: the reason, in words.
+        model: the model that sampled it, or the first of several.
         response: its text.
-        count: how many samples have this text.
+        count: number of samples with this text.
     """
 
     kept: bool
@@ -31,20 +31,20 @@ class Verdict:
 
 
 _UNFIT = {
-    "run_on": "right answer, but it was cut after it had begun another question",
-    "not_text": "right answer, but it holds half of a character",
+    "run_on": "right answer, but it ran on past the answer and was cut",
+    "not_text": "right answer, but it contains half of a character",
 }
 
 
 def judge(
     problem: Problem, paths: Sequence[Path], selected: Iterable[str], grader: Grader, equations: Equations
 ) -> list[Verdict]:
-    """Returns a verdict for each text, kept ones first, then the frequent ones.
+    """Returns a verdict on each distinct text, kept ones first, then by frequency.
 
     Args:
-        problem: with its gold answer.
-        paths: of the problem.
-        selected: the responses of the problem in the training set, without the gold one.
+        problem: the problem, with its gold answer.
+        paths: the problem's paths.
+        selected: the problem's responses in the training set, without the gold one.
         grader: decides which answers are right.
         equations: finds and checks the equations.
     """
@@ -59,9 +59,9 @@ def judge(
             return "right answer, right equations, a new list of equations"
         given = grader.parse(response)
         if given is None:
-            return f"no answer that the grader {grader.name} reads"
+            return f"no answer that the grader {grader.name} can read"
         if gold is None or not grader.equal_in_selection(given, gold):
-            return f"answer {given}, the gold one is {gold}"
+            return f"answer {given}, but the gold answer is {gold}"
         if reason := unfit(first[response], problem.response):
             return _UNFIT[reason]
         if equations.key(response) is None:
@@ -78,6 +78,6 @@ def judge(
 
 
 def _wrong(response: str, equations: Equations) -> str:
-    """Returns the first equation that does not hold, seen by itself."""
+    """Returns the first equation that does not hold on its own."""
     found = equations.find(response)
     return next((each.strip() for each in found if equations.key(f"<<{each}>>") is None), "one of its equations")

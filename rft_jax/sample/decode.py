@@ -15,9 +15,9 @@ import jax.numpy as jnp
 from rft_jax.model import partition
 from rft_jax.model.attention import per_device
 from rft_jax.model.llama import Llama
+from rft_jax.sample.kv.decode_step import step
 from rft_jax.sample.kv.flush import flush
 from rft_jax.sample.kv.pages import Cache, CacheSizes, KeysValues, empty, forget
-from rft_jax.sample.kv.step import step
 from rft_jax.sample.sampling import SamplingParameters, sample_tokens
 
 # Takes token, count of tokens with it, problem and sample, each int32 [B]; returns bool [B], whether the sample ends.

@@ -76,7 +76,9 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
                     checkpoints.save(step + 1, state)
                 if stopping and step + 1 < batches.steps:
                     checkpoints.wait()
-                    raise Interrupted(f"stopped after step {step + 1} of {batches.steps}, saved; to go on: {command}")
+                    raise Interrupted(
+                        f"stopped after step {step + 1} of {batches.steps}, saved; to continue: {command}"
+                    )
             checkpoints.wait()
 
         pretrained.save(

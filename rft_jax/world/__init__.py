@@ -1,1 +1,1 @@
-"""The embedded default: a small world of word problems in GSM8K's format, its noisy corpus and its base model."""
+"""The embedded default: a small world of word problems in GSM8K's format, with a noisy corpus and a base model."""

@@ -1,4 +1,4 @@
-"""Whole-number expressions of the world's solutions: made from text once, then rewritten, computed and written down."""
+"""Whole-number expressions of the world's solutions: parsed once, then rewritten, computed and written."""
 
 import ast
 import dataclasses
@@ -20,14 +20,14 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Variable:
-    """A number of the problem, or the result of an earlier step, by name."""
+    """A named number of the problem, or the named result of an earlier step."""
 
     name: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-    """Two expressions and one of + - * / between them."""
+    """One of + - * / applied to two expressions."""
 
     symbol: str
     left: "Expression"
@@ -38,7 +38,7 @@ Expression = Number | Variable | Operation
 
 
 def parse(text: str) -> Expression:
-    """Returns the expression that a family's author wrote, such as `(a+b)*2`."""
+    """Returns the expression for text in a family's solution, such as `(a+b)*2`."""
     return _from_ast(ast.parse(text, mode="eval").body)
 
 
@@ -54,7 +54,7 @@ def _from_ast(node: ast.expr) -> Expression:
 
 
 def variables(expression: Expression) -> list[str]:
-    """Returns the names in an expression, with repetitions, from left to right."""
+    """Returns the variable names in an expression, with repetitions, from left to right."""
     match expression:
         case Variable(name):
             return [name]
@@ -64,7 +64,7 @@ def variables(expression: Expression) -> list[str]:
 
 
 def substitute(expression: Expression, values: Mapping[str, Expression]) -> Expression:
-    """Returns the expression with the named variables replaced; the others stay."""
+    """Returns the expression with the variables in `values` replaced."""
     match expression:
         case Variable(name):
             return values.get(name, expression)
@@ -74,7 +74,7 @@ def substitute(expression: Expression, values: Mapping[str, Expression]) -> Expr
 
 
 def commuted(expression: Expression, rng: random.Random) -> Expression:
-    """Returns the expression with the operands of some sums and products swapped."""
+    """Returns the expression with the operands of random sums and products swapped."""
     if not isinstance(expression, Operation):
         return expression
     left, right = commuted(expression.left, rng), commuted(expression.right, rng)
@@ -87,19 +87,19 @@ def compute(expression: Expression) -> int:
     """Returns the value of an expression without variables.
 
     Raises:
-        ArithmeticError: a division leaves a rest, or divides by 0.
+        ArithmeticError: a division has a remainder, or the divisor is 0.
     """
     match expression:
         case Number(value):
             return value
         case Operation("/", left, right):
-            quotient, rest = divmod(compute(left), compute(right))
-            if rest:
-                raise ArithmeticError(f"{write(expression)} is no whole number")
+            quotient, remainder = divmod(compute(left), compute(right))
+            if remainder:
+                raise ArithmeticError(f"{write(expression)} is not a whole number")
             return quotient
         case Operation(symbol, left, right):
             return _COMPUTE[symbol](compute(left), compute(right))
-    raise ValueError(f"{expression} has no value yet")
+    raise ValueError(f"{expression} contains variables")
 
 
 def write(expression: Expression) -> str:
@@ -110,10 +110,10 @@ def write(expression: Expression) -> str:
         case Variable(name):
             return name
         case Operation(symbol, left, right):
-            # 8-(3-2), 8-(3+2) and 8/(4/2) need theirs at the right; 8+(3-2) does not.
+            # 8-(3-2), 8-(3+2) and 8/(4/2) need parentheses on the right; 8+(3-2) does not.
             strict = symbol in "-/"
             return _inside(left, _BINDS[symbol], strict=False) + symbol + _inside(right, _BINDS[symbol], strict=strict)
-    raise TypeError(f"no expression: {expression!r}")
+    raise TypeError(f"not an expression: {expression!r}")
 
 
 def _inside(expression: Expression, binds: int, strict: bool) -> str:
@@ -121,6 +121,6 @@ def _inside(expression: Expression, binds: int, strict: bool) -> str:
     if not isinstance(expression, Operation):
         return text
     weaker = _BINDS[expression.symbol] < binds or (strict and _BINDS[expression.symbol] == binds)
-    # a*(b/c) computes like a*b/c only where a*b divides; whole-number steps must not depend on that.
+    # a*(b/c) keeps its parentheses: a*b/c is a different whole-number step, whose division may not come out.
     weaker |= binds == 2 and expression.symbol == "/" and not strict
     return f"({text})" if weaker else text

@@ -1,8 +1,8 @@
-"""The families of problems: what they ask, in which words, and the ways to solve them.
+"""The families of problems: what they ask, how they are worded, and how they are solved.
 
-A telling and a sentence may hold choices, `[buys|gets]`, and fields: `{a}` a number, `{name}`, `{He}`, `{his}`,
-`{goods}`, `{wares}`. A solution lists its steps; which of several solutions a gold answer takes, in which order, with
-which operands first and which steps merged into one, is drawn anew each time (`story.solve`).
+Questions and sentences contain choices, `[buys|gets]`, and fields: `{a}` for a number, `{name}`, `{He}`, `{his}`,
+`{goods}`, `{wares}`. A solution lists its steps. Which solution a gold answer takes, the order of steps and operands,
+and which steps are merged, is drawn each time (`story.solve`).
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ class Step:
     """One line of a solution.
 
     Attributes:
-        result: the name of what it computes; `answer` for the last one.
+        result: name of its result; `answer` for the last step.
         expression: over the problem's numbers and earlier results.
-        sentences: the line's text with `{}` for the equation and its result, as choices.
+        sentences: text of the line, with choices, and `{}` for the equation and its result.
     """
 
     result: str
@@ -31,18 +31,18 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """Problems that differ in their numbers, names, things and words.
+    """Problems that differ only in their numbers, names, things and wording.
 
     Attributes:
-        name: of the family.
-        draw: makes its numbers.
-        tellings: the question's text, one of them.
+        name: name of the family.
+        draw: draws the numbers of a problem.
+        questions: alternative texts of the question.
         solutions: ways to solve it; the last step of each computes `answer`.
     """
 
     name: str
     draw: Callable[[random.Random], Numbers]
-    tellings: tuple[str, ...]
+    questions: tuple[str, ...]
     solutions: tuple[tuple[Step, ...], ...]
 
 
@@ -50,7 +50,7 @@ def _way(*steps: tuple[str, str, str]) -> tuple[Step, ...]:
     return tuple(Step(result, parse(expression), sentences) for result, expression, sentences in steps)
 
 
-# Numbers stay small: a model of 1 M parameters learns to add and multiply below about 120 in minutes, not beyond.
+# Small numbers: a model of 1 M parameters learns in minutes to add and multiply up to about 120, but not beyond.
 
 
 def _shopping(rng: random.Random) -> Numbers:

@@ -1,7 +1,7 @@
-"""Problem sets and the noisy corpus, each a function of its size and seed.
+"""Problem sets and the noisy corpus, each a function of its length and seed.
 
-The sets never share a problem: family and numbers together decide by a hash whether a problem is for testing, training
-or the corpus. So a test problem with other people and things is not among the training problems either.
+The sets never share a problem: a hash of family and numbers decides whether a problem is for testing, training or the
+corpus. So no test problem is in the training set with other people and things either.
 """
 
 import random
@@ -11,29 +11,28 @@ from typing import Literal
 from rft_jax.records.problem import Problem
 from rft_jax.world.expression import Expression, Number, Operation, compute, write
 from rft_jax.world.families import FAMILIES
-from rft_jax.world.story import Story, draw, solve, tell
+from rft_jax.world.story import Story, ask, draw, solve
 
 Split = Literal["test", "train", "corpus"]
 
 _BUCKETS: dict[str, range] = {"test": range(0, 4), "train": range(4, 8), "corpus": range(8, 16)}
 
-# Of the corpus: exercises in a drill, and steps of the other rows that are wrong.
-_EXERCISES = 4
-WRONG_STEPS = 0.25
+_EXERCISES = 4  # per drill
+WRONG_STEPS = 0.25  # share of wrong steps in the corpus's problems
 
 
 def problems(split: Split, count: int, seed: int) -> list[Problem]:
-    """Returns problems with gold answers; each family as often as any other, no problem twice.
+    """Returns distinct problems with gold answers, evenly spread over the families.
 
     Raises:
-        ValueError: the world does not have so many.
+        ValueError: the world does not have that many.
     """
     rng = random.Random(f"{split} {seed}")
-    return [Problem(tell(story, rng), solve(story, rng)) for story in stories(split, count, rng)]
+    return [Problem(ask(story, rng), solve(story, rng)) for story in stories(split, count, rng)]
 
 
 def solutions(split: Split, count: int, seed: int, ways: int) -> list[set[str]]:
-    """Returns up to `ways` right solutions of each of the problems that `problems` returns first."""
+    """Returns up to `ways` right solutions for each problem that `problems` returns for the same arguments."""
     rng = random.Random(f"{split} {seed}")
     return [
         {solve(story, random.Random(f"{story.signature} {way}")) for way in range(ways)}
@@ -42,14 +41,14 @@ def solutions(split: Split, count: int, seed: int, ways: int) -> list[set[str]]:
 
 
 def corpus(count: int, seed: int, drills: float) -> Iterator[Problem]:
-    """Yields rows to pre-train on: a share of drills, and problems of whose steps a share is wrong. Problems repeat."""
+    """Yields rows to pre-train on: drills, and problems with some wrong steps. Problems may repeat."""
     rng = random.Random(f"corpus {seed}")
     for _ in range(count):
         yield _drill(rng) if rng.random() < drills else _noisy_problem(rng)
 
 
 def stories(split: Split, count: int, rng: random.Random) -> list[Story]:
-    """Returns the stories of a set, in random order; see `problems`."""
+    """Returns the stories of a set in random order; see `problems`."""
     found: dict[str, Story] = {}
     for number in range(count):
         for _ in range(10_000):
@@ -70,13 +69,13 @@ def _noisy_problem(rng: random.Random) -> Problem:
         if story.bucket(16) not in _BUCKETS["corpus"]:
             continue
         try:
-            return Problem(tell(story, rng), solve(story, rng, sometimes_wrong))
+            return Problem(ask(story, rng), solve(story, rng, sometimes_wrong))
         except ArithmeticError:
             continue
 
 
 def sometimes_wrong(expression: Expression, value: int, rng: random.Random) -> tuple[Expression, int]:
-    """Makes a slip of the pen, takes the wrong operation, or leaves all as it is."""
+    """Returns a step with a wrong result, with a wrong operation, or mostly unchanged."""
     if rng.random() >= WRONG_STEPS:
         return expression, value
     if rng.random() < 0.5:

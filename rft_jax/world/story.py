@@ -1,4 +1,4 @@
-"""One problem of the world: its numbers, its people and things, its question, and any number of solutions."""
+"""A problem of the world: its numbers, people and things, its question, and any number of solutions."""
 
 import dataclasses
 import hashlib
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from rft_jax.world.expression import Expression, Number, commuted, compute, substitute, variables, write
 from rft_jax.world.families import Family, Numbers, Step
 
-# Name, and the words for it: he, him, his.
+# Names and their pronouns.
 _MALE, _FEMALE = ("he", "him", "his"), ("she", "her", "her")
 _PEOPLE = {
     "Tom": _MALE, "Sam": _MALE, "Ben": _MALE, "Leo": _MALE, "Max": _MALE, "Omar": _MALE,
@@ -20,22 +20,21 @@ _THINGS = (
     "roses", "toys", "nuts", "plums",
 )  # fmt: skip
 
-# How often a step disappears into the one that uses its result.
-_MERGE = 0.1
+_MERGE = 0.1  # chance that a step is merged into the step that uses its result
 _CHOICE = re.compile(r"\[([^][]*)\]")
 
-# Takes the expression of a step, its value and the rng; returns what to write and to go on with instead.
+# Takes a step's expression, its value and the rng; returns the expression to write and the value to continue with.
 Spoil = Callable[[Expression, int, random.Random], tuple[Expression, int]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Story:
-    """A problem before it is told.
+    """A problem before it is put into words.
 
     Attributes:
-        family: where it comes from.
-        numbers: of the problem, by the family's names.
-        words: the other fields of tellings and sentences.
+        family: the family it belongs to.
+        numbers: maps the family's names to numbers.
+        words: the other fields of questions and sentences.
     """
 
     family: Family
@@ -44,16 +43,16 @@ class Story:
 
     @property
     def signature(self) -> str:
-        """What makes it this problem: two stories that differ in words only have the same."""
+        """The identity of the problem: stories that differ only in words have the same signature."""
         return f"{self.family.name} {sorted(self.numbers.items())}"
 
     def bucket(self, buckets: int) -> int:
-        """Returns which of so many sets the problem belongs to: a function of the signature alone."""
+        """Returns which of so many buckets the problem falls into, by a hash of its signature."""
         return int.from_bytes(hashlib.sha256(self.signature.encode()).digest()[:8], "big") % buckets
 
 
 def draw(family: Family, rng: random.Random) -> Story:
-    """Returns a problem of a family, with numbers, people and things."""
+    """Draws a problem of a family: numbers, people and things."""
     name, other, third = rng.sample(sorted(_PEOPLE), 3)
     goods, wares = rng.sample(_THINGS, 2)
     he, him, his = _PEOPLE[name]
@@ -67,20 +66,20 @@ def draw(family: Family, rng: random.Random) -> Story:
         "him": him,
         "his": his,
     }
-    words |= {word.capitalize(): text.capitalize() for word, text in words.items()}  # to begin a sentence with
+    words |= {word.capitalize(): text.capitalize() for word, text in words.items()}  # for the start of a sentence
     return Story(family, family.draw(rng), words)
 
 
-def tell(story: Story, rng: random.Random) -> str:
+def ask(story: Story, rng: random.Random) -> str:
     """Returns the question."""
-    return _choose(rng.choice(story.family.tellings), rng).format(**story.words, **story.numbers)
+    return _choose(rng.choice(story.family.questions), rng).format(**story.words, **story.numbers)
 
 
 def solve(story: Story, rng: random.Random, spoil: Spoil | None = None) -> str:
-    """Returns a solution as GSM8K writes them: a right one, or one with steps that `spoil` changed.
+    """Returns a solution in GSM8K's format: a right one, or one with steps changed by `spoil`.
 
     Raises:
-        ArithmeticError: after a spoiled step a division leaves a rest.
+        ArithmeticError: a spoiled step makes a later division inexact, or a result negative.
     """
     while True:
         lines, values = [], dict(story.numbers)
@@ -92,7 +91,7 @@ def solve(story: Story, rng: random.Random, spoil: Spoil | None = None) -> str:
             values[step.result] = value
             equation = f"<<{write(filled)}={value}>>{value}"
             lines.append(_choose(step.sentences, rng).format(equation, **story.words))
-        # In some orders something is taken away before it is there; nobody would write that.
+        # Some orders subtract before there is enough; nobody would write that.
         if min(values.values()) >= 0:
             return "\n".join([*lines, f"#### {values['answer']}"])
         if spoil is not None:
@@ -100,13 +99,13 @@ def solve(story: Story, rng: random.Random, spoil: Spoil | None = None) -> str:
 
 
 def _plan(family: Family, rng: random.Random) -> list[Step]:
-    """Returns the steps of one solution: a way, some steps merged, some operands swapped, in some order."""
+    """Returns the steps of a random solution, some of them merged, with operands swapped and steps reordered."""
     steps = _merged(rng.choice(family.solutions), rng)
     return _ordered([dataclasses.replace(step, expression=commuted(step.expression, rng)) for step in steps], rng)
 
 
 def _merged(steps: Sequence[Step], rng: random.Random) -> list[Step]:
-    """Returns the steps, some of them written into the one step that uses their result."""
+    """Returns the steps, some of them merged into the only step that uses their result."""
     left = {step.result: step for step in steps}
     for result in [step.result for step in steps[:-1]]:
         users = [other.result for other in left.values() for name in variables(other.expression) if name == result]
@@ -119,7 +118,7 @@ def _merged(steps: Sequence[Step], rng: random.Random) -> list[Step]:
 
 
 def _ordered(steps: list[Step], rng: random.Random) -> list[Step]:
-    """Returns the steps in a random order in which each comes after those whose results it uses."""
+    """Returns the steps in a random order in which each follows those whose results it uses."""
     results = {step.result for step in steps}
     ordered: list[Step] = []
     while len(ordered) < len(steps):

@@ -1,4 +1,4 @@
-"""The world's problem sets and corpus as files."""
+"""Writes the world's problem sets and corpus."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from rft_jax.records.problem import write_problems
 from rft_jax.world.generate import corpus, problems
 from rft_jax.world.vocabulary import write_tokenizer
 
-# Of the base model; a row of the world has at most about 140 tokens.
+# Of the base model. The world's rows have at most about 140 tokens.
 POSITIONS, VOCABULARY = 512, 1024
-_WORDS_FROM = 4000  # rows of the corpus, enough for every word of the world to come up
+_WORDS_FROM = 4000  # corpus rows: enough to contain every word of the world
 
 
 def write_problem_sets(folder: Path, *, train: int, test: int, seed: int) -> None:
     """Writes train.jsonl and test.jsonl; the test problems are the same for every seed.
 
     Raises:
-        UserError: the world does not have so many, or the disk is full.
+        UserError: the world does not have that many, or the disk is full.
     """
     make_folder(folder)
     try:
@@ -29,7 +29,7 @@ def write_problem_sets(folder: Path, *, train: int, test: int, seed: int) -> Non
 
 
 def write_corpus(folder: Path, *, rows: int, seed: int, drills: float) -> None:
-    """Writes corpus.jsonl, a share of its rows drills, and the tokenizer, which does not depend on size and seed.
+    """Writes corpus.jsonl, with a share of drills, and the tokenizer, which is the same for all arguments.
 
     Raises:
         UserError: the disk is full.

@@ -1,4 +1,4 @@
-"""The benchmark of the equations measures what it says: every response counted, nothing remembered from before."""
+"""The equations benchmark measures what it claims: every response counts, and caches start cold."""
 
 import functools
 import gc
@@ -28,12 +28,12 @@ def test_a_report_has_two_lines_per_set_of_responses(tmp_path: pathlib.Path, mon
     assert times.startswith("released model, one response per problem, 3 responses")
     assert generated.startswith("generated, 1 problems, 500 responses")
     assert len(re.findall(r"median ratio [0-9]+\.[0-9]{2}", times)) == 2
-    # The third response does not hold.
+    # An equation of the third response does not hold.
     assert names.startswith("released model, one response per problem, 2 distinct lists of 1.5 equations")
 
 
 def _remembered() -> dict[int, int]:
-    # By type() and not isinstance(), which asks every object for its class: torch's modules warn when they are asked.
+    # type(), since isinstance() asks every object for its class, and torch's modules warn when asked.
     memos = [thing for thing in gc.get_objects() if type(thing) is functools._lru_cache_wrapper]
     ours = [memo for memo in memos if memo.__module__.startswith("rft_jax.task")]
     return {id(memo): memo.cache_info().currsize for memo in ours}

@@ -1,4 +1,4 @@
-"""Grading and voting, by both graders."""
+"""Grading and voting, with both graders."""
 
 import json
 import random
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.evaluate.grade import Result, describe, grade, judge, prefixes, responses_of
+from rft_jax.evaluate.grade import Result, describe, grade, judge, reported_ks, responses_of
 from rft_jax.records import problem as problems
 from rft_jax.records.path import Path as SampledPath
 from rft_jax.task import grader as graders
@@ -26,7 +26,7 @@ def graded(name, greedy, samples, response=RESPONSE):
     return grade(grader, gold, judge(grader, gold, greedy), judge(grader, gold, samples))
 
 
-def test_the_reference_votes_over_texts_the_robust_grader_over_numbers():
+def test_the_reference_votes_on_texts_and_the_robust_grader_on_numbers():
     samples = answers("18", "18.0", "18.00", "7", "7")
     assert graded("reference", ["#### 18.0"], samples) == Result(True, False, 3, 5)
     assert graded("robust", ["#### $18"], samples) == Result(True, True, 3, 5)
@@ -47,7 +47,7 @@ def test_a_problem_whose_gold_answer_cannot_be_read_does_not_count():
     assert describe([None]) == {}
 
 
-def test_paths_come_in_the_order_of_their_samples_whatever_the_file_order():
+def test_responses_are_in_sample_order_whatever_the_file_order():
     paths = [SampledPath(p, s, "m", f"{p}.{s}") for p in range(3) for s in range(4)]
     random.Random(0).shuffle(paths)
     assert responses_of(paths, 3, 4) == [[f"{p}.{s}" for s in range(4)] for p in range(3)]
@@ -56,7 +56,7 @@ def test_paths_come_in_the_order_of_their_samples_whatever_the_file_order():
         responses_of(paths, 3, 5)
 
 
-def test_describe_tells_what_there_is():
+def test_describe_reports_only_what_was_measured():
     greedy_only = describe([Result(True, None, 0, 0), Result(False, None, 0, 0)])
     assert list(greedy_only) == ["maj1@1"]
     sampled = describe([Result(True, True, 5, 6), Result(False, False, 0, 6)])
@@ -66,10 +66,10 @@ def test_describe_tells_what_there_is():
     assert all(value["low"] <= value["mean"] <= value["high"] for value in sampled.values())
 
 
-def test_prefixes():
-    assert prefixes(1) == [1]
-    assert prefixes(24) == [1, 2, 4, 8, 16, 24]
-    assert prefixes(64) == [1, 2, 4, 8, 16, 32, 64]
+def test_ks_at_which_pass_at_k_is_reported():
+    assert reported_ks(1) == [1]
+    assert reported_ks(24) == [1, 2, 4, 8, 16, 24]
+    assert reported_ks(64) == [1, 2, 4, 8, 16, 32, 64]
 
 
 def test_the_released_models_outputs_score_as_its_authors_code_scores_them():

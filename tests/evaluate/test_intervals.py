@@ -18,7 +18,7 @@ def test_wilson_is_scipys(right, count):
 
 
 @pytest.mark.parametrize(("samples", "right"), [(5, 0), (5, 2), (5, 5), (8, 1)])
-def test_pass_at_k_counts_the_subsets_that_hold_a_right_one(samples, right):
+def test_pass_at_k_counts_the_subsets_with_a_right_sample(samples, right):
     for k in range(1, samples + 1):
         subsets = list(itertools.combinations(range(samples), k))
         share = sum(min(subset) < right for subset in subsets) / len(subsets)
@@ -40,18 +40,18 @@ def test_bootstrap_agrees_with_the_normal_interval_and_repeats():
     assert bootstrap(values) == estimate
 
 
-def test_bootstrap_intervals_hold_the_truth_as_often_as_they_say():
+def test_bootstrap_intervals_have_their_nominal_coverage():
     rng = np.random.default_rng(2)
     inside = 0
     for _ in range(200):
         estimate = bootstrap(rng.integers(-1, 2, 300).astype(float))
         inside += estimate.low <= 0 <= estimate.high
-    # 95 % of 200, and three standard errors of that.
+    # 95 % of 200, within three standard errors.
     assert abs(inside - 190) <= 3 * np.sqrt(200 * 0.95 * 0.05)
 
 
 def test_compare_looks_at_pairs():
-    """Two models of equal accuracy differ in nothing, in half of all problems, or anywhere between."""
+    """Two models of equal accuracy may solve the same problems, disjoint halves, or anything in between."""
     first = [True, False] * 300
     same = compare(first, first)
     assert (same.difference.mean, same.difference.low, same.difference.high, same.p) == (0, 0, 0, 1)
@@ -70,12 +70,12 @@ def test_compare_looks_at_pairs():
     [lambda: wilson(1, 0), lambda: wilson(3, 2), lambda: bootstrap([]), lambda: pass_at_k(3, 1, 4),
      lambda: pass_at_k(3, 1, 0), lambda: compare([True], [])],
 )  # fmt: skip
-def test_impossible_questions_are_refused(wrong):
+def test_impossible_arguments_are_refused(wrong):
     with pytest.raises(ValueError):
         wrong()
 
 
-def test_an_interval_holds_its_share_at_both_ends():
+def test_an_interval_contains_its_share_at_both_ends():
     for count in range(1, 1400):
         none, every = wilson(0, count), wilson(count, count)
         assert none.low == none.mean == 0 < none.high

@@ -1,4 +1,4 @@
-"""An evaluation from settings to metrics, with a sampler that answers from a list."""
+"""An evaluation from settings to metrics, with a sampler that returns prepared answers."""
 
 import dataclasses
 import json
@@ -50,7 +50,7 @@ def test_greedy_paths_and_votes(config, tmp_path):
     for grader in ("reference", "robust"):
         measures = metrics["graders"][grader]
         assert measures["maj1@1"]["mean"] == pytest.approx(0.4)
-        assert measures["maj1@4"]["mean"] == pytest.approx(0.4)  # two votes against two; the first seen wins
+        assert measures["maj1@4"]["mean"] == pytest.approx(0.4)  # two votes against two: the answer seen first wins
         assert measures["pass@1"]["mean"] == pytest.approx(0.2)
         assert measures["pass@4"]["mean"] == pytest.approx(0.4)
     assert "maj1@4" in table
@@ -81,28 +81,28 @@ def test_two_models_are_compared_in_pairs(config, tmp_path):
     [
         ({"problems": None}, "--config.problems"),
         ({"k": -1}, "k = -1"),
-        ({"k": 4, "temperature": 0.0}, "would all be the greedy path"),
+        ({"k": 4, "temperature": 0.0}, "all k = 4 samples would be the greedy path"),
         ({"against": ("nowhere",)}, "nowhere holds no finished evaluation"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_sampled(config, tmp_path, change, told):
+def test_mistakes_are_reported_before_anything_is_sampled(config, tmp_path, change, told):
     config, asked = config
     with pytest.raises(UserError, match=told):
         loop.evaluate(dataclasses.replace(config, **change), tmp_path / "out")
     assert asked == []
 
 
-def test_other_problems_are_no_pairs(config, tmp_path):
+def test_evaluations_on_other_problems_are_not_compared(config, tmp_path):
     config, asked = config
     loop.evaluate(config, tmp_path / "first")
     write_problems(tmp_path / "other.jsonl", [Problem("Other?", "#### 1")])
     other = dataclasses.replace(config, problems=str(tmp_path / "other.jsonl"), against=(str(tmp_path / "first"),))
-    with pytest.raises(UserError, match="no pairs to compare"):
+    with pytest.raises(UserError, match="so there is nothing to compare"):
         loop.evaluate(other, tmp_path / "out")
     assert len(asked) == 1
 
 
-def test_missing_paths_are_told(config, tmp_path, monkeypatch):
+def test_missing_paths_are_reported(config, tmp_path, monkeypatch):
     config, _ = config
     whole = loop.sample
 
@@ -186,7 +186,7 @@ def test_evaluations_are_compared_on_the_grader_in_use(config, tmp_path):
         (tmp_path / "first" / "metrics.json").read_text().replace('"robust"', '"strict"')
     )
     count = len(asked)
-    with pytest.raises(UserError, match="is an evaluation by reference, strict and not by 'robust', as this one is"):
+    with pytest.raises(UserError, match="was graded by reference, strict, not by 'robust' like this evaluation"):
         loop.evaluate(dataclasses.replace(against, task="gsm8k_chat"), tmp_path / "third")
     assert len(asked) == count
 

@@ -98,7 +98,7 @@ def test_the_golden_set_byte_for_byte(run: Run, tmp_path: Path) -> None:
         (line()[:-1] + " so\n", [], "b.jsonl:1: not JSON: 'so' follows the object"),
         (line(), ["--paths=*.jsonl"], "out.jsonl is to be read and written"),
         (line(), ["--rules=none.py"], "none.py"),
-        (line(), ["--paths=a,b.jsonl"], r'a comma that is part of a name stands inside double quotes ("a,b")'),
+        (line(), ["--paths=a,b.jsonl"], r'put a comma that is part of a name inside double quotes ("a,b")'),
         (line(), ["--problems=none.jsonl"], "no such file: none.jsonl"),
         (line(), ["--problems=b.jsonl"], 'b.jsonl:1: it needs the fields "question" and "answer"'),
     ],
@@ -147,7 +147,7 @@ def test_the_line_is_told_right_in_a_later_piece_of_a_large_file(run: Run, tmp_p
         (["--task=gsm"], "--task=gsm (did you mean 'gsm8k'?)"),
         (["--grader=robots"], "--grader=robots (did you mean 'robust'?)"),
         (["--audit=robust,referense"], "--audit=referense (did you mean 'reference'?)"),
-        (['--paths="a.jsonl'], "--paths: a double quote is not closed"),
+        (['--paths="a.jsonl'], "--paths: unclosed double quote"),
         (["--k=0"], "positive whole numbers"),
         (["--k=three"], "positive whole numbers"),
         (["--workers=0"], "workers"),
@@ -269,9 +269,9 @@ def test_foreign_paths_of_other_questions_raise_a_doubt(run: Run, tmp_path: Path
     write_problems(tmp_path / "problems.jsonl", sorted(problems, key=lambda problem: problem.question))
     result = run()
     assert (result.returncode, result.stderr.count("\n")) == (0, 1)
-    assert "warning: the paths do not speak of their questions" in result.stderr
+    assert "warning: the paths do not seem to match their questions" in result.stderr
 
 
 def test_help_says_how_to_quote() -> None:
     shown = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True, timeout=60).stdout
-    assert "stands inside double quotes" in " ".join(shown.split())
+    assert "inside double quotes" in " ".join(shown.split())

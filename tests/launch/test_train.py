@@ -117,7 +117,7 @@ def test_interrupted_it_saves_and_tells_how_to_go_on(model_folder, data, tmp_pat
     last = errors.splitlines()[-1]
     saved = [path.name for path in (tmp_path / "checkpoints").iterdir()]
     assert saved == [str(steps_done(tmp_path))]
-    assert f"stopped after step {saved[0]} of 10000, saved; to go on: python launch/train.py" in last
+    assert f"stopped after step {saved[0]} of 10000, saved; to continue: python launch/train.py" in last
     assert f"--workdir={tmp_path}" in last
     assert "Traceback" not in errors
 

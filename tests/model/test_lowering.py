@@ -6,10 +6,10 @@ import pytest
 
 from rft_jax.model import architecture
 from rft_jax.model.llama import Llama, forward
+from rft_jax.sample.kv.decode_step import step
 from rft_jax.sample.kv.flush import flush
 from rft_jax.sample.kv.pages import CacheSizes, empty
 from rft_jax.sample.kv.prefill import prefill
-from rft_jax.sample.kv.step import step
 
 BF16 = jnp.bfloat16
 

@@ -1,4 +1,4 @@
-"""What a plan says it takes."""
+"""What a plan estimates."""
 
 import json
 
@@ -22,7 +22,7 @@ def test_a_plan_for_gsm8k_counts_as_the_paper_does(tmp_path):
     folder = tmp_path / "llama"
     folder.mkdir()
     hf_config.write(folder, SIZES["llama2-7b"], "bfloat16", {})
-    question, answer = "q" * 235, "a" * 286  # as long as GSM8K's are on average
+    question, answer = "q" * 235, "a" * 286  # as long as GSM8K's on average
     problems = tmp_path / "train.jsonl"
     problems.write_text((json.dumps({"question": question, "answer": answer}) + "\n") * 7473)
     config = load(f"{stage_settings.root()}/configs/gsm8k.py:llama2-7b={folder}", PipelineConfig)
@@ -32,7 +32,7 @@ def test_a_plan_for_gsm8k_counts_as_the_paper_does(tmp_path):
     assert found["llama2-7b-sft"].flops == pytest.approx(6 * 6.74e9 * 7473 * 3 * 230, rel=0.05)
     assert found["llama2-7b-paths1"].samples == 747_300
     assert found["llama2-7b-rft1"].flops / found["llama2-7b-sft"].flops == pytest.approx(47_000 / 7_473, rel=0.02)
-    # Not faster than the ceiling of 13,600 tokens a second and GPU (7B, shared prompts), nor hopelessly slow.
+    # No faster than the ceiling of 13,600 tokens per second and GPU (7B, shared prompts), nor hopelessly slow.
     ceiling = 747_300 * 130 / (8 * 13_600)
     assert ceiling < found["llama2-7b-paths1"].seconds < 3 * ceiling
 
@@ -40,7 +40,7 @@ def test_a_plan_for_gsm8k_counts_as_the_paper_does(tmp_path):
 @pytest.mark.parametrize(
     ("told", "expected"),
     [(estimate.duration(40), "40 s"), (estimate.duration(700), "12 min"), (estimate.duration(12_600), "3.5 h"),
-     (estimate.size(40_200), "40 kB"), (estimate.size(2.7e10), "27 GB")],
+     (estimate.storage(40_200), "40 kB"), (estimate.storage(2.7e10), "27 GB")],
 )  # fmt: skip
 def test_numbers_for_people(told, expected):
     assert told == expected

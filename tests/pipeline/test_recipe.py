@@ -59,7 +59,7 @@ def test_commands_and_what_they_wait_for(tmp_path):
     assert stages["set"].after == ("world", "paths")
     assert stages["rft"].reads["--config.data"] == f"{tmp_path}/set/selected.k3.jsonl"
     assert stages["eval"].after == ("rft", "world", "eval-sft")
-    assert stages["eval"].places["--config.against"] == f"{tmp_path}/eval-sft"
+    assert stages["eval"].locations["--config.against"] == f"{tmp_path}/eval-sft"
     assert recipe.sources(CONFIG, tmp_path) == (f"{tmp_path}/world/train.jsonl", f"{tmp_path}/world/test.jsonl")
 
 
@@ -77,7 +77,7 @@ def test_the_control_takes_at_least_as_many_steps(tmp_path):
     for place, rows in (("world/train.jsonl", 4), ("set/selected.k3.jsonl", 9)):
         (tmp_path / place).parent.mkdir()
         (tmp_path / place).write_text(row * rows)
-    # 9 rows 3 times are 27 examples: 4 rows must come 7 times.
+    # Three passes over 9 rows see 27 examples, for which 4 rows take 7 passes.
     assert made(tmp_path)["long"].late() == ("--config.epochs=7",)
     assert made(tmp_path)["sft"].late() == ()
 
@@ -87,17 +87,17 @@ def test_the_control_takes_at_least_as_many_steps(tmp_path):
     [
         (
             TrainStage(name="x", model="bas", data="gold"),
-            r"'bas', which is no earlier TrainStage \(did you mean 'base'",
+            r"'bas', which is not an earlier TrainStage \(did you mean 'base'",
         ),
         (
             TrainStage(name="x", model="base", data="st"),
-            r"no earlier SelectStage \(did you mean 'set'\?\); known: gold, set",
+            r"not an earlier SelectStage \(did you mean 'set'\?\); known: gold, set",
         ),
-        (TrainStage(name="x", model="base", data="set", k=4), r"wants k = 4 of set, which makes \(3,\)"),
+        (TrainStage(name="x", model="base", data="set", k=4), r"needs k = 4 of set, whose ks are \(3,\)"),
         (TrainStage(name="x", model="y", data="gold"), "stage x needs 'y'"),
         (SelectStage(name="x", paths=()), "no paths to select from"),
-        (SelectStage(name="x", paths=("sft",)), "no earlier SampleStage"),
-        (EvaluateStage(name="x", model="rft", against=("x",)), "no earlier EvaluateStage"),
+        (SelectStage(name="x", paths=("sft",)), "not an earlier SampleStage"),
+        (EvaluateStage(name="x", model="rft", against=("x",)), "not an earlier EvaluateStage"),
         (SampleStage(name="sft", model="base"), "two models or stages are named 'sft'"),
         (SampleStage(name="base", model="base"), "two models or stages are named 'base'"),
         (SampleStage(name="../x", model="base"), "use letters"),
@@ -151,7 +151,7 @@ def test_the_shipped_configs_make_stages(tmp_path):
     two = load(f"{root}/configs/gsm8k.py:llama2-7b=/x,llama2-13b=/y+", PipelineConfig)
     stages = {stage.name: stage for stage in recipe.stages(two, tmp_path)}
     assert "--config=configs/sft.py:llama2-13b" in stages["llama2-13b-sft"].flags
-    # The second round samples from what the first one made of all paths, and keeps those of the first.
+    # The second round samples from the model that the first one trained on all paths, and keeps the first one's paths.
     assert stages["llama2-7b-paths2"].reads["--config.model"] == f"{tmp_path}/llama2-7b-union1/model"
     united = stages["llama2-7b-union2-set"].reads["--paths"]
     assert [sum(name in place for place in united) for name in ("paths1", "paths2")] == [2, 2]
@@ -182,7 +182,7 @@ def test_a_workdir_of_any_name_is_what_the_commands_are_given(tmp_path, name):
     (workdir / "paths" / "paths" / "0.jsonl").unlink()
     assert fingerprint(stages["set"].reads["--paths"]) == "absent"
     assert stages["sft"].reads["--config.model"] == f"{workdir}/base"
-    # A list of folders, as the command reads it.
+    # The list is quoted as the command reads it.
     flags = dict(flag.removeprefix("--").split("=", 1) for flag in stages["eval"].arguments())
     evaluation = load(f"{stage_settings.root()}/configs/evaluate.py", EvaluateConfig)
     read = override(evaluation, "against", flags["config.against"])

@@ -1,4 +1,4 @@
-"""The pipeline with small commands in place of the real ones: what runs, what is skipped, what is told."""
+"""The pipeline with small commands in place of the real ones: what runs, what is skipped, what is printed."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from rft_jax.pipeline.run import followers, run_stages, states
 from rft_jax.pipeline.stage import LOG, RECORD, Record, Stage, changes, fingerprint
 from rft_jax.pipeline.stage_settings import root
 
-# Adds the numbers in its inputs and itself; counts how often it ran; dies, or waits, when told to.
+# Adds the numbers in its inputs to its own; counts its runs; dies or waits when told to.
 SCRIPT = """
 import pathlib, sys, time
 flags = dict(flag.removeprefix("--").split("=", 1) for flag in sys.argv[1:])
@@ -49,8 +49,8 @@ class Bench:
     def stages(self):
         def stage(name, reads, after):
             return Stage(
-                name=name, kind="add", script=str(self.script), flags=(f"--add={self.add[name]}",),
-                reads={"--data": reads}, after=after, places={"--workdir": str(self.workdir / name)}, output=("sum",),
+                name=name, kind="add", script=str(self.script), flags=(f"--add={self.add[name]}",), after=after,
+                reads={"--data": reads}, locations={"--workdir": str(self.workdir / name)}, output=("sum",),
             )  # fmt: skip
 
         def made(name):
@@ -113,7 +113,7 @@ def test_a_changed_setting_names_what_it_makes_stale_and_runs_nothing(bench):
     assert bench.sums()["b"] == 103
 
 
-def test_redo_does_stale_stages_anew_and_keeps_the_old(bench):
+def test_redo_runs_stale_stages_again_and_keeps_the_old(bench):
     bench.run()
     bench.add["b"] = 7
     bench.run(redo=True)
@@ -142,7 +142,7 @@ def test_a_changed_input_file_makes_its_readers_stale(bench):
     assert bench.sums() == {"a": 201, "b": 203, "c": 206, "d": 204}
 
 
-def test_what_will_be_stale_is_told_before_anything_runs(bench):
+def test_what_will_be_stale_is_reported_before_anything_runs(bench):
     bench.run()
     bench.add["a"] = 7
     assert bench.what() == {"a": "stale", "b": "stale", "c": "stale", "d": "done"}
@@ -166,7 +166,7 @@ def test_a_failing_stage_stops_the_pipeline_and_says_how_to_go_on(bench):
         bench.run()
     told = str(failure.value)
     assert told.startswith("stage b failed (exit code 1): the disk of station 4 is full |")
-    assert told.endswith("to go on: the command")
+    assert told.endswith("to continue: the command")
     assert "some words" in (bench.workdir / "b" / LOG).read_text()
     assert bench.runs() == {"a": 1, "b": 1}
     (bench.workdir / "break-b").unlink()
@@ -176,7 +176,7 @@ def test_a_failing_stage_stops_the_pipeline_and_says_how_to_go_on(bench):
 
 def test_a_stage_without_its_output_has_failed(bench):
     first = dataclasses.replace(bench.stages()[0], output=("model",))
-    with pytest.raises(UserError, match="ended well, but its output is not there"):
+    with pytest.raises(UserError, match="exited normally, but its output is missing"):
         bench.run(stages=[first])
 
 
@@ -189,12 +189,12 @@ def test_a_growing_flag_goes_on_in_the_same_folder(bench):
     bench.run(stages=stages())
     assert bench.sums() == {"a": 105}
     assert not (bench.workdir / "stale").exists()
-    bench.source.write_text("200")  # grown, but of something else
+    bench.source.write_text("200")  # a larger k, but of other contents
     bench.add["a"] = 6
     with pytest.raises(UserError, match="add 5 → 6, what data reads: this makes a stale"):
         bench.run(stages=stages())
     bench.source.write_text("100")
-    bench.add["a"] = 2  # smaller: not what is there
+    bench.add["a"] = 2  # smaller than what exists
     with pytest.raises(UserError, match="add 5 → 2: this makes a stale"):
         bench.run(stages=stages())
 
@@ -253,7 +253,7 @@ def until(condition):
         time.sleep(0.02)
 
 
-# What a script starts in its background ignores Ctrl-C from the beginning, and so would a stage's command.
+# A script's background job ignores Ctrl-C from the start, and so would a stage's command.
 IN_THE_BACKGROUND = ("bash", "-c", 'trap "" INT; exec "$@"', "bash")
 
 
@@ -271,8 +271,8 @@ def test_a_killed_pipeline_goes_on_where_it_was(bench, tmp_path, number, within)
     os.kill(pipeline.pid, number)
     assert pipeline.wait(timeout=60) != 0
     if number == signal.SIGKILL:
-        # The command that it left running still holds the folder.
-        with pytest.raises(UserError, match="a killed one left running"):
+        # The command left running still holds the lock.
+        with pytest.raises(UserError, match="left running by a killed one"):
             bench.run()
     gate.unlink()
     until(lambda: not held(bench.workdir))
@@ -312,7 +312,7 @@ with process.lock(pathlib.Path(sys.argv[1])) as lock:
 
 
 def test_progress_bars_are_shown_on_a_terminal_and_kept_out_of_the_log(tmp_path):
-    """In a terminal of its own: the command thinks it writes to one, and so does the pipeline."""
+    """In a terminal of its own, both the pipeline and the command believe that they write to a terminal."""
     arguments = [sys.executable, "-c", ON_A_TERMINAL, OUTER, str(tmp_path), BAR]
     shown = subprocess.run(arguments, stdout=subprocess.PIPE, check=True, cwd=root(), stdin=subprocess.DEVNULL).stdout
     assert b"bar 3" in shown
@@ -339,7 +339,7 @@ def test_last_line(tmp_path):
         assert process.last_line(log) == told
 
 
-def test_changes_are_told_in_words():
+def test_changes_are_described_in_words():
     assert changes(["--config.k=4", "--a=1"], ["--config.k=8", "--b=2"]) == [
         "a 1 → unset", "b unset → 2", "config.k 4 → 8",
     ]  # fmt: skip
@@ -363,7 +363,7 @@ def test_fingerprints_tell_contents_apart(tmp_path):
     assert fingerprint(str(file)) == seen[0]
     (folder / "y").write_text("")
     seen.append(fingerprint(str(folder)))
-    # The file, the folder that holds one like it, and the glob that matches it are the same one file by other names.
+    # A file, a folder that holds a copy of it, and a glob that matches it have the same contents.
     assert seen[0] == seen[1] == seen[2]
     assert len(set(seen)) == len(seen) - 2
 

@@ -1,4 +1,4 @@
-"""The real commands on real problems, with a model that knows nothing: from problems to report, killed on the way."""
+"""The real commands on real problems with an untrained model, from problems to report, killed on the way."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def model(tmp_path_factory):
     """Returns the folder of a tiny random Llama with the world's tokenizer, which reads any text byte by byte."""
     folder = tmp_path_factory.mktemp("model")
     texts = [row.question for row in corpus(200, 0, drills=0.5)]
-    vocabulary = write_tokenizer(folder / "tokenizer", texts, size=512, positions=2048)
+    vocabulary = write_tokenizer(folder / "tokenizer", texts, vocabulary=512, positions=2048)
     config = LlamaConfig(
         vocabulary=vocabulary, layers=1, width=16, heads=2, kv_heads=1, head_width=8, mlp_width=16, max_positions=2048,
         rms_epsilon=1e-5, rope_theta=10_000.0, rope_scaling=None, tied_embeddings=True,
@@ -73,7 +73,7 @@ def test_from_problems_to_report_with_a_kill_on_the_way(model, problems, tmp_pat
     planned = run(model, problems, workdir, "--dry_run")
     assert planned.returncode == 0, planned.stderr
     assert all(f"{name}: new" in planned.stdout for name in STAGES)
-    assert "in all, of what is left: 50 samples" in planned.stdout
+    assert "remaining in total: 50 samples" in planned.stdout
     assert not workdir.exists()
 
     first = subprocess.Popen(command(model, problems, workdir), cwd=root(), stdout=subprocess.DEVNULL)
@@ -86,9 +86,9 @@ def test_from_problems_to_report_with_a_kill_on_the_way(model, problems, tmp_pat
     first.wait()
     assert not record.done
 
-    # The command that was left running holds the folder, so a start at once says so; after its end the rest is done.
+    # The command left running holds the lock, so a start right away fails and says so; once it ends, the rest is done.
     while (second := run(model, problems, workdir)).returncode != 0:
-        assert "a killed one left running" in second.stderr
+        assert "left running by a killed one" in second.stderr
         time.sleep(0.5)
     assert "warning: 1 of the 6 test problems are among the training problems" in second.stderr
     assert second.stdout.count("done before, unchanged") == 2

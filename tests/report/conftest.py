@@ -1,4 +1,4 @@
-"""A small run without a model: the paths are solutions by the world's own pen, some with slips."""
+"""A small run without a model: the paths are generated solutions, some with mistakes."""
 
 import dataclasses
 import json
@@ -59,11 +59,11 @@ def _write_paths(folder):
     golds = generate.problems("train", 40, 0)
     stories = generate.stories("train", 40, random.Random("train 0"))
     for name, model, seed in (("paths-a", "sft-a", 1), ("paths-b", "half", 2)):
-        pen = random.Random(seed)
+        rng = random.Random(seed)
         paths = []
         for number, story in enumerate(stories):
             for sample in range(K):
-                response = HOSTILE if (number, sample) == (0, 0) else _written(story, pen)
+                response = HOSTILE if (number, sample) == (0, 0) else _written(story, rng)
                 if (number, sample) == (0, 1):
                     response = f"<<1+1=3>>3\n{golds[0].response}"
                 if (number, sample) == (0, 2):
@@ -76,10 +76,10 @@ def _write_paths(folder):
         (folder / name / "paths" / "manifest.json").write_text(json.dumps({"temperature": 0.9}))
 
 
-def _written(story, pen):
+def _written(story, rng):
     while True:
         try:
-            return solve(story, pen, generate.sometimes_wrong)
+            return solve(story, rng, generate.sometimes_wrong)
         except ArithmeticError:
             continue
 

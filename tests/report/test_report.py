@@ -1,4 +1,4 @@
-"""The report: what is in it, and that a real browser shows it."""
+"""The report: its contents, and that a real browser shows it."""
 
 import contextlib
 import dataclasses
@@ -36,7 +36,7 @@ def page(workdir):
 
 
 class Parsed(html.parser.HTMLParser):
-    """What a page holds: elements, texts, and all that would be fetched."""
+    """What a page contains: elements, texts, and whatever would be fetched."""
 
     def __init__(self, text):
         super().__init__()
@@ -85,7 +85,7 @@ def test_the_page_fetches_nothing_and_runs_nothing(page):
     assert not re.search(r"url\((?!#)", page)
 
 
-def test_ids_are_unique_and_links_lead_somewhere(page):
+def test_ids_are_unique_and_links_have_targets(page):
     parsed = Parsed(page)
     assert len(parsed.ids) == len(set(parsed.ids))
     assert set(parsed.links) <= set(parsed.ids)
@@ -125,7 +125,7 @@ def test_a_fraction_may_be_set_for_all_trainings(workdir):
     assert training_of(part, "sft-a")[0] == "10"  # of 40 problems
 
 
-def test_what_is_no_result_is_left_out(workdir, tmp_path):
+def test_unfinished_work_is_left_out(workdir, tmp_path):
     for name in ("select-a", "paths-a"):
         shutil.copytree(workdir / name, tmp_path / name)
     shutil.copytree(workdir / "paths-a", tmp_path / "unfinished evaluation")
@@ -207,8 +207,8 @@ def test_every_verdict_says_why():
         "<<2+1=3>>\n#### 3": "a new list of equations",
         "three <<2+1=3>>\n#### 3": "a kept path has the same list",
         "<<2+2=3>>\n#### 3": "but 2+2=3 does not hold",
-        "<<2+2=4>>\n#### 4": "answer 4, the gold one is 3",
-        "no idea": "no answer that the grader reference reads",
+        "<<2+2=4>>\n#### 4": "answer 4, but the gold answer is 3",
+        "no idea": "no answer that the grader reference can read",
     }
     paths = [Path(0, sample, "m", text) for sample, text in enumerate([*texts, "no idea"])]
     verdicts = judge(problem, paths, ["<<2+1=3>>\n#### 3"], graders.load("reference"), ANNOTATED)
@@ -242,7 +242,7 @@ def test_chromium_opens_it_without_a_complaint(page, workdir, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_chromium_paints_words_and_lines_in_both_schemes(page, workdir, tmp_path, scheme):
-    """The corner of the page is paper, and much of it is not: in each scheme, of the other's brightness."""
+    """In each scheme the page's corner has the background's brightness, and enough of the rest has the opposite one."""
     from PIL import Image
 
     shot = tmp_path / "shot.png"

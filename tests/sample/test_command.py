@@ -159,7 +159,7 @@ def test_interrupted(done, model_folder, problems_file, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    assert "the same command goes on from there" in err
+    assert "the same command continues from there" in err
     assert "Traceback" not in err
     for name, content in contents(tmp_path).items():
         assert content == contents(done[0])[name]

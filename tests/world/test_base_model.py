@@ -1,4 +1,4 @@
-"""The shipped base model: small, whole, and of this world's tokenizer."""
+"""The shipped base model is small and complete, and has this world's tokenizer."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from rft_jax.world.write import write_corpus
 FOLDER = Path(generate.__file__).parent / "base_model"
 
 
-def test_it_is_small_and_whole():
+def test_it_is_small_and_complete():
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 4_000_000
     assert hf_config.read(FOLDER) == architecture.size("world")
     assert (FOLDER / "README.md").is_file()

@@ -1,4 +1,4 @@
-"""Expressions: what is written means what is computed."""
+"""Expressions: the written text has the computed value."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The world's problem sets: right, apart, the same each time, and solvable in several ways."""
+"""The world's problem sets: right, disjoint, reproducible, and solvable in several ways."""
 
 import random
 
@@ -9,7 +9,7 @@ from rft_jax.task.graders import reference, robust
 from rft_jax.world import generate
 from rft_jax.world.families import FAMILIES
 from rft_jax.world.generate import corpus, problems, solutions
-from rft_jax.world.story import draw, solve, tell
+from rft_jax.world.story import ask, draw, solve
 
 TRAIN, TEST = problems("train", 512, 0), problems("test", 1024, 0)
 
@@ -25,7 +25,7 @@ def test_gold_answers_pass_graders_and_equation_check():
         equations = find_equations(each.response)
         assert 1 <= len(equations) <= 4, each
         assert all_hold(equations), each
-        # The answer is what the last equation computes, by both graders.
+        # Both graders read the result of the last equation as the answer.
         last = equations[-1].split("=")[1]
         assert reference.GRADER.parse(each.response) == last, each
         assert robust.GRADER.parse(each.response) == int(last), each
@@ -42,8 +42,8 @@ def test_a_problem_has_several_equation_lists(ways):
     assert sum(map(len, lists)) / len(lists) > 10
 
 
-def test_gold_answers_take_different_ways():
-    """Within one family the operations come in many orders; always the same way leaves nothing to find."""
+def test_gold_answers_use_different_solutions():
+    """Within a family the operations come in many orders: otherwise sampling could find nothing new."""
     of_family = [each for each in TRAIN if "bike" in each.question]
     shapes = {
         "|".join("".join(c for c in equation if c in "+-*/") for equation in find_equations(each.response))
@@ -75,7 +75,7 @@ def test_words_do_not_change_the_set_of_a_problem():
     story = draw(FAMILIES[0], rng)
     other = draw(FAMILIES[0], rng)
     same = type(story)(story.family, story.numbers, other.words)
-    assert tell(story, random.Random(1)) != tell(same, random.Random(1))
+    assert ask(story, random.Random(1)) != ask(same, random.Random(1))
     assert story.bucket(16) == same.bucket(16)
 
 
@@ -84,7 +84,7 @@ def test_the_same_seed_makes_the_same_sets():
     assert list(corpus(50, 3, drills=0.5)) == list(corpus(50, 3, drills=0.5))
 
 
-def test_every_family_is_there_equally_often():
+def test_families_are_equally_frequent():
     stories = generate.stories("test", 120, random.Random(0))
     assert {family.name: sum(s.family is family for s in stories) for family in FAMILIES} == {
         family.name: 10 for family in FAMILIES
@@ -96,13 +96,13 @@ def test_asking_for_too_many_is_an_error():
         problems("test", 50_000, 0)
 
 
-def test_corpus_is_wrong_about_as_often_as_it_says():
+def test_the_corpus_has_the_stated_share_of_wrong_steps():
     rows = list(corpus(4000, 1, drills=0.5))
     told = [row for row in rows if "." in row.question]
     assert 0.45 < len(told) / len(rows) < 0.55
     drills = [row for row in rows if "." not in row.question]
     assert all(all_hold(find_equations(row.response)) for row in drills)
-    # Half of the wrong steps are slips, whose equation does not hold.
+    # Half of the wrong steps have a wrong result, so their equation does not hold.
     equations = [equation for row in told for equation in find_equations(row.response)]
     slips = sum(not all_hold([equation]) for equation in equations) / len(equations)
     assert generate.WRONG_STEPS / 2 - 0.03 < slips < generate.WRONG_STEPS / 2 + 0.03

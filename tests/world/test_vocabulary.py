@@ -13,7 +13,7 @@ def loaded(tmp_path_factory):
     """Returns a tokenizer made from a small corpus."""
     folder = tmp_path_factory.mktemp("tokenizer")
     texts = [text for row in corpus(1000, 0, drills=0.5) for text in (row.question, row.response)]
-    assert write_tokenizer(folder, texts, size=1024, positions=256) <= 1024
+    assert write_tokenizer(folder, texts, vocabulary=1024, positions=256) <= 1024
     return tokenizer.load(folder)
 
 
@@ -42,5 +42,5 @@ def test_a_word_of_the_world_is_one_token(loaded):
 def test_the_same_texts_make_the_same_tokenizer(tmp_path):
     texts = [row.question for row in corpus(200, 0, drills=0.5)]
     for name in ("a", "b"):
-        write_tokenizer(tmp_path / name, texts, size=600, positions=256)
+        write_tokenizer(tmp_path / name, texts, vocabulary=600, positions=256)
     assert (tmp_path / "a" / "tokenizer.json").read_bytes() == (tmp_path / "b" / "tokenizer.json").read_bytes()

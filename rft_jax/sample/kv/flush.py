@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rft_jax.model.attention import per_device
-from rft_jax.sample.kv.attention import PageTable
+from rft_jax.sample.kv.paged_attention import PageTable
 from rft_jax.sample.kv.pages import Cache
 
 

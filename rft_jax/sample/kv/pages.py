@@ -21,7 +21,7 @@ from rft_jax.model import partition
 from rft_jax.model.attention import split_kv_heads
 from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
-from rft_jax.sample.kv.attention import KeyOrder, PageTable, lay
+from rft_jax.sample.kv.paged_attention import KeyOrder, PageTable, lay
 
 KeysValues = tuple[jax.Array, jax.Array]
 
@@ -89,7 +89,7 @@ class CacheSizes:
         prompt_width: P, tokens of the longest prompt; a multiple of `page_size`.
         response_width: tokens of the longest response.
         page_size: C, steps per page and between two flushes.
-        key_order: how keys lie in a page, "hc" or "ch"; see kv/attention.py.
+        key_order: how keys lie in a page, "hc" or "ch"; see kv/paged_attention.py.
     """
 
     rows: int

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from rft_jax.model.attention import per_device, prefixed_attention, repeat_heads, segment_attention
 from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
-from rft_jax.sample.kv.attention import PageTable, lay
+from rft_jax.sample.kv.paged_attention import PageTable, lay
 from rft_jax.sample.kv.pages import Cache, KeysValues
 
 

@@ -10,10 +10,10 @@ import pytest
 from rft_jax.model import architecture, partition
 from rft_jax.model.llama import Llama, forward, stack_layers
 from rft_jax.runtime import make_mesh
+from rft_jax.sample.kv.decode_step import step
 from rft_jax.sample.kv.flush import flush
 from rft_jax.sample.kv.pages import CacheSizes, empty, forget
 from rft_jax.sample.kv.prefill import prefill, read_prefix
-from rft_jax.sample.kv.step import step
 
 F32 = jnp.float32
 CONFIGS = {

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from rft_jax.model.attention import per_device, repeat_heads
 from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
-from rft_jax.sample.kv import attention
-from rft_jax.sample.kv.attention import KeyOrder, Partial, lay
+from rft_jax.sample.kv import paged_attention
+from rft_jax.sample.kv.paged_attention import KeyOrder, Partial, lay
 from rft_jax.sample.kv.pages import Cache, LayerCache, PageTable
 
 
@@ -113,16 +113,16 @@ def _attend_on_device(
     query_rows = query.reshape(rows, kv_heads, heads // kv_heads, width)
 
     seen = (offsets[None] >= index.begin[:, None]) & (offsets[None] <= index.now)
-    parts = [attention.dense(query_rows, keys, values, seen, order)]
+    parts = [paged_attention.dense(query_rows, keys, values, seen, order)]
     seen = offsets[None] >= index.first[:, None]
-    parts += [attention.paged(query_rows, *layer.history, seen, index.history, order)]
+    parts += [paged_attention.paged(query_rows, *layer.history, seen, index.history, order)]
 
     # The queries of all rows of a slot are stacked, so that its prompt is read once for all of them.
     slots, seats = index.members.shape
     queries = query_rows.at[index.members].get(mode="fill", fill_value=0)  # [slots, R, K, N / K, H]
     queries = queries.swapaxes(1, 2).reshape(slots, kv_heads, -1, width)
     seen = offsets[None] < index.filled[:, None]
-    prompt = attention.paged(queries, *layer.prompts, seen, index.prompts, order)
+    prompt = paged_attention.paged(queries, *layer.prompts, seen, index.prompts, order)
 
     def by_row(x: jax.Array) -> jax.Array:  # [slots, K, R · N / K, ...] -> [B, K, N / K, ...]
         apart = x.reshape(slots, kv_heads, seats, heads // kv_heads, *x.shape[3:]).swapaxes(1, 2)
@@ -130,6 +130,6 @@ def _attend_on_device(
 
     parts += [Partial(*(by_row(x) for x in prompt))]
     if layer.prefix is not None:
-        parts += [attention.shared(query_rows, *layer.prefix, order)]
-    context = attention.merge(*parts)
+        parts += [paged_attention.shared(query_rows, *layer.prefix, order)]
+    context = paged_attention.merge(*parts)
     return context.reshape(query.shape).astype(query.dtype), keys, values
