@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from absl import app, flags
 
+from rft_jax import plugin
 from rft_jax.errors import UserError, did_you_mean
 
 
@@ -34,7 +35,8 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
 
     def guarded(_: list[str]) -> None:
         try:
-            main()
+            with plugin.blamed():
+                main()
         except UserError as error:
             _stop(1, str(error))
         except flags.Error as error:  # a bad field override, found only once the config is loaded

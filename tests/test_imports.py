@@ -21,7 +21,8 @@ FLOORS: list[set[str]] = [
     {"select", "world"},
     {"task"},
     {"records"},
-    {"config", "config_flag", "runtime", "command", "files", "plugin"},
+    {"config", "config_flag", "runtime", "command", "files"},
+    {"plugin"},
     {"errors", "names"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

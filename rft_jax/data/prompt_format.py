@@ -91,6 +91,8 @@ def _numbers(values: Any) -> tuple[int, ...]:
 def task_of(folder: Path, given: str | None) -> str:
     """Returns the task that is given, else the model's own, else the default: a name, or a file's absolute path."""
     own = read(folder)
+    if given is None and own is not None and own.task.endswith(".py") and not Path(own.task).is_file():
+        raise UserError(f"the task of {folder} was {own.task}, which is not there now: name the task, or where it is")
     return plugin.placed(given or (own.task if own else tasks.DEFAULT))
 
 
@@ -125,8 +127,11 @@ def choose(
     own = read(folder)
     task = task_of(folder, task)
     if template is None:
-        # A model of this task may have been trained with a template that is not the task's.
-        template = own.template if own and own.task == task else tasks.load(task).template
+        template = tasks.load(task).template
+        # A model of this task may have been trained with another template, or the task's file was edited since.
+        if own is not None and own.task == task and own.template != template:
+            log.info("the model is asked by the template that it was trained with, not by that of its task, %s", task)
+            template = own.template
     as_trained = own is not None and own.template == template
     if begin_token is not None:
         bos_tokens: tuple[int, ...] = (begin_token,)

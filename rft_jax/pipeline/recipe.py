@@ -7,13 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rft_jax import names
-from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, StageConfig, TrainStage, WorldStage
+from rft_jax.config import (
+    EvaluateStage,
+    PipelineConfig,
+    SampleConfig,
+    SampleStage,
+    SelectStage,
+    StageConfig,
+    TrainConfig,
+    TrainStage,
+    WorldStage,
+)
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.pipeline import stage_settings
 from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
 from rft_jax.records.problem import read_problems
 from rft_jax.select import rules
+from rft_jax.task import auditing
 from rft_jax.task import task as tasks
 
 GOLD = "gold"
@@ -43,8 +54,6 @@ class _Recipe:
         self._config, self._workdir = config, workdir
         self._models = _named_folders(config.models)
         self._reader = tasks.load(config.task).reader
-        # A user's task file is an input like any other: a stage is stale when its contents change.
-        self._task_file: dict[str, Reads] = {"the task": config.task} if config.task.endswith(".py") else {}
         self._known: dict[str, StageConfig] = {}
         for stage in config.stages:
             if not stage.name.strip(".") or not all(letter.isalnum() or letter in "-_." for letter in stage.name):
@@ -97,7 +106,7 @@ class _Recipe:
                 "--config.model": model,
                 "--config.data": data,
                 CONFIG_FILE: stage_settings.config_file(reference),
-                **self._task_file,
+                **_own_files(stage_settings.training(self._config, stage)),
             },
             after=after + data_after + ((stage.steps_of,) if stage.steps_of else ()),
             locations={"--workdir": str(self._workdir / stage.name)},
@@ -117,7 +126,7 @@ class _Recipe:
                 "--config.model": model,
                 "--config.problems": problems,
                 CONFIG_FILE: stage_settings.config_file(self._config.sample),
-                **self._task_file,
+                **_own_files(stage_settings.sampling(self._config, stage)),
             },
             after=after + problems_after,
             locations={"--workdir": str(self._workdir / stage.name)},
@@ -135,6 +144,7 @@ class _Recipe:
         except UserError as error:
             raise UserError(f"stage {stage.name}: {error}") from error
         own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
+        own_task: dict[str, Reads] = {"the task": self._config.task} if self._config.task.endswith(".py") else {}
         problems, problems_after = self.problems(self._config.problems)
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
         return Stage(
@@ -146,7 +156,8 @@ class _Recipe:
                 "--problems": problems,
                 "--paths": tuple(f"{self._pattern(name, 'paths')}/*.jsonl" for name in stage.paths),
                 **own_rule,
-                **self._task_file,
+                **own_task,
+                **_own_graders(self._config.task, None, None),
             },
             after=problems_after + stage.paths,
             locations={"--output": str(self._workdir / stage.name / SELECTED)},
@@ -156,13 +167,15 @@ class _Recipe:
     def _evaluate(self, stage: EvaluateStage) -> Stage:
         model, after = self._model(stage.model, stage)
         problems, problems_after = self.problems(self._config.test)
+        made = stage_settings.evaluation(self._config, stage)
         for name in stage.against:
             self._earlier(name, stage, EvaluateStage)
         reads: dict[str, Reads] = {
             "--config.model": model,
             "--config.problems": problems,
             CONFIG_FILE: stage_settings.config_file(self._config.evaluate),
-            **self._task_file,
+            **_own_files(made),
+            **_own_graders(made.task or self._config.task, made.grader, made.audit),
         }
         locations = {"--workdir": str(self._workdir / stage.name)}
         if stage.against:
@@ -265,3 +278,18 @@ def describe(config: PipelineConfig) -> dict[str, object]:
         for stage in config.stages
     ]
     return fields
+
+
+def _own_files(made: TrainConfig | SampleConfig) -> dict[str, Reads]:
+    """Returns the user's own files that say what a model is asked: their contents count, as all that a stage reads."""
+    examples = made.shots_from if isinstance(made, SampleConfig) else None
+    named = {"the task": made.task, "the template": made.template, "the worked examples": examples}
+    # What is shipped has a name without a suffix.
+    return {what: name for what, name in named.items() if name and Path(name).suffix}
+
+
+def _own_graders(task: str, grader: str | None, audits: Sequence[str] | None) -> dict[str, Reads]:
+    """Returns the user's own files that judge the answers."""
+    references, _ = auditing.choose(tasks.load(task), grader, audits)
+    files = tuple(reference for reference in references if reference.endswith(".py"))
+    return {"the graders": files} if files else {}

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import IO, Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from rft_jax.errors import UserError
 from rft_jax.records import hub
 from rft_jax.records.formats import foreign_format
@@ -155,10 +157,17 @@ def _rows_of_parquet(name: str) -> Iterator[_Row]:
             if len(set(columns)) < len(columns):
                 raise UserError(f"{name}: two columns have the same name; rename one")
             for batch in table.iter_batches():
-                for fields in batch.to_pylist():
-                    yield _Row(_BY_ROW, next(numbers), fields)
+                for values in zip(*map(_values, batch.columns), strict=True):
+                    yield _Row(_BY_ROW, next(numbers), dict(zip(columns, values, strict=True)))
     except (OSError, ValueError, OverflowError, pyarrow.ArrowException) as error:
         raise UserError(f"cannot read {name}: {_one_line(error)}") from error
+
+
+def _values(column: Any) -> list[Any]:
+    values: list[Any] = column.to_pylist()
+    # The 0.1 that was written with 32 bits is not the 0.10000000149 that Python makes of it.
+    narrow = {"float": np.float32, "halffloat": np.float16}.get(str(column.type))
+    return values if narrow is None else [value if value is None else float(str(narrow(value))) for value in values]
 
 
 def _one_line(error: Exception) -> str:

@@ -9,7 +9,6 @@ of problems, and the next start, with any number of parts, does what a dead one 
 """
 
 import dataclasses
-import hashlib
 import json
 import logging
 import re
@@ -18,6 +17,7 @@ from pathlib import Path as FilePath
 
 from rft_jax import files
 from rft_jax.errors import UserError
+from rft_jax.records import checksum
 from rft_jax.records.lines import dump
 from rft_jax.records.path import Path
 
@@ -149,10 +149,10 @@ class Ledger:
             if shard is None or shard.problems not in ranges:
                 continue
             try:
-                content, told = file.read_bytes(), _checksum_of(file).read_text(encoding="utf-8")
+                content, told = file.read_bytes(), checksum.beside(file).read_text(encoding="utf-8")
             except FileNotFoundError:
                 content, told = b"", ""
-            if told == _checksum_line(content, file.name):
+            if told == checksum.line(content, file.name):
                 whole.append(shard)
             elif self._writer:
                 log.warning("%s does not match its checksum: set aside as .corrupt, its paths are sampled anew", file)
@@ -174,8 +174,8 @@ class Ledger:
             return
         content = b"".join(dump(path.to_fields()) for path in paths)
         file = self._folder / shard.name
-        with files.whole_file(_checksum_of(file)) as temporary:
-            temporary.write_text(_checksum_line(content, shard.name), encoding="utf-8")
+        with files.whole_file(checksum.beside(file)) as temporary:
+            temporary.write_text(checksum.line(content, shard.name), encoding="utf-8")
         with files.whole_file(file) as temporary:
             temporary.write_bytes(content)
 
@@ -200,11 +200,3 @@ def _gaps(problems: tuple[int, int], k: int, there: list[Shard]) -> list[Shard]:
         if lacking and start is None:
             start = sample
     return shards
-
-
-def _checksum_of(file: FilePath) -> FilePath:
-    return file.with_name(f"{file.name}.sha256")
-
-
-def _checksum_line(content: bytes, name: str) -> str:
-    return f"{hashlib.sha256(content).hexdigest()}  {name}\n"

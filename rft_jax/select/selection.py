@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from rft_jax.errors import UserError
 from rft_jax.files import whole_file
-from rft_jax.records import manifest
+from rft_jax.records import checksum, manifest
 from rft_jax.records.lines import created, with_infix
 from rft_jax.records.problem import read_problems
 from rft_jax.select import statistics
@@ -92,6 +92,7 @@ def select(
         auditor.name: sum(auditor.parse(problem.response) is None for problem in questions) for auditor in auditors
     }
     unchecked = manifest.check(inputs.files, questions, problems)
+    checksum.check(inputs.files)
     doubtful = speak_of_others(unchecked, questions)
     workers = max(1, min(workers, inputs.size // _WORTH_A_PROCESS))
     blocks = min(len(questions), max(1, inputs.size // _BLOCK_BYTES, 4 * workers if workers > 1 else 1))

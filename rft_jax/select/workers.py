@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from rft_jax import plugin
 from rft_jax.errors import UserError
 
 Task = TypeVar("Task")
@@ -48,7 +49,7 @@ def ordered_map(workers: int) -> Iterator[Map]:
     def run(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         waiting: collections.deque[Future[Result]] = collections.deque()
         for task in tasks:
-            waiting.append(pool.submit(function, task))
+            waiting.append(pool.submit(_blamed, function, task))
             if len(waiting) > workers + _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
@@ -73,6 +74,11 @@ def _no_search_for_cycles() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _blamed(function: Callable[[Task], Result], task: Task) -> Result:
+    with plugin.blamed():  # here: only the text of a traceback comes back
+        return function(task)
 
 
 def _start_worker() -> None:

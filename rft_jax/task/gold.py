@@ -22,6 +22,14 @@ def gold_answers(problems: Sequence[Problem], grader: Grader, source: str) -> li
             wrong without a word.
     """
     answers = [grader.parse(problem.response) for problem in problems]
+    for answer in answers:
+        try:
+            hash(answer)
+        except TypeError:
+            raise UserError(
+                f"the grader '{grader.name}' makes a {type(answer).__name__} of a gold answer in {source}, which "
+                "cannot be counted in a vote: it must return a text, a number, or a tuple of these"
+            ) from None
     unread = [number for number, answer in enumerate(answers) if answer is None]
     if unread:
         first = unread[0]

@@ -1,9 +1,12 @@
 """A task: what a model is asked, and how its answer is judged, as one value."""
 
 import dataclasses
+import typing
 from pathlib import Path
+from typing import Any
 
 from rft_jax import plugin
+from rft_jax.errors import UserError
 from rft_jax.task.equations import Equations
 from rft_jax.task.reader import Reader
 from rft_jax.task.template import Template
@@ -33,6 +36,13 @@ class Task:
     audits: tuple[str, ...]
     equations: Equations
 
+    def __post_init__(self) -> None:
+        """Raises UserError if a field is of another type, as in `template=\"paper\"`: it would fail much later."""
+        for field in dataclasses.fields(self):
+            kind: Any = typing.get_origin(field.type) or field.type
+            if not isinstance(value := getattr(self, field.name), kind):
+                raise UserError(f"{field.name} of a Task is {plugin.described(value)}, not a {kind.__name__}")
+
 
 def load(reference: str) -> Task:
     """Returns a shipped task by its name, or the TASK of a Python file.
@@ -40,10 +50,10 @@ def load(reference: str) -> Task:
     Raises:
         UserError: there is none of that name, or the file is wrong.
     """
-    task: Task = plugin.load(reference, "TASK", SHIPPED)
+    task = plugin.load(reference, "TASK", Task, SHIPPED)
     if reference in SHIPPED:
         return task
-    folder = Path(reference).absolute().parent
+    folder = Path(plugin.placed(reference)).parent
     beside = {name: str(folder / name) for name in (task.grader, *task.audits) if name.endswith(".py")}
     return dataclasses.replace(
         task,

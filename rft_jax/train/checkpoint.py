@@ -25,6 +25,7 @@ from rft_jax.errors import UserError
 from rft_jax.hf import names
 from rft_jax.model.architecture import LinearScaling, Llama3Scaling, LlamaConfig
 from rft_jax.train import manifest
+from rft_jax.train.plain_name import plain_name
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -104,7 +105,9 @@ class Checkpoints:
                     (self._folder / str(step)).rename(_aside(self._folder, step))
             if damaged:
                 _wait_for_all("damaged checkpoints are set aside")
-            self._manager = ocp.CheckpointManager(self._folder, options=options)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._names = contextlib.ExitStack()
+            self._manager = ocp.CheckpointManager(self._names.enter_context(plain_name(self._folder)), options=options)
         except OSError as error:
             raise UserError(f"cannot write checkpoints to {folder}: {error.strerror or error}") from error
 
@@ -164,7 +167,7 @@ class Checkpoints:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Finishes the save that is under way."""
         # When an error is on its way already, it is the one to tell.
-        with contextlib.suppress(Exception) if kind else self._one_line_for_disk_errors():
+        with self._names, contextlib.suppress(Exception) if kind else self._one_line_for_disk_errors():
             self._manager.close()
 
     @contextlib.contextmanager
@@ -296,9 +299,9 @@ def _restore(folder: Path, abstract: T) -> T:
     flat = _flat(abstract)
     wanted = ocp.checkpoint_utils.construct_restore_args(flat)
     try:
-        with ocp.PyTreeCheckpointer() as checkpointer:
+        with plain_name(folder / STATE) as state, ocp.PyTreeCheckpointer() as checkpointer:
             arrays = checkpointer.restore(
-                (folder / STATE).absolute(),
+                state,
                 args=ocp.args.PyTreeRestore(flat, restore_args=wanted, partial_restore=True),
             )
     except Exception as error:  # Orbax and tensorstore tell of damage in many ways, and in many lines
@@ -353,9 +356,10 @@ def tensors(folder: Path, config: LlamaConfig, model: Any, dtype: np.dtype) -> I
     for name, shape in names.shapes(config).items():
         key, whole, layer = sources[name]
         try:
-            stored = _open(folder / STATE, key)
-            if stored.shape == whole:
-                tensor = (stored if layer is None else stored[layer]).read().result()
+            with plain_name(folder / STATE) as state:
+                stored = _open(state, key)
+                if stored.shape == whole:
+                    tensor = (stored if layer is None else stored[layer]).read().result()
         except (ValueError, OSError) as error:
             raise _unreadable(folder, error) from error
         if stored.shape != whole:
@@ -364,7 +368,7 @@ def tensors(folder: Path, config: LlamaConfig, model: Any, dtype: np.dtype) -> I
 
 
 def _open(folder: Path, key: str) -> tensorstore.TensorStore:
-    store = {"driver": "ocdbt", "base": f"file://{folder.absolute()}/", "path": f"{key}/"}
+    store = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}, "path": f"{key}/"}
     return tensorstore.open({"driver": "zarr", "kvstore": store}, open=True, read=True).result()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rft_jax.records import manifest
+from rft_jax.records import checksum, manifest
 from rft_jax.records.problem import Problem, write_problems
 from rft_jax.world import generate
 from tests.shared_data import shared
@@ -257,6 +257,24 @@ def test_a_gold_answer_that_cannot_be_read(
     result = run(*flags)
     assert result.returncode == code, result.stderr
     assert told in (result.stderr if code else result.stdout)
+
+
+def test_a_shard_that_is_not_what_was_written_is_refused(run: Run, tmp_path: Path) -> None:
+    shard, told = tmp_path / "a.jsonl", tmp_path / "a.jsonl.sha256"
+    told.write_text(checksum.line(shard.read_bytes(), shard.name))
+    assert run().returncode == 0
+    before = (tmp_path / "out.jsonl").read_bytes()
+    shard.write_text(line(0) + line(1, response="<<1+1=2>>\n#### 3"))
+    (tmp_path / "link.jsonl").symlink_to(shard)
+    for name in ("a.jsonl", "link.jsonl"):
+        result = run(f"--paths={name}")
+        assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+        assert f"error: {name} is not what was written, its checksum differs" in result.stderr
+        assert (tmp_path / "out.jsonl").read_bytes() == before
+    told.write_text(f"{'0' * 64}  another.jsonl\n")  # not of this file
+    assert run().returncode == 0
+    told.unlink()
+    assert run().returncode == 0
 
 
 def test_foreign_paths_of_other_questions_raise_a_doubt(run: Run, tmp_path: Path) -> None:

@@ -63,6 +63,35 @@ def test_commands_and_what_they_wait_for(tmp_path):
     assert recipe.sources(CONFIG, tmp_path) == (f"{tmp_path}/world/train.jsonl", f"{tmp_path}/world/test.jsonl")
 
 
+def test_every_file_of_the_users_own_counts_where_it_decides(tmp_path):
+    (tmp_path / "task.py").write_text(
+        "import dataclasses\nfrom rft_jax.task.gsm8k import TASK\n"
+        "TASK = dataclasses.replace(TASK, name='own', grader='grader.py')\n"
+    )
+    for name in ("grader", "audit"):
+        (tmp_path / f"{name}.py").write_text(
+            f"from rft_jax.task.graders.robust import RobustGrader\nGRADER = RobustGrader()\nGRADER.name = '{name}'\n"
+        )
+    task, template, audit = (str(tmp_path / name) for name in ("task.py", "ask.jinja", "audit.py"))
+    (tmp_path / "ask.jinja").write_text("{{ question }}")
+    config = dataclasses.replace(
+        CONFIG,
+        task=task,
+        train_settings=(*CONFIG.train_settings, f"template={template}"),
+        evaluate_settings=(f"audit={audit}", "shots_from=few.jsonl"),
+    )
+    stages = made(tmp_path, config)
+    own = {
+        name: {what: reads for what, reads in stages[name].reads.items() if what.startswith("the ")} for name in stages
+    }
+    assert own["sft"] == {"the config file": own["sft"]["the config file"], "the task": task, "the template": template}
+    assert own["paths"] == {"the config file": own["paths"]["the config file"], "the task": task}
+    grader = str(tmp_path / "grader.py")
+    assert own["set"] == {"the task": task, "the graders": (grader,)}
+    assert own["eval"]["the graders"] == (grader, audit)
+    assert own["eval"]["the worked examples"] == "few.jsonl"
+
+
 def test_what_a_config_file_says_counts(tmp_path):
     own = tmp_path / "own.py"
     own.write_text((stage_settings.root() / "configs" / "sft.py").read_text())

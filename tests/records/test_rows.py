@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path as File
 from typing import Any
 
+import numpy as np
 import pyarrow
 import pytest
 import zstandard
@@ -122,6 +123,13 @@ def test_a_number_is_an_answer(tmp_path: File, value: str, text: str) -> None:
     assert read_problems(written_parquet(tmp_path / "x", [json.loads(file.read_text())])) == [Problem("q", text)]
 
 
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_a_number_in_a_narrow_column_is_the_one_that_was_written(tmp_path: File, kind: str) -> None:
+    answers = pyarrow.array(np.array(["0.1", "72", "2.35"], kind))
+    parquet.write_table(pyarrow.table({"question": ["q"] * 3, "answer": answers}), tmp_path / "x")
+    assert [problem.response for problem in read_problems(tmp_path / "x")] == ["0.1", "72.0", "2.35"]
+
+
 @pytest.mark.parametrize(
     "value", ["NaN", "Infinity", "1e999", "true", "null", "[72]", '{"value": 72}', "[" * 99 + "]" * 99]
 )
@@ -183,7 +191,7 @@ GOOD = b'{"question": "q", "answer": "a"}'
         (BOM + b"question;answer\nq;a\n", ":1: not JSON but 'question;answer'; if this is a table"),
         (b"\n<!DOCTYPE html>\n<html>", ":2: an HTML or XML page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", ":1: a Git LFS pointer"),
-        (gzip.compress(gzip.compress(GOOD)), ":1: a gzip file, compressed twice"),
+        (gzip.compress(gzip.compress(GOOD, mtime=0), mtime=0), ":1: a gzip file, compressed twice"),
         (b"BZh91AY&SY", ":1: a bzip2 file"),
         (b"PK\x03\x04\x14\0", ":1: a ZIP archive"),
         (b"So the answer is 18.", ":1: not JSON: Expecting value"),

@@ -57,6 +57,20 @@ def saved(state, tmp_path_factory):
     return folder
 
 
+# The first is what patterns, lists and addresses are made of; Orbax and tensorstore read names as such.
+@pytest.mark.parametrize("name", ["lr=1e-5,a [b]*?#%41|{x}:y", r"back\slash", "[1]", '"é"'])
+def test_a_folder_may_have_any_name(state, tmp_path, name):
+    folder = tmp_path / name / "checkpoints"
+    with Checkpoints(folder, ORIGIN, keep=1) as checkpoints:
+        checkpoints.save(1, state)
+    with Checkpoints(folder, ORIGIN, keep=1) as checkpoints:
+        assert checkpoints.latest == 1
+        restored = checkpoints.restore(1, state)
+    assert jax.tree.all(jax.tree.map(np.array_equal, restored, state))
+    tensors = dict(checkpoint.tensors(folder / "1", CONFIG, jax.eval_shape(make_model), np.dtype("float32")))
+    np.testing.assert_array_equal(tensors["model.embed_tokens.weight"], state.model.embedding[...])
+
+
 @pytest.mark.parametrize("sizes", [(1, 8, 1), (2, 2, 2), (8, 1, 1)])
 def test_restoring_is_the_identity_on_any_mesh(saved, state, sizes):
     mesh = make_mesh(*sizes)

@@ -111,6 +111,27 @@ def test_the_reference_preset_need_not_be_typed_again(model_folder, data, tmp_pa
     assert encoder.prompts([Problem("?", "")], "f")[0][0] == 2
 
 
+def test_the_task_of_a_model_may_change_or_go(finished, tmp_path, caplog):
+    folder, task = tmp_path / "model", tmp_path / "task.py"
+    shutil.copytree(finished / "model", folder)
+    file = folder / prompt_format.FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"task": str(task)}))
+    task.write_text(
+        "import dataclasses\nfrom rft_jax.task import gsm8k\nfrom rft_jax.task.templates.jinja import Jinja\n"
+        "TASK = dataclasses.replace(gsm8k.TASK, template=Jinja('{{ bos_token }}{{ question }}'))\n"
+    )
+    loaded = tokenizers.load(folder)
+    settings = {"name": None, "task": None, "template": None, "begin_token": None, "end_tokens": None}
+    with caplog.at_level("INFO"):
+        asked = prompt_format.choose(folder, loaded, **settings)
+    assert asked.template == prompt_format.read(folder).template
+    assert "by the template that it was trained with, not by that of its task" in caplog.text
+    task.unlink()
+    with pytest.raises(UserError, match=f"the task of {folder} was {task}, which is not there now"):
+        prompt_format.choose(folder, loaded, **settings)
+    assert prompt_format.choose(folder, loaded, **settings | {"task": "gsm8k"}).task == "gsm8k"
+
+
 def test_a_damaged_prompt_format_is_told(finished, tmp_path):
     shutil.copytree(finished / "model", tmp_path / "model")
     loaded = tokenizers.load(tmp_path / "model")

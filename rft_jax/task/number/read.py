@@ -236,7 +236,7 @@ def _may_follow(behind: list[Token]) -> bool:
     elif first.text.lower() in words.CHANGES_BEHIND or first.text == "&":
         return False
     elif not first.spaced:
-        if first.text in {"!", "(", "[", "{"} or first.text.startswith("..") or first.text[0] in "xX":
+        if first.text in {"!", "(", "[", "{"} or first.text.startswith("..") or first.text[0] in "xXπ":
             return False
         if first.text in words.ORDINAL_ENDINGS:
             return False
