@@ -25,7 +25,7 @@ _SCALED = re.compile(
 )
 _MEASURE = re.compile(
     r"""(?:(?:square|cubic)[ ])?(sec|min|h(?=\b)|hr|hour|day|week|month|year|inch|foot|feet|ft|yard|mile|meter|metre|km
-    |cm|mm|kg|gram|pound|lb|ounce|oz|ton|dollar|penn|nickel|dime|quarter|liter|litre|ml|gallon|quart|pint|cup|degree)""",
+    |cm|mm|kg|gram|pound|lb|ounce|oz|ton|dollar|penn|nickel|dime|quarter|liter|litre|ml|gallon|quart|pint|cup|degree|in\Z)""",
     re.VERBOSE | re.IGNORECASE,
 )
 _ROUNDED = re.compile(r"\b(?:remain|left ?over|round|whole|approx|almost|nearly|estimat|about)", re.IGNORECASE)

@@ -28,7 +28,8 @@ from rft_jax.task.plain_text import in_ascii_signs
 
 _DIGIT = re.compile(r"[0-9]")
 _EQUALS = re.compile(r"(?<![<>=!:~])=(?![=>])")
-_TIMES = re.compile(r"(?<![^\W\d_])[xX](?=[ ]*[$€£¥₹]?[ ]*[(.0-9])")
+# Behind a number or its unit; `x1` at the start of a line or after a full stop is a name.
+_TIMES = re.compile(r"(?:(?<=[0-9)%$€£¥₹])|(?<=[\w)%$€£¥₹] )|(?<=  ))[xX](?=[ ]*[$€£¥₹]?[ ]*[(.0-9])")
 _PRODUCT = re.compile(r"(?<=[0-9)])\((?=[^\W_]|[(-])")
 _STARTING_NUMBER = re.compile(r"(-?[0-9.]+%?)[-+*/^]")
 _OPERATOR = re.compile(r"(?<=[^(])[-+*/^%](?!\Z)")

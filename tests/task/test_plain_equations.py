@@ -15,6 +15,9 @@ from tests.shared_data import read_jsonl, shared
 _ANNOTATION = re.compile(r"<<[^>]*>>")
 
 HOLD = [
+    ("x1 = 3 + 4 = 7", "3+4=7"),
+    ("- x1 = 3 + 4 = 7", "3+4=7"),
+    ("35€ X 3€/game = 105€", "35*3=105"),
     ("48 / 2 = 24", "48/2=24"),
     ("$5 × 3 = $15", "5*3=15"),
     ("5*3=15", "5*3=15"),
@@ -119,6 +122,7 @@ LEFT_OUT = [
     "half of 20 + 5 = 15",
     "1 hour - 20 minutes = 40 minutes",
     "$5 - 50 cents = $4.50",
+    "3 ft + 6 in = 3.5 ft",
     "25 / 1/3 = 75",
     "100/3 = 33 each, and 1 remains",
     "3 + 4 <= 8",
