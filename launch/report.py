@@ -16,7 +16,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder whose folders the stages 
 def main() -> None:
     """Writes it, and tells the most important and where it is."""
     target = report.write(Path(WORKDIR.value))
-    print(f"{summary.table(Path(WORKDIR.value))}\n\nreport: {target}")
+    command.show(f"{summary.table(Path(WORKDIR.value))}\n\nreport: {target}")
 
 
 if __name__ == "__main__":
