@@ -10,34 +10,43 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TypeVar
 
 from rft_jax.errors import UserError, did_you_mean
 
+T = TypeVar("T")
 
-def load(reference: str, attribute: str, shipped: Mapping[str, str]) -> Any:
+
+def load(reference: str, attribute: str, shipped: Mapping[str, str], kind: type[T]) -> T:
     """Returns what a module defines.
 
     Args:
         reference: a name in `shipped`, or the path of a Python file.
         attribute: the name of the value in the module, such as "TASK".
         shipped: name -> module.
+        kind: of the value.
 
     Raises:
-        UserError: an unknown name, no such file, an error in it, or a file that defines no such value.
+        UserError: an unknown name, no such file, an error in it, or a file that defines no such value of that kind.
     """
     if reference in shipped:
-        return getattr(importlib.import_module(shipped[reference]), attribute)
+        return _value(importlib.import_module(shipped[reference]), reference, attribute, kind)
     if not reference.endswith(".py"):
         known = ", ".join(shipped)
         raise UserError(
             f"no {attribute.lower()} is called '{reference}'{did_you_mean(reference, shipped)}; known: {known}, or a "
             f"file FILE.py that defines {attribute}"
         )
-    module = import_file(str(Path(reference).absolute()))
+    return _value(import_file(str(Path(reference).absolute())), reference, attribute, kind)
+
+
+def _value(module: ModuleType, reference: str, attribute: str, kind: type[T]) -> T:
     if not hasattr(module, attribute):
         raise UserError(f"{reference} defines no {attribute}")
-    return getattr(module, attribute)
+    value = getattr(module, attribute)
+    if not isinstance(value, kind):
+        raise UserError(f"{reference}: {attribute} is {value!r:.60}, not a {kind.__name__}")
+    return value
 
 
 def placed(reference: str) -> str:
@@ -63,6 +72,6 @@ def import_file(path: str) -> ModuleType:
         spec.loader.exec_module(module)
     except UserError:
         raise
-    except Exception as error:  # whatever a user's file raises
+    except (Exception, SystemExit) as error:  # whatever a user's file raises
         raise UserError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from error
     return module

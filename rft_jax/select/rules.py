@@ -67,5 +67,4 @@ def load(reference: str) -> Rule:
     """
     if reference in SHIPPED:
         return SHIPPED[reference]
-    rule: Rule = plugin.load(reference, "RULE", dict.fromkeys(SHIPPED, __name__))
-    return rule
+    return plugin.load(reference, "RULE", dict.fromkeys(SHIPPED, __name__), Rule)

@@ -33,6 +33,14 @@ class Task:
     audits: tuple[str, ...]
     equations: Equations
 
+    def __post_init__(self) -> None:
+        """Raises TypeError where a task of one's own has another thing as template, reader or equations."""
+        for name, kind in (("template", Template), ("equations", Equations)):
+            if not isinstance(value := getattr(self, name), kind):
+                raise TypeError(f"{name} is {value!r:.60}, not {kind.__name__}")
+        if not callable(self.reader):
+            raise TypeError(f"reader is {self.reader!r:.60}, which cannot be called")
+
 
 def load(reference: str) -> Task:
     """Returns a shipped task by its name, or the TASK of a Python file.
@@ -40,7 +48,7 @@ def load(reference: str) -> Task:
     Raises:
         UserError: there is none of that name, or the file is wrong.
     """
-    task: Task = plugin.load(reference, "TASK", SHIPPED)
+    task = plugin.load(reference, "TASK", SHIPPED, Task)
     if reference in SHIPPED:
         return task
     folder = Path(reference).absolute().parent
