@@ -140,18 +140,18 @@ def choose(
                 f"{folder} contradicts itself: {FILE} says that a response ends with {own.end} {own.ends}, its other "
                 f"files say {end} {ends}; export the model anew, or give --config.end_tokens"
             )
-        _tell_differences(own, task, template, begin, end_tokens)
+        _tell_differences(own, task, template, begin, ends)
     return PromptFormat(name_of(folder, name), task, template, begin, end, ends)
 
 
 def _tell_differences(
-    own: PromptFormat, task: str, template: Template, begin: tuple[int, ...], ends: tuple[int, ...] | None
+    own: PromptFormat, task: str, template: Template, begin: tuple[int, ...], ends: tuple[int, ...]
 ) -> None:
     pairs = {
         "task": (own.task, task),
         "template": (own.template.describe()["kind"], template.describe()["kind"]),
         "begin tokens": (own.begin, begin),
-        "end tokens": (own.ends, ends or own.ends),
+        "end tokens": (own.ends, ends),
     }
     different = [f"{name} {before}, now {now}" for name, (before, now) in pairs.items() if before != now]
     if own.template != template and own.template.describe()["kind"] == template.describe()["kind"]:
@@ -167,12 +167,13 @@ def chat_template(encoder: Encoder) -> str:
         UserError: there is none; whoever samples by `messages` would ask otherwise than the model was trained.
     """
     tokenizer, before = encoder.tokenizer, encoder.tokenizer.chat_template
+    own = before.get("default") if isinstance(before, dict) else before  # some have several, for tools for instance
     probes = [Problem("How many?", ""), Problem("A “5”\n\n x", "")]
     wanted = [ids.tolist() for ids in encoder.prompts(probes, "probe")]
     begin = "".join(tokenizer.convert_ids_to_tokens(list(encoder.begin)))
     # Behind a special token some SentencePiece tokenizers drop the space that they put before a text.
     for text in (begin, f"{begin} "):
-        written = encoder.template.as_chat_template(text, before)
+        written = encoder.template.as_chat_template(text, own)
         try:
             tokenizer.chat_template = written
             if [_asked(tokenizer, problem.question) for problem in probes] == wanted:
