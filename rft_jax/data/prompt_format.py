@@ -50,8 +50,21 @@ class PromptFormat:
         return Encoder(tokenizer, self.template, begin=self.begin, end=self.end, vocabulary=vocabulary)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the values of FILE."""
-        return dataclasses.asdict(self) | {"template": self.template.describe()}
+        """Returns the values of FILE.
+
+        Raises:
+            UserError: the template cannot be made again from them, so nobody could sample from the model.
+        """
+        described = self.template.describe()
+        try:
+            same = known.from_description(json.loads(json.dumps(described))) == self.template
+        except (TypeError, ValueError):
+            same = False
+        if not same:
+            raise UserError(
+                f"{FILE} cannot keep a template of class {type(self.template).__name__}: write it as a Jinja template"
+            )
+        return dataclasses.asdict(self) | {"template": described}
 
 
 def read(folder: Path) -> PromptFormat | None:
@@ -66,8 +79,8 @@ def read(folder: Path) -> PromptFormat | None:
     fields = read_json(file)
     try:
         return PromptFormat(
-            name=str(fields["name"]),
-            task=str(fields["task"]),
+            name=_text(fields["name"]),
+            task=_text(fields["task"]),
             template=known.from_description(fields["template"]),
             begin=_numbers(fields["begin"]),
             end=_numbers([fields["end"]])[0],
@@ -81,6 +94,12 @@ def _numbers(values: Any) -> tuple[int, ...]:
     if not isinstance(values, list) or any(type(value) is not int for value in values):
         raise ValueError(f"{json.dumps(values)} is no list of token numbers")
     return tuple(values)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{json.dumps(value)} is no text")
+    return value
 
 
 def task_of(folder: Path, given: str | None) -> str:

@@ -12,6 +12,7 @@ import transformers
 
 from rft_jax.data import prompt_format
 from rft_jax.data import tokenizer as tokenizers
+from rft_jax.errors import UserError
 from rft_jax.hf import pretrained
 from rft_jax.hf.names import shapes
 from rft_jax.hf.sidecars import PromptSidecar
@@ -92,3 +93,30 @@ def test_other_ends_that_come_with_another_template_are_told(tmp_path, caplog):
         asked = prompt_format.choose(tmp_path / "model", loaded, **DEFAULTS | {"template": other})
     assert asked.ends == (2, 0)
     assert "template paper, now jinja; end tokens (2,), now (2, 0)" in caplog.text
+
+
+def test_a_template_that_cannot_be_kept_is_refused_before_training():
+    class Shouting(Paper):
+        def prompt(self, problem, tokenizer):
+            return super().prompt(dataclasses.replace(problem, question=problem.question.upper()), tokenizer)
+
+    asked = prompt_format.PromptFormat("m", "gsm8k", Shouting(), (), 2, (2,))
+    with pytest.raises(UserError, match="cannot keep a template of class Shouting: write it as a Jinja template"):
+        asked.to_json()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": None}, {"name": ["a"]}, {"task": 5}, {"begin": 1}, {"begin": ["<s>"]}, {"begin": [True]},
+        {"end": None},
+        {"ends": None}, {"template": 5}, {"template": {"kind": "x"}}, {"template": {"kind": "shots", "examples": 5}},
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named(change, tmp_path):
+    good = prompt_format.PromptFormat("m", "gsm8k", Paper(), (1,), 2, (2,))
+    (tmp_path / prompt_format.FILE).write_text(json.dumps(good.to_json()))
+    assert prompt_format.read(tmp_path) == good
+    (tmp_path / prompt_format.FILE).write_text(json.dumps(good.to_json() | change))
+    with pytest.raises(UserError, match=r"prompt_format\.json is damaged"):
+        prompt_format.read(tmp_path)
