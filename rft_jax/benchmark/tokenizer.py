@@ -35,4 +35,4 @@ def encoder(problems: Sequence[Problem]) -> Encoder:
     loaded = transformers.PreTrainedTokenizerFast(
         tokenizer_object=made, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
     )
-    return Encoder(loaded, Paper(), begin=(1,), end=2, vocabulary=made.get_vocab_size())
+    return Encoder(loaded, Paper(), bos_tokens=(1,), eos_token=2, vocabulary=made.get_vocab_size())

@@ -2,7 +2,7 @@
 
 Training, sampling, evaluation and export call the same `Encoder`. It holds three properties for every example:
 - what precedes the loss is, token for token, the prompt that is sampled from;
-- the loss covers the whole response and the end token, and nothing else;
+- the loss covers the whole response and the eos token, and nothing else;
 - the tokens under the loss, decoded in their place behind the prompt, are the response.
 So the response is tokenised from the border on, also where the tokenizer would merge across it. A row for which a
 property cannot hold (a tokenizer that loses characters, half a character) is refused by name.
@@ -33,7 +33,7 @@ class Example:
     """A prompt and its response, as tokens.
 
     Attributes:
-        tokens: int32 [tokens]: begin tokens, prompt, response, end token.
+        tokens: int32 [tokens]: bos tokens, prompt, response, eos token.
         loss_from: how many tokens the prompt has; the loss is on those that follow.
         merged: whether those before the loss are other tokens than the prompt's; only joint ones ever are.
     """
@@ -44,27 +44,27 @@ class Example:
 
 
 class Encoder:
-    """Makes tokens with one tokenizer, template, begin and end token.
+    """Makes tokens with one tokenizer, template, and its bos and eos tokens.
 
     Attributes:
         tokenizer: a transformers tokenizer.
         template: what is asked.
-        begin: numbers of the tokens before every prompt.
-        end: number of the token after every response that is trained on.
+        bos_tokens: ids of the tokens before every prompt.
+        eos_token: id of the token after every response that is trained on.
         vocabulary: how many tokens the model knows.
     """
 
     def __init__(
-        self, tokenizer: Any, template: Template, *, begin: tuple[int, ...], end: int, vocabulary: int
+        self, tokenizer: Any, template: Template, *, bos_tokens: tuple[int, ...], eos_token: int, vocabulary: int
     ) -> None:
         """Takes the tokens that the attributes tell of.
 
         Raises:
-            UserError: a begin or end token is beyond the vocabulary.
+            UserError: a bos or eos token is beyond the vocabulary.
         """
         self.tokenizer, self.template = tokenizer, template
-        self.begin, self.end, self.vocabulary = begin, end, vocabulary
-        for name, token in (*(("begin", token) for token in begin), ("end", end)):
+        self.bos_tokens, self.eos_token, self.vocabulary = bos_tokens, eos_token, vocabulary
+        for name, token in (*(("bos", token) for token in bos_tokens), ("eos", eos_token)):
             if not 0 <= token < vocabulary:
                 raise UserError(f"the {name} token {token} is no token of the model, which has {vocabulary}, from 0")
         self._anchor = self._plain(["x:"])[0]
@@ -76,7 +76,7 @@ class Encoder:
         return [lead for lead in _LEADS if not self._continued(lead, _PROBES)[1]] or [""]
 
     def prompts(self, problems: Sequence[Problem], source: str, rows: Sequence[int] | None = None) -> list[np.ndarray]:
-        """Returns the prompt of each problem, begin tokens included, each int32 [tokens].
+        """Returns the prompt of each problem, bos tokens included, each int32 [tokens].
 
         Args:
             problems: to ask.
@@ -103,7 +103,7 @@ class Encoder:
             except UserError as error:
                 raise UserError(f"{place(row)}: {error}") from None
             _refuse_half_characters(text_of(pieces[-1]), "the question", place(row))
-        made = [np.array([*self.begin, *ids], np.int32) for ids in self._encode(pieces)]
+        made = [np.array([*self.bos_tokens, *ids], np.int32) for ids in self._encode(pieces)]
         for row, ids in zip(asked, made, strict=True):
             if not len(ids):
                 raise UserError(f"{place(row)}: the prompt has no tokens")
@@ -140,9 +140,9 @@ class Encoder:
         made = []
         for row, (prompt, body) in enumerate(zip(prompts, bodies, strict=True)):
             if joint:
-                tokens = np.array([*self.begin, *body, self.end], np.int32)
+                tokens = np.array([*self.bos_tokens, *body, self.eos_token], np.int32)
             else:
-                tokens = np.concatenate([prompt, np.array([*body, self.end], np.int32)])
+                tokens = np.concatenate([prompt, np.array([*body, self.eos_token], np.int32)])
             self._check_vocabulary(int(tokens.max()), place(row))
             merged = joint and not np.array_equal(tokens[: len(prompt)], prompt)
             made.append(Example(tokens, len(prompt), merged))
@@ -158,7 +158,7 @@ class Encoder:
         return self._decode([[*self._anchor, token]])[0][len(self._anchor_text) :]
 
     def response_lengths(self, texts: Sequence[str]) -> np.ndarray:
-        """Returns about how many tokens responses have, end token included: int64 [texts]."""
+        """Returns about how many tokens responses have, eos token included: int64 [texts]."""
         return np.array([len(ids) + 1 for ids in self._plain(texts)], np.int64)
 
     def _responses(self, texts: Sequence[str], place: "_Places") -> list[list[int]]:

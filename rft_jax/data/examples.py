@@ -17,10 +17,10 @@ class Examples:
     """Tokenised examples in the order of their file; an example's number is its line, from 0.
 
     Attributes:
-        tokens: int32 [tokens of all examples], one example after the other: begin token, prompt, response, end token.
+        tokens: int32 [tokens of all examples], one example after the other: bos tokens, prompt, response, eos token.
         starts: int64 [examples + 1]; example i is tokens[starts[i] : starts[i + 1]].
         prompts: int32 [examples], tokens before the response; the loss is on what follows.
-        cut: examples longer than the limit, which lost their right end and with it the end token.
+        cut: examples longer than the limit, which lost their right end and with it the eos token.
         emptied: those of them that lost their whole response; they stay in their batches and weigh nothing.
         merged: examples whose prompt is not token for token what is sampled from; only joint ones ever are.
     """
@@ -45,7 +45,7 @@ class Examples:
 
     @property
     def responses(self) -> np.ndarray:
-        """Tokens of each example that the loss is on, end token included, int64 [examples]."""
+        """Tokens of each example that the loss is on, eos token included, int64 [examples]."""
         return np.maximum(self.lengths - self.prompts, 0)
 
     @functools.cached_property

@@ -30,24 +30,26 @@ class PromptFormat:
         name: of the model, in the paths that it samples.
         task: name or file of the task; it reads and judges.
         template: from a question to a prompt.
-        begin: numbers of the tokens before a prompt.
-        end: number of the token behind a response in training.
-        ends: numbers of all tokens that end a sampled response.
+        bos_tokens: ids of the tokens before a prompt.
+        eos_token: id of the token after a response in training.
+        stop_tokens: ids of all tokens that end a sampled response.
     """
 
     name: str
     task: str
     template: Template
-    begin: tuple[int, ...]
-    end: int
-    ends: tuple[int, ...]
+    bos_tokens: tuple[int, ...]
+    eos_token: int
+    stop_tokens: tuple[int, ...]
 
     def encoder(self, tokenizer: Any, vocabulary: int) -> Encoder:
         """Returns what makes its tokens, for a model that knows `vocabulary` of them."""
-        for token in self.ends:
+        for token in self.stop_tokens:
             if not 0 <= token < vocabulary:
-                raise UserError(f"the end token {token} is no token of the model, which has {vocabulary}, from 0")
-        return Encoder(tokenizer, self.template, begin=self.begin, end=self.end, vocabulary=vocabulary)
+                raise UserError(f"the stop token {token} is no token of the model, which has {vocabulary}, from 0")
+        return Encoder(
+            tokenizer, self.template, bos_tokens=self.bos_tokens, eos_token=self.eos_token, vocabulary=vocabulary
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns the values of FILE.
@@ -82,9 +84,9 @@ def read(folder: Path) -> PromptFormat | None:
             name=_text(fields["name"]),
             task=_text(fields["task"]),
             template=known.from_description(fields["template"]),
-            begin=_numbers(fields["begin"]),
-            end=_numbers([fields["end"]])[0],
-            ends=_numbers(fields["ends"]),
+            bos_tokens=_numbers(fields["begin"]),
+            eos_token=_numbers([fields["end"]])[0],
+            stop_tokens=_numbers(fields["ends"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} is damaged ({type(error).__name__}: {error}): export the model anew") from None
@@ -131,7 +133,7 @@ def choose(
         tokenizer: its own, or the one in its place.
         name, task, template, begin_token, end_tokens: None is the model's own, else the default: the folder's name, the
             task `gsm8k`, the task's template, what the tokenizer itself puts before a text, and
-            `special_tokens.ends`.
+            `special_tokens.stop_tokens`.
 
     Raises:
         UserError: see `tasks.load` and `special_tokens`; or the folder contradicts itself.
@@ -143,33 +145,34 @@ def choose(
         template = own.template if own and own.task == task else tasks.load(task).template
     as_trained = own is not None and own.template == template
     if begin_token is not None:
-        begin: tuple[int, ...] = (begin_token,)
+        bos_tokens: tuple[int, ...] = (begin_token,)
     elif own is not None and as_trained:
-        begin = own.begin
+        bos_tokens = own.bos_tokens
     else:
-        begin = special_tokens.begin_tokens(tokenizer, template)
+        bos_tokens = special_tokens.bos_tokens(tokenizer, template)
     if end_tokens:
-        end, ends = end_tokens[0], end_tokens
+        eos_token, stop_tokens = end_tokens[0], end_tokens
     else:
-        found = special_tokens.ends(folder, tokenizer, template)
-        end, ends = found.trained, found.sampled
+        found = special_tokens.stop_tokens(folder, tokenizer, template)
+        eos_token, stop_tokens = found.trained, found.sampled
     if own is not None:
-        if as_trained and not end_tokens and (end, set(ends)) != (own.end, set(own.ends)):
+        if as_trained and not end_tokens and (eos_token, set(stop_tokens)) != (own.eos_token, set(own.stop_tokens)):
             raise UserError(
-                f"{folder} contradicts itself: {FILE} says that a response ends with {own.end} {own.ends}, its other "
-                f"files say {end} {ends}; export the model anew, or give --config.end_tokens"
+                f"{folder} contradicts itself: {FILE} says that a response ends with {own.eos_token} "
+                f"{own.stop_tokens}, its other files say {eos_token} {stop_tokens}; export the model again, or give "
+                "--config.end_tokens"
             )
-        _tell_differences(own, task, template, begin, ends)
-    return PromptFormat(name_of(folder, name), task, template, begin, end, ends)
+        _tell_differences(own, task, template, bos_tokens, ends)
+    return PromptFormat(name_of(folder, name), task, template, bos_tokens, eos_token, stop_tokens)
 
 
 def _tell_differences(
-    own: PromptFormat, task: str, template: Template, begin: tuple[int, ...], ends: tuple[int, ...]
+    own: PromptFormat, task: str, template: Template, bos_tokens: tuple[int, ...], stop_tokens: tuple[int, ...]
 ) -> None:
     pairs = {
         "task": (own.task, task),
         "template": (own.template.describe()["kind"], template.describe()["kind"]),
-        "begin tokens": (own.begin, begin),
+        "bos tokens": (own.bos_tokens, bos_tokens),
         "end tokens": (own.ends, ends),
     }
     different = [f"{name} {before}, now {now}" for name, (before, now) in pairs.items() if before != now]
@@ -189,9 +192,9 @@ def chat_template(encoder: Encoder) -> str:
     own = before.get("default") if isinstance(before, dict) else before  # some have several, for tools for instance
     probes = [Problem("How many?", ""), Problem("A “5”\n\n x", "")]
     wanted = [ids.tolist() for ids in encoder.prompts(probes, "probe")]
-    begin = "".join(tokenizer.convert_ids_to_tokens(list(encoder.begin)))
+    bos = "".join(tokenizer.convert_ids_to_tokens(list(encoder.bos_tokens)))
     # Behind a special token some SentencePiece tokenizers drop the space that they put before a text.
-    for text in (begin, f"{begin} "):
+    for text in (bos, f"{bos} "):
         written = encoder.template.as_chat_template(text, own)
         try:
             tokenizer.chat_template = written

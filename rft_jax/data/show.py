@@ -27,7 +27,7 @@ def json_lines(encoder: Encoder, asked: PromptFormat, problems: Sequence[Problem
             "prompt": prompt.tolist(),
             "example": example.tokens.tolist(),
             "loss_from": example.loss_from,
-            "ends": list(asked.ends),
+            "ends": list(asked.stop_tokens),
         }
         yield json.dumps(fields)
 
@@ -47,9 +47,10 @@ def for_people(
         return ", ".join(f"{number} {tokens(number)!r}" for number in numbers) or "none"
 
     yield f"task {asked.task}, template {asked.template.describe()['kind']}, model name {asked.name}"
-    yield f"begin: {named(asked.begin)}"
-    yield f"a trained response ends with {named([asked.end])}; a sampled one at {named(asked.ends)}" + "".join(
-        f", or before the text {stop!r}" for stop in asked.template.stops
+    yield f"bos: {named(asked.bos_tokens)}"
+    yield (
+        f"a trained response ends with {named([asked.eos_token])}; a sampled one at {named(asked.stop_tokens)}"
+        + "".join(f", or before the text {stop!r}" for stop in asked.template.stops)
     )
     turns, rows = turns_of(problems, source)
     for row, example in zip(rows, encoder.examples(turns, source, rows), strict=True):

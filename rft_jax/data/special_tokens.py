@@ -13,23 +13,23 @@ from rft_jax.task.template import Template
 
 
 @dataclasses.dataclass(frozen=True)
-class Ends:
+class StopTokens:
     """What ends a response.
 
     Attributes:
-        trained: number of the token that stands behind every response in training.
-        sampled: numbers of all tokens that end a sampled response; the trained one among them.
+        trained: id of the token that stands behind every response in training.
+        sampled: ids of all tokens that end a sampled response; the trained one among them.
     """
 
     trained: int
     sampled: tuple[int, ...]
 
 
-def begin_tokens(tokenizer: Any, template: Template) -> tuple[int, ...]:
+def bos_tokens(tokenizer: Any, template: Template) -> tuple[int, ...]:
     """Returns the tokens that the tokenizer itself puts before a text, for a template that begins with them.
 
-    A tokenizer may know a begin token and not put it (SmolLM2's); then there is none. What one puts behind a text, an
-    end token for instance, is no part of a prompt.
+    A tokenizer may know a bos token and not put it (SmolLM2's); then there is none. What one puts behind a text, an
+    eos token for instance, is no part of a prompt.
     """
     if not template.begins:
         return ()
@@ -38,12 +38,10 @@ def begin_tokens(tokenizer: Any, template: Template) -> tuple[int, ...]:
     for start in range(len(whole) - len(alone) + 1):
         if whole[start : start + len(alone)] == alone:
             return tuple(whole[:start])
-    raise UserError(
-        "the tokenizer's post-processor changes the text's own tokens: which begin token it adds is unclear"
-    )
+    raise UserError("the tokenizer's post-processor changes the text's own tokens: which bos token it adds is unclear")
 
 
-def ends(folder: Path, tokenizer: Any, template: Template) -> Ends:
+def stop_tokens(folder: Path, tokenizer: Any, template: Template) -> StopTokens:
     """Returns what ends a response, for training, sampling and export alike.
 
     The token behind a trained response is the template's, if it has one, else the tokenizer's end-of-sequence token.
@@ -56,7 +54,7 @@ def ends(folder: Path, tokenizer: Any, template: Template) -> Ends:
         template: what is asked.
 
     Raises:
-        UserError: nothing names an end token, or the trained one is none of those that sampling waits for.
+        UserError: nothing names an eos token, or the trained one is none of those that sampling waits for.
     """
     named = {name: _eos(folder, name) for name in (GENERATION, CONFIG)}
     of_tokenizer = () if tokenizer.eos_token_id is None else (int(tokenizer.eos_token_id),)
@@ -64,10 +62,10 @@ def ends(folder: Path, tokenizer: Any, template: Template) -> Ends:
     text = template.end_text(tokenizer)
     if text is not None:
         trained = _number_of(text, tokenizer)
-        return Ends(trained, tuple(dict.fromkeys((*awaited, trained))))
+        return StopTokens(trained, tuple(dict.fromkeys((*awaited, trained))))
     if not awaited:
         raise UserError(
-            f"{folder} names no end token: set eos_token_id in {GENERATION}, or eos_token in tokenizer_config.json"
+            f"{folder} names no eos token: set eos_token_id in {GENERATION}, or eos_token in tokenizer_config.json"
         )
     trained = of_tokenizer[0] if of_tokenizer else awaited[0]
     if trained not in awaited:
@@ -76,7 +74,7 @@ def ends(folder: Path, tokenizer: Any, template: Template) -> Ends:
             f"{folder}: what ends a text is contradictory: {GENERATION} says {_told(named[GENERATION])}, {CONFIG} "
             f"{_told(named[CONFIG])}, the tokenizer {_told(of_tokenizer)}; correct the wrong one"
         )
-    return Ends(trained, awaited)
+    return StopTokens(trained, awaited)
 
 
 def _eos(folder: Path, file: str) -> tuple[int, ...]:

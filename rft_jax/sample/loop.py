@@ -106,7 +106,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         sizes,
         prefix=encoded.prefix,
         parameters=parameters,
-        stop=stop_at(asked.ends),
+        stop=stop_at(asked.stop_tokens),
         max_new=config.max_new_tokens,
         seed=config.seed,
         dtype=dtype,

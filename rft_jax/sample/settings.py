@@ -22,8 +22,8 @@ def of_a_path(config: SampleConfig, asked: PromptFormat, **others: object) -> di
     how = {
         "name": asked.name,
         "template": asked.template.describe()["kind"],
-        "begin_tokens": asked.begin,
-        "end_tokens": asked.ends,
+        "begin_tokens": asked.bos_tokens,
+        "end_tokens": asked.stop_tokens,
         "stop_texts": asked.template.stops,
     }
     return {**others, **how, **{name: getattr(config, name) for name in _OF_A_PATH}}

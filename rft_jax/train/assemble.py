@@ -90,7 +90,7 @@ def make_batches(
             "remove the rows that are too long"
         )
     log.info("%s: %s", config.data, examples.describe(made, loaded.decode))
-    sidecar = PromptSidecar(asked.to_json(), prompt_format.chat_template(encoder), asked.ends)
+    sidecar = PromptSidecar(asked.to_json(), prompt_format.chat_template(encoder), asked.stop_tokens)
     return batches_of(config, made, data_parallel_size), sidecar
 
 

@@ -33,9 +33,9 @@ def encoder_of(sample, template=TEMPLATES[0]):
     tokenizer = sample.tokenizer
     if not takes(tokenizer, template):
         pytest.skip("has no chat template, or none with a turn of the system")
-    end = special_tokens.ends(sample.folder, tokenizer, template).trained
-    begin = special_tokens.begin_tokens(tokenizer, template)
-    return Encoder(tokenizer, template, begin=begin, end=end, vocabulary=len(tokenizer))
+    end = special_tokens.stop_tokens(sample.folder, tokenizer, template).trained
+    begin = special_tokens.bos_tokens(tokenizer, template)
+    return Encoder(tokenizer, template, bos_tokens=begin, eos_token=end, vocabulary=len(tokenizer))
 
 
 def takes(tokenizer, template):
@@ -50,7 +50,7 @@ def check(encoder, problems):
     for example, prompt in zip(examples, prompts, strict=True):
         before, behind = np.split(example.tokens, [example.loss_from])
         assert before.tolist() == prompt.tolist()
-        assert behind[-1] == encoder.end
+        assert behind[-1] == encoder.eos_token
         assert len(behind) > 1
     # In their place behind the whole prompt, by transformers' own decoding; and as sampling decodes them.
     bodies = [example.tokens[:-1].tolist() for example in examples]
@@ -104,7 +104,9 @@ def test_odd_texts(sample_tokenizer, template):
 
 @given(odd_texts(), odd_texts())
 def test_any_text(question, response):
-    encoder = Encoder(byte_tokenizer([(":", "T"), ("Ċ", "Ċ")]), Paper(), begin=(BEGIN,), end=END, vocabulary=300)
+    encoder = Encoder(
+        byte_tokenizer([(":", "T"), ("Ċ", "Ċ")]), Paper(), bos_tokens=(BEGIN,), eos_token=END, vocabulary=300
+    )
     if response.strip() and not any("\ud800" <= letter <= "\udfff" for letter in question + response):
         check(encoder, [Problem(question, response)])
     else:
@@ -170,7 +172,7 @@ def test_a_selected_set_asks_each_question_once():
             Counting.asked += 1
             return super().prompt(problem, tokenizer)
 
-    encoder = Encoder(byte_tokenizer(), Counting(()), begin=(BEGIN,), end=END, vocabulary=300)
+    encoder = Encoder(byte_tokenizer(), Counting(()), bos_tokens=(BEGIN,), eos_token=END, vocabulary=300)
     prompts = encoder.prompts([Problem("a", "1"), Problem("b", "2"), Problem("a", "3")], "f")
     assert Counting.asked == 2
     assert prompts[0].tolist() == prompts[2].tolist() != prompts[1].tolist()
@@ -187,7 +189,7 @@ def test_a_selected_set_asks_each_question_once():
     ],
 )
 def test_a_row_that_cannot_be_is_named(problem, message):
-    encoder = Encoder(byte_tokenizer(), Shots(()), begin=(BEGIN,), end=END, vocabulary=300)
+    encoder = Encoder(byte_tokenizer(), Shots(()), bos_tokens=(BEGIN,), eos_token=END, vocabulary=300)
     with pytest.raises(UserError, match=message):
         encoder.examples([Problem("fine", "fine"), problem], "f", [3, 7])
 
@@ -196,14 +198,14 @@ def test_tokens_beyond_the_vocabulary_are_refused():
     tokenizer = byte_tokenizer()
     for begin, end in (((999,), END), ((BEGIN,), 999), ((-1,), END)):
         with pytest.raises(UserError, match="is no token of the model"):
-            Encoder(tokenizer, Paper(), begin=begin, end=end, vocabulary=259)
-    small = Encoder(tokenizer, Paper(), begin=(BEGIN,), end=END, vocabulary=200)
+            Encoder(tokenizer, Paper(), bos_tokens=begin, eos_token=end, vocabulary=259)
+    small = Encoder(tokenizer, Paper(), bos_tokens=(BEGIN,), eos_token=END, vocabulary=200)
     with pytest.raises(UserError, match=r"f:1: the tokenizer makes the token \d+, the model's last one is 199"):
         small.prompts([Problem("é", "")], "f")
 
 
 def test_the_prompt_is_what_the_template_says():
-    encoder = Encoder(byte_tokenizer(), Paper(), begin=(BEGIN,), end=END, vocabulary=300)
+    encoder = Encoder(byte_tokenizer(), Paper(), bos_tokens=(BEGIN,), eos_token=END, vocabulary=300)
     problem = Problem("How many?", "3")
     text = text_of(Paper().prompt(problem, None))
     assert encoder.tokenizer.decode(encoder.prompts([problem], "f")[0]) == f"<s>{text}"
@@ -219,7 +221,7 @@ def test_the_prompt_is_what_the_template_says():
         ({"eos_token_id": 5}, {}, 2, "config.json 5, the tokenizer 2"),
         ({}, {}, 2, (2, (2,))),  # the tokenizer alone knows
         ({"eos_token_id": 2}, {}, None, (2, (2,))),
-        ({}, {}, None, "names no end token"),
+        ({}, {}, None, "names no eos token"),
         ({"eos_token_id": "two"}, {}, 2, 'eos_token_id is \\["two"\\], not a token'),
         ({"eos_token_id": True}, {}, 2, "not a token"),
     ],
@@ -231,14 +233,14 @@ def test_one_rule_for_the_end(tmp_path, config, generation, tokenizer, expected)
     loaded.eos_token = None if tokenizer is None else loaded.convert_ids_to_tokens(tokenizer)
     if isinstance(expected, str):
         with pytest.raises(UserError, match=expected):
-            special_tokens.ends(tmp_path, loaded, Paper())
+            special_tokens.stop_tokens(tmp_path, loaded, Paper())
     else:
-        found = special_tokens.ends(tmp_path, loaded, Paper())
+        found = special_tokens.stop_tokens(tmp_path, loaded, Paper())
         assert (found.trained, found.sampled) == expected
 
 
 @pytest.mark.parametrize(("adds_begin", "adds_end"), [(True, True), (True, False), (False, True), (False, False)])
 def test_the_begin_token_is_what_the_tokenizer_adds_and_the_end_token_is_no_part_of_a_prompt(adds_begin, adds_end):
     tokenizer = byte_tokenizer(adds_begin=adds_begin, adds_end=adds_end)
-    assert special_tokens.begin_tokens(tokenizer, Paper()) == ((BEGIN,) if adds_begin else ())
-    assert special_tokens.begin_tokens(tokenizer, Chat()) == ()
+    assert special_tokens.bos_tokens(tokenizer, Paper()) == ((BEGIN,) if adds_begin else ())
+    assert special_tokens.bos_tokens(tokenizer, Chat()) == ()

@@ -19,7 +19,7 @@ MERGING = byte_tokenizer([(":", "T"), (":", "B")])  # the colon before a respons
 
 
 def tokenise(tokenizer=BYTES, max_length=1000, problems=PROBLEMS, begin=(BEGIN,), joint=False):
-    encoder = Encoder(tokenizer, Paper(), begin=begin, end=END, vocabulary=len(tokenizer))
+    encoder = Encoder(tokenizer, Paper(), bos_tokens=begin, eos_token=END, vocabulary=len(tokenizer))
     return examples.tokenise(problems, encoder, "train.jsonl", joint=joint, max_length=max_length)
 
 
@@ -88,7 +88,7 @@ def test_several_turns_are_an_example_each():
     tokenizer.chat_template = "{% for m in messages %}{{ m.role[0] + ':' + m.content + eos_token }}{% endfor %}" + (
         "{% if add_generation_prompt %}{{ 'a:' }}{% endif %}"
     )
-    encoder = Encoder(tokenizer, Chat(), begin=(), end=END, vocabulary=len(tokenizer))
+    encoder = Encoder(tokenizer, Chat(), bos_tokens=(), eos_token=END, vocabulary=len(tokenizer))
     known = examples.tokenise([problem], encoder, "f", joint=False, max_length=1000)
     prompts, responses = zip(
         *(
@@ -109,7 +109,7 @@ def test_several_turns_are_an_example_each():
     assert last[0].tolist() == known[2].tolist()  # as a row of a selected set
     assert len(last) == 1
     with pytest.raises(UserError, match="f:1: the data have several turns"):
-        tokenise_with_paper = Encoder(tokenizer, Paper(), begin=(), end=END, vocabulary=len(tokenizer))
+        tokenise_with_paper = Encoder(tokenizer, Paper(), bos_tokens=(), eos_token=END, vocabulary=len(tokenizer))
         examples.tokenise([problem], tokenise_with_paper, "f", joint=False, max_length=1000)
 
 

@@ -50,7 +50,7 @@ def test_as_json(problems):
 def test_for_people(problems):
     code, out, _ = tokens(f"--problems={problems}", "--count=1")
     assert code == 0
-    assert out.startswith("task gsm8k, template paper, model name base_model\nbegin: 1 '<s>'\n")
+    assert out.startswith("task gsm8k, template paper, model name base_model\nbos: 1 '<s>'\n")
     assert "a trained response ends with 2 '</s>'; a sampled one at 2 '</s>'" in out
     assert "### Response:┃" in out
     assert "\x1b" not in out  # no colours in a file
@@ -90,7 +90,7 @@ def test_mistakes(problems, tmp_path):
     for flags, told in (
         ((f"--problems={problems}", "--task=gsm9k"), "no task is called 'gsm9k' (did you mean 'gsm8k'?)"),
         ((f"--problems={broken}",), "broken.jsonl:2: the response is empty"),
-        ((f"--problems={problems}", "--begin_token=99999"), "begin token 99999 is no token of the model"),
+        ((f"--problems={problems}", "--begin_token=99999"), "bos token 99999 is no token of the model"),
     ):
         code, out, errors = tokens(*flags)
         assert (code, out) == (1, "")

@@ -51,7 +51,9 @@ def test_greedy_paths_equal_transformers(model_folder, problems_file, tmp_path):
 def test_the_next_question_is_no_part_of_the_answer(model_folder):
     tokenizer = tokenizers.load(model_folder)
     text = f" 1+1=2\n#### 2{Shots.STOP} What is"
-    few, none = (Encoder(tokenizer, template, begin=(1,), end=2, vocabulary=320) for template in (Shots(()), Paper()))
+    few, none = (
+        Encoder(tokenizer, template, bos_tokens=(1,), eos_token=2, vocabulary=320) for template in (Shots(()), Paper())
+    )
     response = Response(0, 0, np.array(tokenizer.encode(text, add_special_tokens=False), np.int32), ended=False)
     path = shards.path_of(response, few, "m")
     assert (path.response, path.finish) == (" 1+1=2\n#### 2", "stop")

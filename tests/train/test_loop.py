@@ -89,7 +89,7 @@ def test_the_model_says_how_it_wants_to_be_asked(finished, model_folder, data):
     loaded = tokenizers.load(folder)
     asked = prompt_format.choose(folder, loaded, name=None, task=None, template=None, begin_token=None, end_tokens=None)
     assert (asked.name, asked.task, asked.template) == ("finished", "gsm8k", Paper())
-    assert (asked.begin, asked.end, asked.ends) == ((), 2, (2,))
+    assert (asked.bos_tokens, asked.eos_token, asked.stop_tokens) == ((), 2, (2,))
     batches, _ = assemble.make_batches(
         tiny_config(model_folder, data), asked, loaded, hf_config.read(folder), data_parallel_size=8
     )
@@ -106,7 +106,7 @@ def test_the_reference_preset_need_not_be_typed_again(model_folder, data, tmp_pa
     train(config, tmp_path / "run")
     folder = tmp_path / "run" / "model"
     own = prompt_format.read(folder)
-    assert own.begin == (2,)
+    assert own.bos_tokens == (2,)
     encoder = own.encoder(tokenizers.load(folder), 256)
     assert encoder.prompts([Problem("?", "")], "f")[0][0] == 2
 
@@ -234,7 +234,7 @@ def test_bad_input_is_refused_in_one_line(model_folder, data, finished, tmp_path
         ({"max_length": 20, "border": "joint"}, "at max_length 20 no example has any of its response left"),
         ({"task": "gsm9k"}, "no task is called 'gsm9k'"),
         ({"template": "chat"}, "has no chat template"),
-        ({"begin_token": 99999}, "begin token 99999 is no token of the model"),
+        ({"begin_token": 99999}, "bos token 99999 is no token of the model"),
         ({"row_length": 32}, "does not fit a row of 32"),
         ({"batch": 12, "packing": "none"}, "batch of 12 .* over 8 devices .* these would: 8 or 16"),
         ({"mesh": MeshConfig(1, 3, 1)}, "does not cover the 8 devices here; these would"),
