@@ -72,7 +72,7 @@ def main() -> None:
         )
     else:
         raise AssertionError(f"no benchmark of {_WHAT.value}")
-    print("\n".join(report))
+    command.show("\n".join(report))
 
 
 if __name__ == "__main__":

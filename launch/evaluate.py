@@ -18,7 +18,7 @@ def main() -> None:
     runtime.start()
     from rft_jax.evaluate import loop  # nothing may touch a device before the start
 
-    print(loop.evaluate(config, Path(WORKDIR.value)))
+    command.show(loop.evaluate(config, Path(WORKDIR.value)))
 
 
 if __name__ == "__main__":

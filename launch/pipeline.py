@@ -23,7 +23,7 @@ def main() -> None:
     """Reads the flags, and plans or runs."""
     config, workdir = CONFIG.read(), Path(WORKDIR.value)
     if DRY_RUN.value:
-        print(dry_run.plan(config, workdir, hardware=HARDWARE.value, chips=CHIPS.value))
+        command.show(dry_run.plan(config, workdir, hardware=HARDWARE.value, chips=CHIPS.value))
     else:
         run.run(config, workdir, redo=REDO.value, command=shlex.join(["python", *sys.argv]))
 

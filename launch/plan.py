@@ -32,7 +32,7 @@ def main() -> None:
 
     named = SIZE.value or config.size or flags.FLAGS.config.partition(":")[2].partition(":")[0]
     model = hf_config.read(Path(config.model)) if config.model and not SIZE.value else architecture.size(named)
-    print(plan.plan_training(config, model, plan.HARDWARE[HARDWARE.value]).table())
+    command.show(plan.plan_training(config, model, plan.HARDWARE[HARDWARE.value]).table())
 
 
 if __name__ == "__main__":

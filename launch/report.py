@@ -16,7 +16,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder that holds the stages' fo
 def main() -> None:
     """Writes the report, and prints a summary and where the report is."""
     target = report.write(Path(WORKDIR.value))
-    print(f"{summary.table(Path(WORKDIR.value))}\n\nreport: {target}")
+    command.show(f"{summary.table(Path(WORKDIR.value))}\n\nreport: {target}")
 
 
 if __name__ == "__main__":

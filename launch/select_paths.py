@@ -71,16 +71,16 @@ def main() -> None:
         ks=[int(k) for k in _K.value],
         workers=_WORKERS.value or workers.available(),
     )
-    print("\n".join([statistics.table(result), *result["criteria"]["left_out"]]))
+    command.show("\n".join([statistics.table(result), *result["criteria"]["left_out"]]))
     if unchecked := result["unchecked_files"]:
-        print(f"{unchecked:,} path files have no manifest that names their problems: unchecked.")
+        command.show(f"{unchecked:,} path files have no manifest that names their problems: unchecked.")
     if result["doubtful"]:
         print(
             f"warning: the paths do not seem to match their questions: are they for {_PROBLEMS.value}, in this order?",
             file=sys.stderr,
         )
     for name, rows in result["rows"].items():
-        print(f"{name}: {rows['gold']:,} gold rows and {rows['selected']:,} selected")
+        command.show(f"{name}: {rows['gold']:,} gold rows and {rows['selected']:,} selected")
 
 
 def _names(flag: flags.FlagHolder) -> list[str]:

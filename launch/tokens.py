@@ -45,8 +45,9 @@ def main() -> None:
     if JSON.value:
         lines = show.json_lines(encoder, asked, problems, PROBLEMS.value)
     else:
-        lines = show.for_people(encoder, asked, problems, PROBLEMS.value, colour=sys.stdout.isatty())
-    print("\n".join(list(lines)))  # all or nothing: a later problem may be wrong
+        terminal = sys.stdout is not None and sys.stdout.isatty()
+        lines = show.for_people(encoder, asked, problems, PROBLEMS.value, colour=terminal)
+    command.show("\n".join(list(lines)))  # all or nothing: a later problem may be wrong
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 Exit codes: 0 done; 1 failed, with one line on what and where; 2 bad flags; 130 interrupted by the user.
 """
 
+import io
+import os
 import sys
 from collections.abc import Callable
 
@@ -45,6 +47,25 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
             _stop(130, str(interrupt) or "interrupted")
 
     app.run(guarded, flags_parser=parse)
+
+
+def show(text: str) -> None:
+    """Prints what the user asked for.
+
+    Raises:
+        UserError: nobody reads it (`| head` had enough), or the disk is full.
+    """
+    if sys.stdout is None:  # closed by whoever started the command
+        return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A locale that lacks a letter of a problem is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Python flushes once more when it ends, and would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UserError(f"cannot write the output: {error.strerror}") from error
 
 
 def _stop(code: int, message: str) -> None:

@@ -1,7 +1,9 @@
 """Exit codes and messages of a command, seen from outside."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +26,7 @@ def main():
         raise ZeroDivisionError
     if PROBLEMS.value == "interrupt":
         raise KeyboardInterrupt
-    print(PROBLEMS.value, config.tensor)
+    command.show(f"{PROBLEMS.value} {config.tensor}")
 
 if __name__ == "__main__":
     command.run(main, CONFIG.take_overrides)
@@ -37,10 +39,11 @@ def run(tmp_path_factory):
     (folder / "program.py").write_text(PROGRAM)
     (folder / "config.py").write_text("from rft_jax.config import MeshConfig\nget_config = lambda: MeshConfig()\n")
 
-    def run(*arguments):
+    def run(*arguments, stdout=subprocess.PIPE, env=None):
         return subprocess.run(
-            [sys.executable, "program.py", *arguments], cwd=folder, capture_output=True, text=True, check=False
-        )
+            [sys.executable, "program.py", *arguments],
+            cwd=folder, stdout=stdout, stderr=subprocess.PIPE, env=env, text=True, check=False,
+        )  # fmt: skip
 
     return run
 
@@ -71,6 +74,20 @@ def test_a_users_mistake_is_one_line(run, arguments, code, line):
     assert failed.stderr.startswith(line)
     assert failed.stderr.count("\n") == 1
     assert failed.stdout == ""
+
+
+def test_output_that_nobody_reads_or_no_disk_holds_is_one_line(run):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe, Path("/dev/full").open("w") as full:
+        for output, told in ((pipe, "Broken pipe"), (full, "No space left on device")):
+            failed = run("--problems=x", stdout=output)
+            assert (failed.returncode, failed.stderr) == (1, f"error: cannot write the output: {told}\n")
+
+
+def test_a_letter_that_the_locale_lacks_is_escaped(run):
+    done = run("--problems=½", env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"})
+    assert (done.returncode, done.stdout) == (0, "\\xbd 1\n")
 
 
 def test_our_own_mistake_keeps_its_traceback(run):

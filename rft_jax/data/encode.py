@@ -11,6 +11,7 @@ property cannot hold (a tokenizer that loses characters, half a character) is re
 import dataclasses
 import functools
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from rft_jax.errors import UserError
 from rft_jax.records.lines import has_lone_surrogate
 from rft_jax.records.problem import Problem
-from rft_jax.task.template import Piece, Template, text_of
+from rft_jax.task.template import Piece, Template, special_texts, text_of
 
 # What may stand before a response while it is tokenised, and is taken off: SentencePiece puts a space before a text's
 # first word, which the first word of a response is not.
@@ -123,10 +124,16 @@ class Encoder:
             UserError: a row is empty, or one of the three properties cannot hold for it; it names file and line.
         """
         place = _Places(source, rows)
+        stops = self.template.stops
         for row, problem in enumerate(problems):
             if not problem.response.strip():
                 raise UserError(f"{place(row)}: the response is empty: remove the row")
             _refuse_half_characters(problem.response, "the response", place(row))
+            if stop := next((stop for stop in stops if stop in problem.response), None):
+                raise UserError(
+                    f"{place(row)}: the response goes on at {stop!r}, where a sampled one is stopped: cut it there, or "
+                    "take another template"
+                )
         prompts = self.prompts(problems, source, rows)
         responses = [problem.response for problem in problems]
         bodies = self._joint(problems) if joint else self._responses(responses, place)
@@ -145,6 +152,10 @@ class Encoder:
         """Returns what sampled tokens say in their place behind a prompt; special tokens say nothing."""
         whole = self._decode([[*self._anchor, *ids] for ids in responses], skip_special_tokens=True)
         return [text[len(self._anchor_text) :] for text in whole]
+
+    def text_of_token(self, token: int) -> str:
+        """Returns what a token says behind others; a special one its name, a part of a character U+FFFD."""
+        return self._decode([[*self._anchor, token]])[0][len(self._anchor_text) :]
 
     def response_lengths(self, texts: Sequence[str]) -> np.ndarray:
         """Returns about how many tokens responses have, eos token included: int64 [texts]."""
@@ -209,15 +220,37 @@ class Encoder:
                 made[number] = ids
         for number, pieces in enumerate(prompts):
             if len({piece.control for piece in pieces}) == 2:  # a question with a special token written in it
-                made[number] = [
-                    token
-                    for piece in pieces
-                    if piece.text
-                    for token in (
-                        self._tokens([piece.text], control=True)[0] if piece.control else self._continuation(piece.text)
-                    )
-                ]
+                made[number] = self._encode_apart(pieces)
         return made
+
+    def _encode_apart(self, pieces: Sequence[Piece]) -> list[int]:
+        """Returns the tokens of a prompt whose question has a special token written in it, which stays text.
+
+        The text between two of the template's own special tokens is tokenised as a whole, as it would be without.
+        """
+        made: list[int] = []
+        texts = [""]  # since the last special token
+        for piece in pieces:
+            first, *others = self._special.split(piece.text) if piece.control else [piece.text]
+            texts[-1] += first
+            texts += others
+        for place, text in enumerate(texts):
+            if place % 2:
+                made.append(int(self.tokenizer.convert_tokens_to_ids(text)))
+            elif text:
+                made += self._continuation(text) if place and not self._begins_anew else self._plain([text])[0]
+        return made
+
+    @functools.cached_property
+    def _special(self) -> re.Pattern[str]:
+        longest_first = sorted(special_texts(self.tokenizer), key=len, reverse=True)
+        return re.compile(f"({'|'.join(map(re.escape, longest_first))})")
+
+    @functools.cached_property
+    def _begins_anew(self) -> bool:
+        """Whether the tokenizer treats the text behind a special token as the beginning of a text."""
+        special = special_texts(self.tokenizer)[0]
+        return self._tokens([f"{special}x"], control=True)[0][1:] == self._plain(["x"])[0]
 
     def _continuation(self, text: str) -> list[int]:
         """Returns the tokens of a part of a question; unlike a response, it need not come back letter for letter."""

@@ -79,7 +79,7 @@ def tokenise(problems: Sequence[Problem], encoder: Encoder, source: str, *, join
     Raises:
         UserError: see `Encoder.examples`; or a row is too long, or none has a token of its response left.
     """
-    turns, rows = _turns(problems, source)
+    turns, rows = turns_of(problems, source)
     made = encoder.examples(turns, source, rows, joint=joint)
     lengths = np.array([len(example.tokens) for example in made], np.int64)
     prompts = np.array([example.loss_from for example in made], np.int32)
@@ -106,8 +106,12 @@ def tokenise(problems: Sequence[Problem], encoder: Encoder, source: str, *, join
     )
 
 
-def _turns(problems: Sequence[Problem], source: str) -> tuple[list[Problem], list[int]]:
-    """Returns a problem per turn of the assistant, with what was said before it, and the line of each, from 1."""
+def turns_of(problems: Sequence[Problem], source: str) -> tuple[list[Problem], list[int]]:
+    """Returns a problem per turn of the assistant, with what was said before it, and the line of each, from 1.
+
+    Raises:
+        UserError: a turn of the assistant does not follow one of the user.
+    """
     turns: list[Problem] = []
     rows: list[int] = []
     for row, problem in enumerate(problems, start=1):

@@ -52,9 +52,22 @@ class PromptFormat:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the values of FILE."""
+        """Returns the values of FILE.
+
+        Raises:
+            UserError: the template cannot be rebuilt from them, so nobody could sample from the model.
+        """
+        described = self.template.describe()
+        try:
+            same = known.from_description(json.loads(json.dumps(described))) == self.template
+        except (TypeError, ValueError):
+            same = False
+        if not same:
+            raise UserError(
+                f"{FILE} cannot keep a template of class {type(self.template).__name__}: write it as a Jinja template"
+            )
         return {
-            "name": self.name, "task": self.task, "template": self.template.describe(), "begin": self.bos_tokens,
+            "name": self.name, "task": self.task, "template": described, "begin": self.bos_tokens,
             "end": self.eos_token, "ends": self.stop_tokens,
         }  # fmt: skip
 
@@ -71,8 +84,8 @@ def read(folder: Path) -> PromptFormat | None:
     fields = read_json(file)
     try:
         return PromptFormat(
-            name=str(fields["name"]),
-            task=str(fields["task"]),
+            name=_text(fields["name"]),
+            task=_text(fields["task"]),
             template=known.from_description(fields["template"]),
             bos_tokens=_numbers(fields["begin"]),
             eos_token=_numbers([fields["end"]])[0],
@@ -86,6 +99,12 @@ def _numbers(values: Any) -> tuple[int, ...]:
     if not isinstance(values, list) or any(type(value) is not int for value in values):
         raise ValueError(f"{json.dumps(values)} is no list of token numbers")
     return tuple(values)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{json.dumps(value)} is no text")
+    return value
 
 
 def task_of(folder: Path, given: str | None) -> str:
@@ -151,18 +170,18 @@ def choose(
                 f"{own.stop_tokens}, its other files say {eos_token} {stop_tokens}; export the model again, or give "
                 "--config.end_tokens"
             )
-        _tell_differences(own, task, template, bos_tokens, end_tokens)
+        _tell_differences(own, task, template, bos_tokens, stop_tokens)
     return PromptFormat(name_of(folder, name), task, template, bos_tokens, eos_token, stop_tokens)
 
 
 def _tell_differences(
-    own: PromptFormat, task: str, template: Template, bos_tokens: tuple[int, ...], stop_tokens: tuple[int, ...] | None
+    own: PromptFormat, task: str, template: Template, bos_tokens: tuple[int, ...], stop_tokens: tuple[int, ...]
 ) -> None:
     pairs = {
         "task": (own.task, task),
         "template": (own.template.describe()["kind"], template.describe()["kind"]),
         "bos tokens": (own.bos_tokens, bos_tokens),
-        "stop tokens": (own.stop_tokens, stop_tokens or own.stop_tokens),
+        "stop tokens": (own.stop_tokens, stop_tokens),
     }
     different = [f"{name} {before}, now {now}" for name, (before, now) in pairs.items() if before != now]
     if own.template != template and own.template.describe()["kind"] == template.describe()["kind"]:
@@ -178,12 +197,13 @@ def chat_template(encoder: Encoder) -> str:
         UserError: there is none; whoever samples by `messages` would ask otherwise than the model was trained.
     """
     tokenizer, before = encoder.tokenizer, encoder.tokenizer.chat_template
+    own = before.get("default") if isinstance(before, dict) else before  # some have several, for tools for instance
     probes = [Problem("How many?", ""), Problem("A “5”\n\n x", "")]
     wanted = [ids.tolist() for ids in encoder.prompts(probes, "probe")]
     bos = "".join(tokenizer.convert_ids_to_tokens(list(encoder.bos_tokens)))
     # Behind a special token some SentencePiece tokenizers drop the space that they put before a text.
     for text in (bos, f"{bos} "):
-        written = encoder.template.as_chat_template(text, before)
+        written = encoder.template.as_chat_template(text, own)
         try:
             tokenizer.chat_template = written
             if [_asked(tokenizer, problem.question) for problem in probes] == wanted:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from rft_jax.data.encode import Encoder, Example
+from rft_jax.data.examples import turns_of
 from rft_jax.data.prompt_format import PromptFormat
 from rft_jax.records.problem import Problem
 
@@ -11,15 +12,18 @@ _DIM, _BOLD, _GREEN, _REVERSE, _PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[32m", "\x1b[
 
 
 def json_lines(encoder: Encoder, asked: PromptFormat, problems: Sequence[Problem], source: str) -> Iterator[str]:
-    """Yields a JSON object per problem: problem, prompt, example, loss_from and ends, tokens as numbers.
+    """Yields a JSON object per example: problem, prompt, example, loss_from and ends, tokens as numbers.
+
+    A conversation has an example per turn of the assistant, all of one problem.
 
     Raises:
         UserError: a problem cannot be asked or trained on; see `Encoder`.
     """
-    prompts, examples = encoder.prompts(problems, source), encoder.examples(problems, source)
-    for number, (prompt, example) in enumerate(zip(prompts, examples, strict=True)):
+    turns, rows = turns_of(problems, source)
+    prompts, examples = encoder.prompts(turns, source, rows), encoder.examples(turns, source, rows)
+    for row, prompt, example in zip(rows, prompts, examples, strict=True):
         fields = {
-            "problem": number,
+            "problem": row - 1,
             "prompt": prompt.tolist(),
             "example": example.tokens.tolist(),
             "loss_from": example.loss_from,
@@ -48,9 +52,10 @@ def for_people(
         f"a trained response ends with {named([asked.eos_token])}; a sampled one at {named(asked.stop_tokens)}"
         + "".join(f", or before the text {stop!r}" for stop in asked.template.stops)
     )
-    for number, example in enumerate(encoder.examples(problems, source)):
-        prompt, response = len(example.tokens[: example.loss_from]), len(example.tokens) - example.loss_from
-        yield paint(f"\nproblem {number}: {prompt} tokens are asked, the loss is on the {response} behind them", _BOLD)
+    turns, rows = turns_of(problems, source)
+    for row, example in zip(rows, encoder.examples(turns, source, rows), strict=True):
+        prompt, response = example.loss_from, len(example.tokens) - example.loss_from
+        yield paint(f"\nproblem {row - 1}: {prompt} tokens are asked, the loss is on the {response} behind them", _BOLD)
         yield _bars(encoder, example, paint)
 
 
@@ -58,12 +63,16 @@ def _bars(encoder: Encoder, example: Example, paint: Callable[[str, str], str]) 
     special = set(encoder.tokenizer.all_special_ids)
     parts = []
     for place, token in enumerate(example.tokens.tolist()):
-        text = encoder.tokenizer.decode([token], clean_up_tokenization_spaces=False)
-        shown = text.replace("\n", "⏎\n")
+        shown = "".join(map(_visible, encoder.text_of_token(token)))
         style = _REVERSE if token in special else _GREEN if place >= example.loss_from else _DIM
         border = "┃" if place == example.loss_from else "|" if place else ""
         parts.append(border + paint(shown, style))
     return "".join(parts)
+
+
+def _visible(letter: str) -> str:
+    # What a file holds must not command the terminal.
+    return "⏎\n" if letter == "\n" else letter if letter.isprintable() else repr(letter)[1:-1]
 
 
 def _painted(text: str, style: str) -> str:

@@ -1,16 +1,14 @@
 """Loading a tokenizer: transformers' own, from the model's folder, never from the network."""
 
-import importlib.util
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rft_jax.errors import UserError
-from rft_jax.hf import sidecars
+from rft_jax.hf import sentencepiece, sidecars
 from rft_jax.hf.config import read_json
 
-_JSON, _SENTENCEPIECE, _CONFIG = "tokenizer.json", "tokenizer.model", "tokenizer_config.json"
+_JSON, _CONFIG = "tokenizer.json", sidecars.TOKENIZER_CONFIG
 # What transformers would otherwise trip over later, or not at all.
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "tokenizer_class": str,
@@ -35,8 +33,7 @@ def load(folder: str | Path) -> Any:
     for name in files:
         if name.endswith(".json"):
             _check_json(folder / name)
-    bare = _JSON not in files and _SENTENCEPIECE in files
-    pieces = _read_sentencepiece(folder / _SENTENCEPIECE) if bare else None
+    pieces = sentencepiece.read(folder) if sentencepiece.stands_alone(folder) else None
     import tokenizers
     import transformers  # seconds to import, and commands that fail earlier need not wait for it
 
@@ -52,8 +49,8 @@ def load(folder: str | Path) -> Any:
             "base model"
         ) from error
     if pieces is not None:
-        _order_merges_by_score(tokenizer, pieces)
-        _check_same_tokens(tokenizer, pieces.encode(_PROBE), folder / _SENTENCEPIECE, "LlamaTokenizer")
+        sentencepiece.order_merges_by_score(tokenizer, pieces)
+        _check_same_tokens(tokenizer, pieces.encode(_PROBE), folder / sentencepiece.FILE, "LlamaTokenizer")
     elif as_written is not None:
         expected = as_written.encode(_PROBE, add_special_tokens=False).ids
         _check_same_tokens(tokenizer, expected, folder / _JSON, "PreTrainedTokenizerFast")
@@ -100,36 +97,3 @@ def _check_same_tokens(tokenizer: Any, expected: Sequence[int], file: Path, righ
             f"the tokenizer_class {type(tokenizer).__name__} makes other tokens than {file} says: set tokenizer_class "
             f"in {_CONFIG} to {right_class}"
         )
-
-
-def _read_sentencepiece(file: Path) -> Any:
-    # Without it transformers takes the file for tiktoken's and says that tiktoken is missing.
-    if not importlib.util.find_spec("sentencepiece"):
-        raise UserError(f"reading {file} needs sentencepiece: install it")
-    import sentencepiece
-
-    try:
-        pieces = sentencepiece.SentencePieceProcessor(model_proto=file.read_bytes())
-        if pieces.get_piece_size():
-            return pieces
-    except (OSError, RuntimeError):  # with texts of sentencepiece's source
-        pass
-    raise UserError(f"{file} is no sentencepiece model; copy it again, or better {_JSON}, from the base model")
-
-
-def _order_merges_by_score(tokenizer: Any, pieces: Any) -> None:
-    """Lets a tokenizer merge in the order in which sentencepiece does.
-
-    transformers 5 orders the merges of a tokenizer.model by token number. Llama's pieces of several spaces have low
-    numbers and the lowest of scores, so it writes another token for two spaces than the model was pre-trained with.
-    """
-    import tokenizers
-
-    if not tokenizer.is_fast or not isinstance(tokenizer.backend_tokenizer.model, tokenizers.models.BPE):
-        return
-    backend = tokenizer.backend_tokenizer
-    model = json.loads(backend.to_str())["model"]
-    merges = [tuple(merge) for merge in model["merges"]]
-    merges.sort(key=lambda merge: -pieces.get_score(pieces.piece_to_id("".join(merge))))
-    kept = {name: model[name] for name in ("unk_token", "fuse_unk", "byte_fallback", "ignore_merges")}
-    backend.model = tokenizers.models.BPE(model["vocab"], merges, **kept)

@@ -23,7 +23,7 @@ from jax.sharding import PartitionSpec as P
 from rft_jax import files
 from rft_jax.errors import UserError
 from rft_jax.hf import config as hf_config
-from rft_jax.hf import host_memory, sidecars, weights
+from rft_jax.hf import host_memory, sentencepiece, sidecars, weights
 from rft_jax.hf.names import names, shapes
 from rft_jax.model import partition
 from rft_jax.model.architecture import LlamaConfig
@@ -209,6 +209,8 @@ def write(
             shutil.copyfile(file, partial / file.name)
         if prompt is not None:
             prompt.write(partial)
+            if sentencepiece.stands_alone(partial):
+                sentencepiece.write_json(partial)
         weights.write(partial, shapes(config), dtype, tensors, shard_bytes=shard_bytes)
 
 

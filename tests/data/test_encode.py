@@ -10,7 +10,7 @@ from rft_jax.data import prompt_format, special_tokens
 from rft_jax.data.encode import Encoder
 from rft_jax.errors import UserError
 from rft_jax.records.problem import Problem, read_problems
-from rft_jax.task.template import text_of
+from rft_jax.task.template import Piece, text_of
 from rft_jax.task.templates.chat import Chat
 from rft_jax.task.templates.jinja import Jinja
 from rft_jax.task.templates.paper import Paper
@@ -133,6 +133,20 @@ def test_special_tokens_written_as_text_are_text(sample_tokenizer):
             assert number not in example.tokens[example.loss_from : -1]
 
 
+def test_a_special_token_written_as_text_changes_no_other_token(sample_tokenizer):
+    """What is around it is tokenised as around any other text."""
+    tokenizer = sample_tokenizer.tokenizer
+    for template in (Chat(), Chat("Be good.")):
+        if not takes(tokenizer, template):
+            continue
+        encoder = encoder_of(sample_tokenizer, template)
+        for question in ("What is  it?", "So\n5", "½ of :The", "x"):
+            (piece,) = template.prompt(Problem(question, ""), tokenizer)
+            before, _, behind = piece.text.rpartition(question)
+            apart = [Piece(before, control=True), Piece(question, control=False), Piece(behind, control=True)]
+            assert encoder._encode_apart(apart) == encoder._encode([[piece]])[0]
+
+
 def test_messages_ask_exactly_as_training_did(sample_tokenizer):
     tokenizer = sample_tokenizer.tokenizer
     for template in TEMPLATES:
@@ -171,10 +185,11 @@ def test_a_selected_set_asks_each_question_once():
         (Problem("a", "half \ud83d"), "f:7: the response has half a character"),
         (Problem("half \ude00", "b"), "f:7: the question has half a character"),
         (Problem("a", "b", (("user", "c"),)), "f:7: the data have several turns"),
+        (Problem("a", "b\n\nQuestion: c"), r"f:7: the response goes on at '\\n\\nQuestion:'"),
     ],
 )
 def test_a_row_that_cannot_be_is_named(problem, message):
-    encoder = Encoder(byte_tokenizer(), Paper(), bos_tokens=(BEGIN,), eos_token=END, vocabulary=300)
+    encoder = Encoder(byte_tokenizer(), Shots(()), bos_tokens=(BEGIN,), eos_token=END, vocabulary=300)
     with pytest.raises(UserError, match=message):
         encoder.examples([Problem("fine", "fine"), problem], "f", [3, 7])
 

@@ -228,7 +228,7 @@ def test_no_tokenizer(folder, tmp_path):
 
 def test_a_sentencepiece_tokenizer_without_sentencepiece(folder, monkeypatch):
     (folder / "tokenizer.model").write_bytes(b"")
-    monkeypatch.setattr(tokenizer.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     refuses(folder, "tokenizer.model needs sentencepiece", load=lambda: tokenizer.load(folder))
 
 

@@ -134,13 +134,57 @@ def test_jinja():
         "{{ unknown }}",
         "{% for %}",
         "{{ 1 / 0 }}",
-        "{% for i in range(10 ** 9) %}x{% endfor %}",
+        "{% for i in range(1000000000) %}x{% endfor %}",
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for a in 'abcdefghij' %}" * 12 + "{% endfor %}" * 12,
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+        "{% for i in question recursive %}{{ loop(question) }}{% endfor %}",
+        "{{ 10 ** 10 ** 10 }}",
+        "{{ " + "(" * 5000 + ")" * 5000 + " }}",
+        "{{ '{0.__class__}'.format(question) }}",
+        "{% include '/etc/passwd' %}",
+        "{{ messages.append(1) }}",
     ],
 )
 def test_a_jinja_template_executes_nothing_and_fails_in_a_line(source):
     with pytest.raises(UserError, match="the Jinja template") as error:
         asked(Jinja(source))
     assert "\n" not in str(error.value)
+
+
+def test_counted_loops_are_jinjas_own():
+    source = (
+        "{% for m in messages %}{{ loop.index }}/{{ loop.length }}{{ m.role }}{% else %}none{% endfor %} "
+        "{% for a, b in {'x': 1, 'y': 0}.items() if b %}{{ a }}{{ loop.revindex }}{% endfor %}"
+    )
+    for _ in range(3):
+        assert asked(Jinja(source)) == "1/1user x1"
+
+
+@pytest.mark.parametrize(
+    ("stop", "stops"),
+    [("'ab'", ("ab",)), ("['ab', 'c']", ("ab", "c")), ("[]", ()), ("none", ())],
+)
+def test_what_a_jinja_template_stops_at(stop, stops):
+    assert Jinja(f"{{% set stop = {stop} %}}{{{{ question }}}}").stops == stops
+
+
+@pytest.mark.parametrize("stop", ["5", "['a', '']", "''", "[5]", "{'a': 1}"])
+def test_a_stop_that_is_no_text_is_refused(stop):
+    with pytest.raises(UserError, match="sets stop to"):
+        _ = Jinja(f"{{% set stop = {stop} %}}{{{{ question }}}}").stops
+
+
+def test_a_byte_order_mark_is_no_part_of_a_prompt(tmp_path):
+    (tmp_path / "my.jinja").write_text("{{ question }}", encoding="utf-8-sig")
+    assert asked(known.load(str(tmp_path / "my.jinja"))) == "How many?"
+
+
+def test_a_system_turn_in_the_data_goes_before_the_tasks():
+    own = Problem("How many?", "", (("system", "Be brief."),))
+    assert asked(Chat("Think."), own) == asked(Chat(), own)
+    later = Problem("How many?", "", (("user", "a"), ("assistant", "b")))
+    assert asked(Chat("Think."), later).startswith("<|im_start|>system\nThink.<|im_end|>\n<|im_start|>user\na")
 
 
 @pytest.mark.parametrize("template", [Paper(), Chat(), Chat("s"), Shots((("q", "a"),)), Jinja("{{ question }}")])

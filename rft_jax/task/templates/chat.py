@@ -18,7 +18,7 @@ class Chat(Template):
     """The tokenizer's own chat template.
 
     Attributes:
-        system: text of a first turn of the system, or None.
+        system: text of a first turn of the system, where the data have none of their own; or None.
     """
 
     system: str | None = None
@@ -26,7 +26,9 @@ class Chat(Template):
 
     def prompt(self, problem: Problem, tokenizer: Any) -> list[Piece]:
         """Returns the conversation up to where the assistant's turn begins."""
-        turns = [*([("system", self.system)] if self.system else []), *problem.history, ("user", problem.question)]
+        turns = [*problem.history, ("user", problem.question)]
+        if self.system is not None and turns[0][0] != "system":
+            turns.insert(0, ("system", self.system))
         contents = [content for _, content in turns]
         whole = _render(tokenizer, turns, begin_answer=True)
         if not any(token in content for token in special_texts(tokenizer) for content in contents):

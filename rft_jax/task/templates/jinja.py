@@ -33,7 +33,7 @@ class Jinja(Template):
 
     def _rendered(self, tokenizer: Any, question: str, messages: list[dict[str, str]]) -> str:
         try:
-            return _compiled(self.source).render(
+            return self._fresh().render(
                 question=question, messages=messages, bos_token=tokenizer.bos_token, eos_token=tokenizer.eos_token
             )
         except Exception as error:  # whatever a template raises
@@ -46,15 +46,24 @@ class Jinja(Template):
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """What the template sets as `stop`."""
-        return tuple(map(str, self._set("stop") or ()))
+        """What the template sets as `stop`: a list of texts, or one text."""
+        found = self._set("stop")
+        stops = [] if found is None else [found] if isinstance(found, str) else found
+        if not isinstance(stops, list | tuple) or not all(isinstance(stop, str) and stop for stop in stops):
+            raise UserError(f"the Jinja template sets stop to {found!r:.60}, not to texts that end a response")
+        return tuple(stops)
 
     def _set(self, name: str) -> Any:
         known = {"question": "?", "messages": [{"role": "user", "content": "?"}], "bos_token": "", "eos_token": ""}
         try:
-            return getattr(_compiled(self.source).make_module(known), name, None)
+            return getattr(self._fresh().make_module(known), name, None)
         except Exception as error:  # whatever a template raises
             raise UserError(f"the Jinja template fails on '?': {' '.join(str(error).split())}") from error
+
+    def _fresh(self) -> Any:
+        compiled = _compiled(self.source)
+        compiled.environment.steps = 0
+        return compiled
 
     def as_chat_template(self, begin: str, own: str | None) -> str:
         """Returns the template with the last turn as its question."""
@@ -68,11 +77,10 @@ class Jinja(Template):
 @functools.cache
 def _compiled(source: str) -> Any:
     import jinja2
-    from jinja2.sandbox import ImmutableSandboxedEnvironment  # a template is data, which nobody may execute
 
-    # The settings with which transformers reads chat templates, so that one can be made of this one.
-    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    from rft_jax.task.templates.sandbox import Sandbox  # late, as jinja2 itself: most templates need neither
+
     try:
-        return environment.from_string(source)
+        return Sandbox().from_string(source)
     except jinja2.TemplateError as error:
         raise UserError(f"the Jinja template is wrong: {error}") from error

@@ -26,7 +26,7 @@ def load(name: str) -> Template:
     if not name.endswith((".jinja", ".jinja2", ".j2")):
         raise UserError(f"no template is called '{name}'; known: paper, chat, or a file FILE.jinja")
     try:
-        return Jinja(Path(name).read_text(encoding="utf-8"))
+        return Jinja(Path(name).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the template {name}: {error}") from error
 
