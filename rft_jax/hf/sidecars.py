@@ -68,20 +68,6 @@ def check_token_ids(ids: dict[str, Any], vocabulary: int, where: str = f"{CONFIG
                 )
 
 
-def end_tokens(folder: str | Path) -> tuple[int, ...]:
-    """Returns the numbers of the tokens that end a text.
-
-    Raises:
-        UserError: neither file gives any, or what they give are no numbers.
-    """
-    # The generation settings win: Llama 3's instruction models list there all the tokens that end a turn.
-    ids = token_ids(Path(folder), (CONFIG, GENERATION)).get("eos_token_id")
-    ids = ids if isinstance(ids, list) else [] if ids is None else [ids]
-    if not ids or any(type(number) is not int for number in ids):
-        raise UserError(f"{folder}: neither {GENERATION} nor {CONFIG} gives an eos_token_id; add it to {CONFIG}")
-    return tuple(ids)
-
-
 def write_generation(folder: Path, source: Path | None, ids: dict[str, Any], prompt: "PromptSidecar | None") -> None:
     """Writes generation_config.json: the source's, if it has one, else one with the special tokens' numbers `ids`.
 

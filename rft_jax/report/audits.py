@@ -34,8 +34,7 @@ def disagreements(run: Workdir) -> str:
 def _audits(run: Workdir) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     for selection in run.selections:
         for auditor, audit in selection.statistics["graders"].items():
-            if isinstance(audit, dict):  # files from before there were tasks hold counts
-                yield selection.name, selection.statistics["grader"], auditor, audit
+            yield selection.name, selection.statistics["grader"], auditor, audit
     for evaluation in run.evaluations:
         for auditor, audit in evaluation.metrics.get("audits", {}).items():
             yield evaluation.name, evaluation.grader, auditor, audit

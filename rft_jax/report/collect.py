@@ -27,8 +27,8 @@ class Evaluation:
 
     @property
     def grader(self) -> str:
-        """The grader that decides; in files from before there were tasks, the reference's."""
-        return str(self.metrics.get("grader", "reference"))
+        """The grader that decides."""
+        return str(self.metrics["grader"])
 
     @property
     def measures(self) -> dict[str, dict[str, float]]:

@@ -6,7 +6,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any
 
-from rft_jax.records.lines import read_objects
+from rft_jax.records.lines import read_objects, with_infix
 from rft_jax.records.problem import Problem
 from rft_jax.report import figures, paper
 from rft_jax.report.collect import Selection, Workdir, criteria_of
@@ -237,7 +237,8 @@ def browse(run: Workdir) -> str:
             selected[row["problem"]].append(row["response"])
     criteria = criteria_of(selection)
     grader, equations = criteria.load_graders()[0], criteria.load_equations()
-    verdicts = {n: judge(run.problems[n], paths[n], selected[n], grader, equations) for n in chosen}
+    stops = criteria.load_task().template.stops
+    verdicts = {n: judge(run.problems[n], paths[n], selected[n], grader, equations, stops) for n in chosen}
     return "".join(_one_problem(n, run.problems[n], len(paths[n]), verdicts[n]) for n in chosen)
 
 
@@ -325,10 +326,8 @@ def training_of(run: Workdir, model: str) -> tuple[str, str]:
     rows = "–"
     for selection in run.selections:
         if stage and selection.name == stage["data"]:
-            name = (
-                selection.file.name if stage["k"] is None else selection.file.name.replace(".", f".k{stage['k']}.", 1)
-            )
-            counts = selection.statistics["rows"][name]
+            file = selection.file if stage["k"] is None else with_infix(selection.file, f"k{stage['k']}")
+            counts = selection.statistics["rows"][file.name]
             rows = f"{counts['gold'] + counts['selected']:,}"
     if stage and stage["data"] == "gold" and run.problems:
         rows = f"{math.ceil(len(run.problems) * fraction_of(run, stage)):,}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rft_jax.records.path import Path
 from rft_jax.records.problem import Problem
-from rft_jax.task.equations import Equations
+from rft_jax.task.equations import Equations, find_equations
 from rft_jax.task.grader import Grader
 from rft_jax.task.unfit import unfit
 
@@ -37,7 +37,12 @@ _UNFIT = {
 
 
 def judge(
-    problem: Problem, paths: Sequence[Path], selected: Iterable[str], grader: Grader, equations: Equations
+    problem: Problem,
+    paths: Sequence[Path],
+    selected: Iterable[str],
+    grader: Grader,
+    equations: Equations,
+    stops: Sequence[str],
 ) -> list[Verdict]:
     """Returns a verdict on each distinct text, kept ones first, then by frequency.
 
@@ -47,6 +52,7 @@ def judge(
         selected: the problem's responses in the training set, without the gold one.
         grader: decides which answers are right.
         equations: finds and checks the equations.
+        stops: texts that end a response by the task's template.
     """
     kept = set(selected)
     kept_lists = {equations.name(response) for response in kept}
@@ -62,7 +68,7 @@ def judge(
             return f"no answer that the grader {grader.name} can read"
         if gold is None or not grader.equal_in_selection(given, gold):
             return f"answer {given}, but the gold answer is {gold}"
-        if reason := unfit(first[response], problem.response):
+        if reason := unfit(first[response], problem.response, stops):
             return _UNFIT[reason]
         if equations.key(response) is None:
             return f"right answer, but {_wrong(response, equations)} does not hold"
@@ -79,5 +85,6 @@ def judge(
 
 def _wrong(response: str, equations: Equations) -> str:
     """Returns the first equation that does not hold on its own."""
+    form = "<<{}>>" if find_equations(response) else "{}"  # as they are written in this response
     found = equations.find(response)
-    return next((each.strip() for each in found if equations.key(f"<<{each}>>") is None), "one of its equations")
+    return next((each.strip() for each in found if equations.key(form.format(each)) is None), "one of its equations")

@@ -84,6 +84,8 @@ def _smallest_order(steps: list[_Step]) -> list[_Step]:
         {earlier for earlier in range(place) if step.depends_on(steps[earlier]) or steps[earlier].depends_on(step)}
         for place, step in enumerate(steps)
     ]
+    if not any(waits_for):
+        return sorted(steps, key=lambda step: step.name)
     left = set(range(len(steps)))
     order = []
     while left:

@@ -34,7 +34,7 @@ def export(source, target, template):
     config = dataclasses.replace(architecture.size("tiny"), vocabulary=len(loaded))
     encoder = asked.encoder(loaded, config.vocabulary)
     weights = ((name, np.zeros(shape, np.float16)) for name, shape in shapes(config).items())
-    sidecar = PromptSidecar(asked.to_json(), prompt_format.chat_template(encoder), asked.ends)
+    sidecar = PromptSidecar(asked.to_json(), prompt_format.chat_template(encoder), asked.stop_tokens)
     pretrained.write(target, config, weights, tokenizer_from=source, dtype=jnp.dtype(jnp.float16), prompt=sidecar)
     return encoder
 
@@ -91,8 +91,8 @@ def test_other_ends_that_come_with_another_template_are_told(tmp_path, caplog):
     other = Jinja('{% set end = "<|endoftext|>" %}{{ question }}')
     with caplog.at_level(logging.INFO):
         asked = prompt_format.choose(tmp_path / "model", loaded, **DEFAULTS | {"template": other})
-    assert asked.ends == (2, 0)
-    assert "template paper, now jinja; end tokens (2,), now (2, 0)" in caplog.text
+    assert asked.stop_tokens == (2, 0)
+    assert "template paper, now jinja; stop tokens (2,), now (2, 0)" in caplog.text
 
 
 def test_a_template_that_cannot_be_kept_is_refused_before_training():

@@ -238,12 +238,6 @@ def test_a_damaged_tokenizer(folder):
     refuses(folder, "tokenizer.json is not valid JSON", "copy it again", load=lambda: tokenizer.load(folder))
 
 
-@pytest.mark.parametrize("ids", [None, "two", [1, "two"], []])
-def test_no_end_token(folder, ids):
-    change_config(folder, eos_token_id=ids)
-    refuses(folder, str(folder), "eos_token_id", load=lambda: sidecars.end_tokens(folder))
-
-
 # Saving.
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from rft_jax import runtime
 from rft_jax.data import tokenizer
-from rft_jax.errors import UserError
-from rft_jax.hf import names, pretrained, sidecars, weights
+from rft_jax.hf import names, pretrained, weights
 from rft_jax.model import architecture, partition
 from rft_jax.model.layers import Layer
 from rft_jax.model.llama import Llama, forward
@@ -293,18 +292,9 @@ def test_tokenizer_and_generation_settings_go_along(base, tmp_path):
         assert (saved / name).read_bytes() == (base / name).read_bytes()
     fields = json.loads((saved / "config.json").read_text())
     assert (fields["bos_token_id"], fields["eos_token_id"], fields["dtype"]) == (0, 1, "bfloat16")
-    assert sidecars.end_tokens(saved) == (1, 2)
     pretrained.save(model, saved, tokenizer_from=saved, dtype=jnp.float32)  # over itself
     assert stored(saved) == stored(base)
 
 
 def test_tokenizer_loads_offline(base):
     assert tokenizer.load(base)("one")["input_ids"] == [2]
-
-
-def test_end_tokens_of_either_file(base):
-    (base / "generation_config.json").unlink()
-    assert sidecars.end_tokens(base) == (1,)
-    (base / "config.json").write_text("{}")
-    with pytest.raises(UserError, match="gives an eos_token_id"):
-        sidecars.end_tokens(base)

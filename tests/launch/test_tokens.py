@@ -76,7 +76,7 @@ def test_a_conversation_has_an_example_per_turn_of_the_assistant(tmp_path):
 
 def test_for_people_spaces_are_seen_and_nothing_commands_the_terminal(tmp_path):
     sample = sample_tokenizers.load("llama2-like", tmp_path)
-    encoder = Encoder(sample.tokenizer, Shots(()), begin=(), end=2, vocabulary=len(sample.tokenizer))
+    encoder = Encoder(sample.tokenizer, Shots(()), bos_tokens=(), eos_token=2, vocabulary=len(sample.tokenizer))
     asked = PromptFormat("m", "gsm8k", encoder.template, (), 2, (2,))
     problem = Problem("a  b\x1b[31m", "It is 5.")
     *_, shown = show.for_people(encoder, asked, [problem], "f", colour=False)

@@ -21,7 +21,7 @@ from rft_jax.report.collect import collect
 from rft_jax.report.sections import fraction_of, kind_of, training_of
 from rft_jax.report.verdicts import judge
 from rft_jax.task import grader as graders
-from rft_jax.task.equations import ANNOTATED
+from rft_jax.task.equations import ANNOTATED, PLAIN
 
 SECTIONS = (
     "Results", "From samples to selected", "Against k", "Against the fraction of the data", "Provenance", "Training",
@@ -211,10 +211,17 @@ def test_every_verdict_says_why():
         "no idea": "no answer that the grader reference can read",
     }
     paths = [Path(0, sample, "m", text) for sample, text in enumerate([*texts, "no idea"])]
-    verdicts = judge(problem, paths, ["<<2+1=3>>\n#### 3"], graders.load("reference"), ANNOTATED)
+    verdicts = judge(problem, paths, ["<<2+1=3>>\n#### 3"], graders.load("reference"), ANNOTATED, ())
     assert [verdict.kept for verdict in verdicts] == [True, False, False, False, False]
     assert all(texts[verdict.response] in verdict.why for verdict in verdicts)
     assert [verdict.count for verdict in verdicts if verdict.response == "no idea"] == [2]
+
+
+def test_a_wrong_equation_in_plain_text_is_named():
+    problem = Problem("q", "1 + 2 = 3\n#### 3")
+    paths = [Path(0, 0, "m", "1 + 1 = 2, then 2 + 2 = 3\n#### 3")]
+    (verdict,) = judge(problem, paths, [], graders.load("reference"), PLAIN, ())
+    assert "but 2+2=3 does not hold" in verdict.why
 
 
 def chromium():
