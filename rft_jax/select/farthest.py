@@ -15,7 +15,7 @@ _MAX_LINES = 16
 # rapidfuzz measures many pairs at once where a piece has up to 64 characters.
 _PIECE = 64
 # How many of the coming texts are bounded at once: more fill the vector units better, but some kept path changes soon.
-_WINDOW = 16
+_WINDOW = 24
 
 
 class Farthest:
@@ -53,6 +53,7 @@ class Farthest:
             if slot == len(kept):
                 kept.append(new)
                 places.append(place)
+                bounds.add_slot()
             elif new is kept[slot] or new in turned_down:
                 continue
             else:
@@ -63,9 +64,9 @@ class Farthest:
                 if not bounds.is_farther(new, slot, kept, to_beat[slot]):
                     turned_down.add(new)
                     continue
+                bounds.change(slot, kept[slot].distance(new))
                 kept[slot] = new
                 places[slot] = place
-            bounds.change(slot)
             to_beat.clear()
             turned_down.clear()
         return places
@@ -94,7 +95,8 @@ class _Text:
         self.pieces = [last]
         for line in lines:
             # Without an equation or a space the cut is before the last character: a line in one piece, nearly.
-            cut = line.rfind(" ", 0, min(line.find("<<"), _PIECE + 1))
+            equation = line.find("<<")
+            cut = line.rfind(" ", 0, equation if equation <= _PIECE else _PIECE + 1)
             self.pieces += (line[:cut], line[cut:] + "\n")
 
     def distance(self, other: "_Text", at_most: int | None = None) -> int:
@@ -109,11 +111,11 @@ class _Text:
 class _Bounds:
     """What the distances of the coming texts to the kept ones are at most: the sum over their pieces.
 
-    Some texts are bounded at once, when the first of them comes. Where another text is kept for a slot since then,
-    distances take the place of its bounds.
+    Some texts are bounded at once, when the first of them comes. Where another text is kept for a slot since then, its
+    distance from the one before is added (the triangle inequality); a new slot has distances in place of bounds.
 
     Attributes:
-        rows: text -> its bound for each slot; 0 where another text is kept since.
+        rows: text -> its bound for each slot; 0 for a new slot.
     """
 
     def __init__(self, texts: Sequence[_Text], kept: Sequence[_Text]) -> None:
@@ -125,23 +127,31 @@ class _Bounds:
             start=np.zeros((count, len(kept)), np.int32),
         )
         self.rows: dict[_Text, list[int]] = dict(zip(texts, bounds.tolist(), strict=True))
-        self._changed: set[int] = set()  # slots
+        self._slots = len(kept)
+        self._unbounded: list[int] = []  # slots
 
-    def change(self, slot: int) -> None:
-        """Takes note that another text is kept for a slot, or the first one for a new slot."""
-        self._changed.add(slot)
+    def add_slot(self) -> None:
+        """Takes note of the first text kept for a new slot, which has no bounds."""
+        self._unbounded.append(self._slots)
+        self._slots += 1
         for row in self.rows.values():
-            row[slot : slot + 1] = [0]
+            row.append(0)
+
+    def change(self, slot: int, distance: int) -> None:
+        """Takes note that another text is kept for a slot, at this distance from the one before."""
+        if slot not in self._unbounded:
+            for row in self.rows.values():
+                row[slot] += distance
 
     def is_farther(self, new: _Text, slot: int, kept: Sequence[_Text], to_beat: int) -> bool:
         """Tells whether the distances of `new` to the texts kept for other slots sum to more than `to_beat`."""
         row = self.rows[new]
-        at_most = sum(row) - row[slot] + sum([new.distance(kept[other]) for other in self._changed if other != slot])
+        at_most = sum(row) - row[slot] + sum([new.distance(kept[other]) for other in self._unbounded if other != slot])
         if at_most <= to_beat:
             return False
         # The largest bounds have the most to give.
         for bound, other in sorted(zip(row, range(len(row)), strict=True), reverse=True):
-            if other != slot and other not in self._changed:
+            if other != slot and other not in self._unbounded:
                 at_most -= bound - new.distance(kept[other], bound)
                 if at_most <= to_beat:
                     return False

@@ -68,6 +68,19 @@ def test_a_bound_is_no_less_than_the_distance(texts: list[str]) -> None:
         assert all(bound >= text.distance(other) for bound, other in zip(row, known, strict=True))
 
 
+@given(st.lists(st.text(alphabet="ab <\n", max_size=60), min_size=2, max_size=5), st.data())
+def test_a_bound_stays_one_when_other_texts_are_kept(texts: list[str], data: st.DataObject) -> None:
+    known = [_Text(text, number) for number, text in enumerate(texts)]
+    kept = list(known)
+    bounds = _Bounds(known, kept)
+    for _ in range(4):
+        slot, new = data.draw(st.integers(0, len(kept) - 1)), data.draw(st.sampled_from(known))
+        bounds.change(slot, kept[slot].distance(new))
+        kept[slot] = new
+    for text in known:
+        assert all(bound >= text.distance(other) for bound, other in zip(bounds.rows[text], kept, strict=True))
+
+
 def test_what_it_remembers_goes_with_it() -> None:
     # The search for cycles is off while tasks run, so a cycle would stay until the run ends.
     paths = [("p", "one\n#### 1"), ("q", "two\n#### 1"), ("p", "three\n#### 1")]
