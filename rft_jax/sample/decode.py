@@ -82,7 +82,7 @@ class Steps:
         token: int32 [C, B], sampled at each step.
         sample: int32 [C, B], the sample that the token belongs to; NONE where the row was idle.
         finish: int32 [C, B], GOES_ON, ENDED or FULL.
-        lost: bool [B], rows that found no page for their history and start their sequence again.
+        lost: bool [B], rows that gave way to older ones for lack of pages, and start their sequence again.
     """
 
     token: Array

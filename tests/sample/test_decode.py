@@ -28,14 +28,24 @@ MAX_NEW = 24
 
 
 def run(
-    model, prompt_tokens, *, k=1, parameters, rows, max_new=MAX_NEW, end_tokens=(END,), split=True, mesh_sizes=(1, 8, 1)
+    model,
+    prompt_tokens,
+    *,
+    k=1,
+    parameters,
+    rows,
+    max_new=MAX_NEW,
+    expected=None,
+    end_tokens=(END,),
+    split=True,
+    mesh_sizes=(1, 8, 1),
 ):
-    """Returns for each problem the responses, as token lists by sample."""
+    """Returns for each problem the responses, as token lists by sample; `expected` is the length to expect of each."""
     encoded = prompts.split(prompt_tokens) if split else prompts.Prompts(np.zeros(0, np.int32), prompt_tokens)
     mesh = make_mesh(*mesh_sizes)
     model = jax.device_put(model, partition.shardings(model, mesh))
     lengths = capacity.Lengths(
-        np.array([len(own) for own in encoded.own]), np.full(len(prompt_tokens), max_new), max_new
+        np.array([len(own) for own in encoded.own]), np.full(len(prompt_tokens), expected or max_new), max_new
     )
     sizes = capacity.cache_sizes(rows, lengths, k)
     engine = DeviceEngine(
@@ -199,6 +209,17 @@ def test_the_same_paths_whatever_the_batch(sharp_model, parameters):
     assert min(lengths) < MAX_NEW <= max(lengths)  # some ended, some were cut
     fewer = run(sharp_model, tokens[:5], k=2, parameters=parameters, end_tokens=(3, 5, 99), rows=4)
     assert fewer == [paths[:2] for paths in first[:5]]
+
+
+@pytest.mark.parametrize("ends", [(999,), (3, 5, 99)], ids=["all to the limit", "many to the limit"])
+def test_sampling_ends_when_no_response_is_as_short_as_expected(sharp_model, ends):
+    """All rows are of one age, and the pool has room for a few of them at full length."""
+    tokens = [np.array([1, 5, 9, number], np.int32) for number in range(20)]
+    settings = {"parameters": SamplingParameters(0.7), "end_tokens": ends, "max_new": 80, "mesh_sizes": (1, 1, 8)}
+    ample = run(sharp_model, tokens, rows=16, **settings)
+    short = run(sharp_model, tokens, rows=16, expected=1, **settings)
+    assert short == ample
+    assert max(len(path) for (path,) in short) == 80
 
 
 def test_other_seeds_problems_and_samples_differ(sharp_model):

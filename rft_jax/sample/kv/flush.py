@@ -17,10 +17,12 @@ def flush(cache: Cache, live: jax.Array, begin: jax.Array, age: jax.Array) -> tu
         cache: after C steps; donate it.
         live: bool [B], the rows whose sequence goes on.
         begin: int32 [B], as for `step`; C for a sequence that begins with the next step.
-        age: int32 [B], priority: where pages are short, the rows with the largest age get them.
+        age: int32 [B], priority: where pages are short, the rows with the largest age keep theirs; of equal ones, the
+            first.
 
     Returns:
-        The cache, and bool [B], the live rows that found no free page and have lost their history.
+        The cache, and bool [B], the live rows that have lost their history. Only younger rows lose pages to older
+        ones, so the oldest row always goes on: a pool has room for any one row (`CacheSizes`).
     """
     operands = [
         (role, x)
@@ -49,15 +51,18 @@ def _flush_on_device(owner, first, pages, live, begin, age, *arrays):  # type: i
     no_page = pool
     numbers = jnp.arange(rows, dtype=jnp.int32)
     pages = jnp.where(live[:, None], pages, no_page)
-    used = jnp.zeros(pool, bool).at[pages].set(True, mode="drop")
     needed = live & (begin < page_size)
-    # The n-th row of the queue gets the n-th free page.
-    queue = jnp.argsort(jnp.where(needed, -age, 1))
-    rank = jnp.zeros(rows, jnp.int32).at[queue].set(numbers)
-    free = jnp.nonzero(~used, size=rows, fill_value=no_page)[0].astype(jnp.int32)
-    page = jnp.where(needed, free[rank], no_page)
-    lost = needed & (page == no_page)
+    # From the oldest to the youngest row, those stay that have room together.
+    queue = jnp.argsort(jnp.where(live, -age, 1))
+    wanted = jnp.sum(pages < no_page, axis=1) + needed.astype(jnp.int32)
+    stays = jnp.zeros(rows, bool).at[queue].set(jnp.cumsum(wanted[queue]) <= pool)
+    lost = live & ~stays
     pages = jnp.where(lost[:, None], no_page, pages)
+    needed &= stays
+    # The n-th of them gets the n-th free page.
+    used = jnp.zeros(pool, bool).at[pages].set(True, mode="drop")
+    free = jnp.nonzero(~used, size=rows, fill_value=no_page)[0].astype(jnp.int32)
+    page = jnp.where(needed, free[jnp.cumsum(needed.astype(jnp.int32)) - 1], no_page)
     count = jnp.sum(pages < no_page, axis=1)
     pages = pages.at[numbers, jnp.where(page < no_page, count, pages.shape[1])].set(page, mode="drop")
     target = jnp.where(page < no_page, page, no_page + numbers)  # all different, so that the writes need no order

@@ -171,7 +171,7 @@ def test_eight_devices(sizes, prefix):
         assert_equal(decode(on_mesh, story, devices, prefix), expected)
 
 
-def test_rows_without_a_free_page_are_told():
+def test_the_youngest_rows_give_way():
     model = Llama(architecture.size("tiny"), jax.random.key(0), dtype=F32, stacked=False)
     sizes = dataclasses.replace(SIZES, history_pages=6)
     state = empty(model, sizes, F32)
@@ -181,11 +181,12 @@ def test_rows_without_a_free_page_are_told():
     state, lost = move(state, everyone, none, rows)
     assert not np.any(lost)
     state, lost = move(state, everyone, none, rows)
-    assert lost.tolist() == [True, True, True, True, False]  # the oldest goes first
+    assert lost.tolist() == [True, True, False, False, False]  # 3 rows have room for 2 pages each
     state, lost = move(state, everyone, none, rows)
-    assert lost.tolist() == [True, False, False, False, False]  # the others' pages are free again
+    assert lost.tolist() == [True, True, True, False, False]
     pages = np.asarray(state.history.pages)
     assert sorted(pages[pages < 6].tolist()) == list(range(6))
+    assert np.sum(pages < 6, axis=1).tolist() == [0, 0, 0, 3, 3]
 
 
 def test_programs_update_the_cache_in_place():
