@@ -53,7 +53,7 @@ class Farthest:
             if slot == len(kept):
                 kept.append(new)
                 places.append(place)
-                bounds.add_slot()
+                bounds.add_slot(slot)
             elif new is kept[slot] or new in turned_down:
                 continue
             else:
@@ -64,7 +64,7 @@ class Farthest:
                 if not bounds.is_farther(new, slot, kept, to_beat[slot]):
                     turned_down.add(new)
                     continue
-                bounds.change(slot, kept[slot].distance(new))
+                bounds.change(slot, kept[slot], new)
                 kept[slot] = new
                 places[slot] = place
             to_beat.clear()
@@ -127,19 +127,18 @@ class _Bounds:
             start=np.zeros((count, len(kept)), np.int32),
         )
         self.rows: dict[_Text, list[int]] = dict(zip(texts, bounds.tolist(), strict=True))
-        self._slots = len(kept)
         self._unbounded: list[int] = []  # slots
 
-    def add_slot(self) -> None:
+    def add_slot(self, slot: int) -> None:
         """Takes note of the first text kept for a new slot, which has no bounds."""
-        self._unbounded.append(self._slots)
-        self._slots += 1
+        self._unbounded.append(slot)
         for row in self.rows.values():
             row.append(0)
 
-    def change(self, slot: int, distance: int) -> None:
-        """Takes note that another text is kept for a slot, at this distance from the one before."""
+    def change(self, slot: int, old: _Text, new: _Text) -> None:
+        """Takes note that `new` is kept for a slot in place of `old`."""
         if slot not in self._unbounded:
+            distance = old.distance(new)
             for row in self.rows.values():
                 row[slot] += distance
 

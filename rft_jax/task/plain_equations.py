@@ -28,8 +28,10 @@ from rft_jax.task.plain_text import in_ascii_signs
 
 _DIGIT = re.compile(r"[0-9]")
 _EQUALS = re.compile(r"(?<![<>=!:~])=(?![=>])")
-# Behind a number or its unit; `x1` at the start of a line or after a full stop is a name.
-_TIMES = re.compile(r"(?:(?<=[0-9)%$€£¥₹])|(?<=[\w)%$€£¥₹] )|(?<=  ))[xX](?=[ ]*[$€£¥₹]?[ ]*[(.0-9])")
+# An x right before a number multiplies behind a number or its unit; elsewhere `x1` is a name.
+_TIMES = re.compile(
+    r"(?<![^\W\d_])[xX](?=[ ]+[$€£¥₹]?[ ]*[(.0-9]|[$€£¥₹])|(?:(?<=[0-9)%$€£¥₹])|(?<=[\w$€£¥₹] ))[xX](?=[(.0-9])"
+)
 _PRODUCT = re.compile(r"(?<=[0-9)])\((?=[^\W_]|[(-])")
 _STARTING_NUMBER = re.compile(r"(-?[0-9.]+%?)[-+*/^]")
 _OPERATOR = re.compile(r"(?<=[^(])[-+*/^%](?!\Z)")

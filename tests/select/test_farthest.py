@@ -75,7 +75,7 @@ def test_a_bound_stays_one_when_other_texts_are_kept(texts: list[str], data: st.
     bounds = _Bounds(known, kept)
     for _ in range(4):
         slot, new = data.draw(st.integers(0, len(kept) - 1)), data.draw(st.sampled_from(known))
-        bounds.change(slot, kept[slot].distance(new))
+        bounds.change(slot, kept[slot], new)
         kept[slot] = new
     for text in known:
         assert all(bound >= text.distance(other) for bound, other in zip(bounds.rows[text], kept, strict=True))
