@@ -15,12 +15,14 @@ from jax.sharding import Mesh
 from rft_jax.errors import UserError
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import split_kv_heads
+from rft_jax.sample.kv.paged_attention import Reading
 from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.schedule import Job
 
-PAGE_SIZE = 16  # steps per page and per call: longer pages waste more reads, shorter ones return to the host oftener
+PAGE_SIZE = 16  # steps per page: longer pages waste more reads, shorter ones have more sums to add up
 MOST_SEATS = 32  # rows per slot: few jobs with many rows end at different times, many jobs with few rows all at once
 SEATS_PER_ROW = 2  # a job's last samples leave most of its seats empty
+SLOTS_PER_ROW = 1.5  # of single samples: the next prompts are read while the last ones are in use
 SLACK = 1.1  # history pages over the expected number, as rows start together and only spread out later
 SHARE = 0.9  # of the free memory; the rest is for what the compiler needs
 CPU_ROWS = 256  # products with more rows are no faster on CPU
@@ -40,6 +42,11 @@ class Lengths:
     prompts: np.ndarray
     responses: np.ndarray
     max_new: int
+
+    def pages(self, rows: int) -> int:
+        """Returns how many pages the history of so many rows is expected to take, at once."""
+        each = math.ceil(self.max_new / PAGE_SIZE)
+        return min(rows * each, math.ceil(SLACK * rows * (self.history / PAGE_SIZE + 0.5)) + 2 * each)
 
     @property
     def history(self) -> float:
@@ -77,11 +84,11 @@ def fit(
     Raises:
         UserError: not even one problem fits; the message says what would help.
     """
-    k = max(len(job.samples) for job in jobs)
+    samples = max(len(job.samples) for job in jobs)
     if rows is None:
-        samples = sum(len(job.samples) for job in jobs)
+        wanted = math.ceil(sum(len(job.samples) for job in jobs) / devices(mesh))
         most = CPU_ROWS if jax.default_backend() == "cpu" else MOST_ROWS
-        rows = min(most, _up(math.ceil(samples / devices(mesh)), 8))
+        rows = min(most, wanted if wanted < 8 else _up(wanted, 8))
     if rows < 1:
         raise UserError(f"rows = {rows}: a device has at least 1 sample in flight")
     tensor = mesh.shape["tensor"]
@@ -90,11 +97,12 @@ def fit(
     token_bytes = 2 * model.layers * kv_heads * model.head_width * jnp.dtype(dtype).itemsize
     free = _least(min(free_bytes(device) for device in mesh.local_devices)) - token_bytes * prefix
 
+    # A row's logits are there several times: as the model gives them, exponentiated, and on their way.
+    row_bytes = 4 * (4 * model.vocabulary // tensor + 16 * model.width)
+
     def needed(rows: int, max_new: int = lengths.max_new) -> int:
         cut = dataclasses.replace(lengths, max_new=max_new)
-        # A row's logits are there several times: as the model gives them, exponentiated, and on their way.
-        row_bytes = 4 * (4 * model.vocabulary // tensor + 16 * model.width)
-        return token_bytes * cache_sizes(rows, cut, k).tokens + row_bytes * rows
+        return token_bytes * cache_sizes(rows, cut, samples, history_pages=cut.pages(rows)).tokens + row_bytes * rows
 
     if needed(1) > free:
         fits = bisect.bisect_right(range(1, lengths.max_new), free, key=lambda max_new: needed(1, max_new))
@@ -109,29 +117,41 @@ def fit(
     if needed(rows) > free:
         rows = bisect.bisect_right(range(1, rows), free, key=needed)
         rows -= rows % 8 if rows > 8 else 0
-    return cache_sizes(rows, lengths, k)
+    # The pool takes what is left, as the lengths to expect may be wrong, but no more than the rows can fill.
+    all_pages = cache_sizes(rows, lengths, samples)
+    spare = (free - row_bytes * rows) // token_bytes // PAGE_SIZE - (all_pages.prompt_pages + rows)
+    return cache_sizes(rows, lengths, samples, history_pages=min(spare, all_pages.history_pages))
 
 
-def cache_sizes(rows: int, lengths: Lengths, k: int) -> CacheSizes:
-    """Returns the sizes of a cache for this many rows on one device, and jobs of k samples each."""
-    seats = min(MOST_SEATS, k)
-    slots = min(len(lengths.prompts), math.ceil((SEATS_PER_ROW if k > 1 else 1.1) * rows / seats))
+def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | None = None) -> CacheSizes:
+    """Returns the sizes of a cache on one device.
+
+    Args:
+        rows: samples in flight.
+        lengths: to expect.
+        samples: of a job, at most.
+        history_pages: for the responses; None: as many as the rows can ever need.
+    """
+    cpu = jax.default_backend() == "cpu"
+    seats = min(MOST_SEATS, samples)
+    slots = min(len(lengths.prompts), math.ceil((SEATS_PER_ROW if samples > 1 else SLOTS_PER_ROW) * rows / seats))
     longest = _up(max(1, int(lengths.prompts.max()) - 1), PAGE_SIZE)
     pages_per_prompt = float(np.mean(np.ceil((lengths.prompts - 1) / PAGE_SIZE)))
     pages_per_row = math.ceil(lengths.max_new / PAGE_SIZE)
-    history = SLACK * rows * (lengths.history / PAGE_SIZE + 0.5) + 2 * pages_per_row
+    prompt_pages = min(slots * longest // PAGE_SIZE, math.ceil(1.05 * slots * pages_per_prompt))
     return CacheSizes(
         rows=rows,
         slots=slots,
         seats=seats,
-        prompt_pages=min(
-            slots * longest // PAGE_SIZE, math.ceil(1.05 * slots * pages_per_prompt) + longest // PAGE_SIZE
-        ),
-        history_pages=math.ceil(min(history, rows * pages_per_row)),
+        samples=samples,
+        # As many prompts as are expected, and one as long as any, with all that a resumed sample can have.
+        prompt_pages=prompt_pages + longest // PAGE_SIZE + pages_per_row,
+        history_pages=max(pages_per_row, rows * pages_per_row if history_pages is None else history_pages),
         prompt_width=longest,
         response_width=lengths.max_new,
         page_size=PAGE_SIZE,
-        key_order="hc" if jax.default_backend() == "cpu" else "ch",
+        key_order="hc" if cpu else "ch",
+        reading=Reading(pages=64, columns=1) if cpu else Reading(pages=256, columns=32),
     )
 
 

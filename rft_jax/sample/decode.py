@@ -1,13 +1,13 @@
-"""The device side of sampling: rows that decode one sequence after another, C steps per call. Tokens only, no text.
+"""The device side of sampling: rows that decode one sample after another, some steps per call. Tokens only, no text.
 
-The host's orders say whose prompt a row shares and which sample it starts next. When a row's sequence ends, it starts
-the queued one at the next step, without waiting for the host, which sees what happened after each call.
+The host says which prompts there are, how many samples may start, and which are to stop. It sees what happened after
+each call, while the next one runs.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,90 +19,78 @@ from rft_jax.sample.kv.decode_step import step
 from rft_jax.sample.kv.flush import flush
 from rft_jax.sample.kv.pages import Cache, CacheSizes, KeysValues, empty, forget
 from rft_jax.sample.sampling import SamplingParameters, sample_tokens
+from rft_jax.sample.seating import NONE, Rows, Slots, nobody, seat
 
 # Takes token, count of tokens with it, problem and sample, each int32 [B]; returns bool [B], whether the sample ends.
 Stop = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 
 Array = Any  # numpy's on the host, JAX's on the devices
 
-GOES_ON, ENDED, FULL = 0, 1, 2  # values of `Steps.finish`: how a step leaves a sequence
-NONE = -1  # stands for no sample, no queued sample and no row
+GOES_ON, ENDED, FULL = 0, 1, 2  # values of `Steps.finish`: how a step leaves a sample
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["cache", "token", "sample", "count"], meta_fields=[])
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["cache", "rows", "slots", "begin"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What each row is decoding.
+    """What is on the devices.
 
     Attributes:
         cache: keys and values.
-        token: int32 [B], the token to read next.
-        sample: int32 [B], the sample's number, or NONE for an idle row.
-        count: int32 [B], tokens of the sequence so far.
+        rows: what each row decodes.
+        slots: what is wanted of each prompt.
+        begin: int32 [B], first valid position in each row's current page, as for `step`.
     """
 
     cache: Cache
-    token: jax.Array
-    sample: jax.Array
-    count: jax.Array
+    rows: Rows
+    slots: Slots
+    begin: jax.Array
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["problem", "last_token", "prompt_length", "queued", "seat", "members"],
+    data_fields=["order", "room", "stop_slot", "stop_sample", "prompt_reach", "prompt_depth"],
     meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
 class Orders:
-    """What the rows do in the next call. A row that is decoding keeps its problem and seat.
+    """What the host decides for a call.
 
     Attributes:
-        problem: int32 [B], the number of the problem.
-        last_token: int32 [B], the last token of the prompt, which each sequence reads first.
-        prompt_length: int32 [B], how many tokens precede it, the prefix included.
-        queued: int32 [B], the sample to start as soon as the row is idle, or NONE.
-        seat: int32 [B], the index of the row in its device's `members`, flattened.
-        members: int32 [slots, R], the rows that share each slot's prompt; `no_row` for an empty seat.
+        order: int32 [S], the slots of each device in the order in which samples are taken from them.
+        room: int32 [1] per device, how many samples may start.
+        stop_slot, stop_sample: int32 [B], the sample that the row is to leave, if it still decodes it; or NONE.
+        prompt_reach, prompt_depth: int32 [1] per device, `reach` and `depth` of `Cache.prompts`.
     """
 
-    problem: Array
-    last_token: Array
-    prompt_length: Array
-    queued: Array
-    seat: Array
-    members: Array
+    order: Array
+    room: Array
+    stop_slot: Array
+    stop_sample: Array
+    prompt_reach: Array
+    prompt_depth: Array
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["token", "sample", "finish", "lost"], meta_fields=[])
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["token", "sample", "slot", "finish", "finite"], meta_fields=[]
+)
 @dataclasses.dataclass(frozen=True)
 class Steps:
-    """What the rows did in a call; replicated on every device.
+    """What the rows did in a call of T steps; replicated on every device.
 
     Attributes:
-        token: int32 [C, B], sampled at each step.
-        sample: int32 [C, B], the sample that the token belongs to; NONE where the row was idle.
-        finish: int32 [C, B], GOES_ON, ENDED or FULL.
-        lost: bool [B], rows that gave way to older ones for lack of pages, and start their sequence again.
+        token: int32 [T, B], sampled at each step.
+        sample: int32 [T, B], the sample that the token belongs to; NONE where the row was idle.
+        slot: int32 [T, B], the slot of that sample; arbitrary where the row was idle.
+        finish: int32 [T, B], GOES_ON, ENDED or FULL.
+        finite: bool [T, B], false where the logits had no finite maximum, so that the token means nothing.
     """
 
     token: Array
     sample: Array
+    slot: Array
     finish: Array
-    lost: Array
-
-
-class _Loop(NamedTuple):
-    """What changes from step to step within a call.
-
-    Attributes:
-        state: of the rows.
-        queued: int32 [B], as in `Orders`; NONE once it has started.
-        begin: int32 [B], first valid position in the current page, as for `step`.
-    """
-
-    state: State
-    queued: jax.Array
-    begin: jax.Array
+    finite: Array
 
 
 def stop_at(eos_tokens: tuple[int, ...]) -> Stop:
@@ -116,66 +104,86 @@ def stop_at(eos_tokens: tuple[int, ...]) -> Stop:
 
 def idle(model: Llama, sizes: CacheSizes, dtype: jnp.dtype, prefix: tuple[KeysValues, ...] | None) -> State:
     """Returns the state of idle rows; call it under jax.jit, so that no device holds more than its shard."""
-    rows = sizes.rows * partition.batch_devices()
-
-    def numbers(value: int) -> jax.Array:
-        return partition.place(jnp.full(rows, value, jnp.int32), "lengths")
-
-    return State(empty(model, sizes, dtype, prefix), numbers(0), numbers(NONE), numbers(0))
+    rows, slots = nobody(sizes)
+    return State(empty(model, sizes, dtype, prefix), rows, slots, jnp.zeros_like(rows.count))
 
 
 def decode(
     model: Llama,
     state: State,
     orders: Orders,
+    now: jax.Array,
     seed: jax.Array,
     *,
+    steps: int,
     parameters: SamplingParameters,
     stop: Stop,
     max_new: int,
     dtype: jnp.dtype,
 ) -> tuple[State, Steps]:
-    """Runs C steps and a flush.
+    """Runs some steps; none if there is nothing to do on any device.
 
     Args:
         model: with unstacked layers.
         state: donate it.
         orders: for this call.
+        now: int32 [], the position in the current page at which the first step writes.
         seed: uint32 [2], key data of the run's random key.
+        steps: T, as many as fit into the current page at most.
         parameters: of the distribution that tokens are sampled from.
-        stop: which token ends a sequence.
+        stop: which token ends a sample.
         max_new: tokens per response at most.
         dtype: of the computation and the cache.
     """
-    page_size = state.cache.page_size
+    rows, cache = state.rows, state.cache
+    told = (orders.stop_sample == rows.sample) & (orders.stop_slot == rows.slot)
+    rows = dataclasses.replace(rows, sample=jnp.where(told, NONE, rows.sample))
+    prompts = dataclasses.replace(cache.prompts, reach=orders.prompt_reach, depth=orders.prompt_depth)
+    state = dataclasses.replace(state, rows=rows, cache=dataclasses.replace(cache, prompts=prompts))
 
-    def run_step(loop: _Loop, now: jax.Array) -> tuple[_Loop, tuple[jax.Array, jax.Array, jax.Array]]:
-        state, queued, begin = loop
-        free = state.sample == NONE
-        starts = free & (queued != NONE)
-        sample = jnp.where(starts, queued, state.sample)
-        token = jnp.where(starts, orders.last_token, state.token)
-        count = jnp.where(starts, 0, state.count)
-        begin = jnp.where(free, now, begin)
-
+    def run_step(number: jax.Array, loop: tuple[State, jax.Array, Steps]) -> tuple[State, jax.Array, Steps]:
+        state, room, made = loop
+        free = state.rows.sample == NONE
+        rows, slots, room, asked = seat(state.rows, state.slots, orders.order, room)
+        begin = jnp.where(free, now + number, state.begin)
+        sequence = asked.length + rows.count - asked.begun
+        seats = jnp.where(rows.slot < sizes_slots, rows.slot * seats_each + rows.seat, 0)
         logits, cache = step(
-            model, token, orders.prompt_length + count, forget(state.cache, free),
-            orders.members, orders.seat, begin, now, dtype,
-        )  # fmt: skip
-        token = _draw(logits, seed, orders.problem, sample, count, parameters)
-        count = count + 1
-        finish = jnp.where(
-            stop(token, count, orders.problem, sample), ENDED, jnp.where(count >= max_new, FULL, GOES_ON)
+            model, rows.token, sequence, forget(state.cache, free), slots.members, seats, begin, now + number, dtype
         )
-        finish = jnp.where(sample != NONE, finish, GOES_ON)
-        after = State(cache, token, jnp.where(finish == GOES_ON, sample, NONE), count)
-        return _Loop(after, jnp.where(starts, NONE, queued), begin), (token, sample, finish)
+        token, finite = _draw(logits, seed, asked.problem, rows.sample, rows.count, parameters)
+        count = rows.count + 1
+        ended = stop(token, count, asked.problem, rows.sample)
+        finish = jnp.where(ended, ENDED, jnp.where(count >= max_new, FULL, GOES_ON))
+        live = rows.sample != NONE
+        finish = jnp.where(live, finish, GOES_ON)
+        new = Steps(token, rows.sample, rows.slot, finish, finite | ~live)
+        after = dataclasses.replace(
+            rows, token=token, count=count, sample=jnp.where(finish == GOES_ON, rows.sample, NONE)
+        )
+        made = jax.tree.map(lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, number, 0), made, new)
+        return State(cache, after, slots, begin), room, made
 
-    start = _Loop(state, orders.queued, jnp.zeros_like(state.count))
-    (state, _, begin), (token, sample, finish) = jax.lax.scan(run_step, start, jnp.arange(page_size, dtype=jnp.int32))
-    cache, lost = flush(state.cache, state.sample != NONE, begin, state.count)
-    state = State(cache, jnp.where(lost, orders.last_token, state.token), state.sample, jnp.where(lost, 0, state.count))
-    return state, jax.tree.map(partition.everywhere, Steps(token, sample, finish, lost))
+    sizes_slots = len(state.slots.size) // partition.batch_devices()  # slot numbers are per device
+    seats_each = state.slots.members.shape[1]
+    waiting = jnp.any(state.slots.taken < state.slots.size) & jnp.any(orders.room > 0)
+    busy = jnp.any(rows.sample != NONE) | waiting
+    nothing = jnp.zeros_like(jnp.broadcast_to(rows.sample, (steps, len(rows.sample))))
+    made = Steps(nothing, nothing + NONE, nothing, nothing + GOES_ON, nothing == 0)
+    loop = jax.lax.fori_loop(0, jnp.where(busy, steps, 0), run_step, (state, orders.room, made))
+    return loop[0], jax.tree.map(partition.everywhere, loop[2])
+
+
+def turn_page(state: State) -> tuple[State, jax.Array]:
+    """Moves the current pages, which are full, to the history; donate the state.
+
+    Returns:
+        The state, and bool [B], replicated: rows that gave way to older ones for lack of pages. They are idle now.
+    """
+    rows = state.rows
+    cache, lost = flush(state.cache, rows.sample != NONE, state.begin, rows.count)
+    rows = dataclasses.replace(rows, sample=jnp.where(lost, NONE, rows.sample))
+    return State(cache, rows, state.slots, jnp.zeros_like(state.begin)), partition.everywhere(lost)
 
 
 def _draw(
@@ -185,8 +193,12 @@ def _draw(
     sample: jax.Array,
     position: jax.Array,
     parameters: SamplingParameters,
-) -> jax.Array:
-    """Samples one token per row; its random number depends on (seed, problem, sample, position) alone."""
+) -> tuple[jax.Array, jax.Array]:
+    """Samples one token per row; its random number depends on (seed, problem, sample, position) alone.
+
+    Returns:
+        The tokens, int32 [B], and bool [B], whether the row's logits were such that one could be drawn.
+    """
 
     def uniform(seed: jax.Array, *numbers: jax.Array) -> jax.Array:
         key = jax.random.wrap_key_data(seed, impl="threefry2x32")
@@ -196,8 +208,8 @@ def _draw(
 
     def draw(logits, problem, sample, position, seed):  # type: ignore[no-untyped-def]
         numbers = jax.vmap(uniform, in_axes=(None, 0, 0, 0))(seed, problem, sample, position)
-        return (sample_tokens(logits, numbers, parameters),)
+        return sample_tokens(logits, numbers, parameters), jnp.isfinite(jnp.max(logits, axis=-1))
 
     rows = (("whole_logits", logits), ("choices", problem), ("choices", sample), ("choices", position))
-    (token,) = per_device(draw, *rows, (None, seed), like=(1,))
-    return partition.place(token, "lengths")
+    token, finite = per_device(draw, *rows, (None, seed), like=(1, 1))
+    return partition.place(token, "lengths"), partition.place(finite, "lengths")

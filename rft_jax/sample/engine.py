@@ -1,8 +1,9 @@
 """The compiled programs of sampling, and the loop that keeps the device busy."""
 
+import dataclasses
 import functools
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,11 @@ from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.kv.prefill import prefill, read_prefix
 from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Job, PromptBatch, Response, Schedule
+from rft_jax.sample.seating import open_slots
+
+STEPS = 16  # per call: fewer return to the host oftener, more leave rows idle for longer at the end of the work
+
+T = TypeVar("T")
 
 
 class Engine(Protocol):
@@ -28,12 +34,16 @@ class Engine(Protocol):
     def start(self, orders: Orders) -> Any:
         """Starts the next steps and returns at once."""
 
-    def wait(self, started: Any) -> Steps:
-        """Returns what the rows did in these steps, as numpy arrays."""
+    def wait(self, started: Any) -> tuple[Steps, np.ndarray | None]:
+        """Returns what `Schedule.record` takes, as numpy arrays."""
 
 
 class DeviceEngine:
-    """The engine of a Llama on a mesh. It compiles each of its programs once: three, and one more for a prefix."""
+    """The engine of a Llama on a mesh.
+
+    It compiles four programs, whatever the lengths: to set up, to read prompts, to decode, to turn the page; one more
+    for a prefix, and one for each power of two in the lengths of the samples that it resumes.
+    """
 
     def __init__(
         self,
@@ -47,6 +57,7 @@ class DeviceEngine:
         max_new: int,
         seed: int,
         dtype: jnp.dtype,
+        steps: int = STEPS,
     ) -> None:
         """Allocates the cache on the devices.
 
@@ -60,11 +71,17 @@ class DeviceEngine:
             max_new: tokens per response at most.
             seed: of the run.
             dtype: of the computation and the cache.
+            steps: per call; a page is a whole number of calls.
         """
-        self._model, self._mesh = model, mesh
-        run = functools.partial(decode.decode, parameters=parameters, stop=stop, max_new=max_new, dtype=dtype)
+        if sizes.page_size % steps:
+            raise ValueError(f"pages of {sizes.page_size} steps are not whole calls of {steps}")
+        self._model, self._mesh, self._steps, self._page_size, self._now = model, mesh, steps, sizes.page_size, 0
+        run = functools.partial(
+            decode.decode, steps=steps, parameters=parameters, stop=stop, max_new=max_new, dtype=dtype
+        )
         self._decode = jax.jit(run, donate_argnums=1)
-        self._prefill = jax.jit(functools.partial(_prefill, dtype=dtype), donate_argnums=5)
+        self._turn_page = jax.jit(decode.turn_page, donate_argnums=0)
+        self._prefill = jax.jit(functools.partial(_prefill, dtype=dtype), donate_argnums=2)
         with jax.set_mesh(mesh):
             self._seed = self._put(np.asarray(jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))), None)
             read = jax.jit(functools.partial(read_prefix, dtype=dtype))
@@ -73,33 +90,37 @@ class DeviceEngine:
 
     def prefill(self, batch: PromptBatch) -> None:
         """Reads prompts into their slots."""
-        roles = {"tokens": "tokens", "lengths": "lengths", "slots": "lengths", "pages": "tokens"}
-        arrays = [self._put(getattr(batch, name), role) for name, role in roles.items()]
         with jax.set_mesh(self._mesh):
-            self._state = self._prefill(self._model, *arrays, self._state)
+            self._state = self._prefill(self._model, self._placed(batch), self._state)
 
-    def start(self, orders: Orders) -> Steps:
+    def start(self, orders: Orders) -> Any:
         """Starts the next steps and returns at once, with arrays that are being computed."""
-        placed = jax.tree.map(lambda x: self._put(x, "lengths" if x.ndim == 1 else "tokens"), orders)
+        now, lost = self._put(np.asarray(self._now, np.int32), None), None
         with jax.set_mesh(self._mesh):
-            self._state, steps = self._decode(self._model, self._state, placed, self._seed)
-        return steps
+            self._state, steps = self._decode(self._model, self._state, self._placed(orders), now, self._seed)
+            self._now = (self._now + self._steps) % self._page_size
+            if self._now == 0:
+                self._state, lost = self._turn_page(self._state)
+        return steps, lost
 
-    def wait(self, started: Steps) -> Steps:
+    def wait(self, started: Any) -> tuple[Steps, np.ndarray | None]:
         """Returns what the rows did in these steps, as numpy arrays."""
         return jax.tree.map(lambda x: jax.device_get(x.addressable_data(0)), started)
 
     def memory(self, orders: Orders) -> float:
         """Returns the size of the compiled program's temporaries, as a fraction of the cache."""
-        placed = jax.tree.map(lambda x: self._put(x, "lengths" if x.ndim == 1 else "tokens"), orders)
+        now = self._put(np.asarray(self._now, np.int32), None)
         with jax.set_mesh(self._mesh):
-            compiled = self._decode.lower(self._model, self._state, placed, self._seed).compile()
+            compiled = self._decode.lower(self._model, self._state, self._placed(orders), now, self._seed).compile()
         layers = jax.tree.leaves(self._state.cache.layers)
         held = sum(leaf.addressable_shards[0].data.nbytes for leaf in layers)
         memory = compiled.memory_analysis()
         if memory is None:
             raise ValueError("this platform does not tell the memory of a compiled program")
         return memory.temp_size_in_bytes / held
+
+    def _placed(self, tree: T) -> T:
+        return jax.tree.map(lambda x: self._put(x, "lengths" if x.ndim == 1 else "tokens"), tree)
 
     def _put(self, x: np.ndarray, role: str | None) -> jax.Array:
         # Every process holds the whole array and gives its own devices their shards; nothing travels between processes.
@@ -111,27 +132,25 @@ class DeviceEngine:
         return jax.make_array_from_single_device_arrays(x.shape, sharding, parts)
 
 
-def _prefill(
-    model: Llama,
-    tokens: jax.Array,
-    lengths: jax.Array,
-    slots: jax.Array,
-    pages: jax.Array,
-    state: decode.State,
-    dtype: jnp.dtype,
-) -> decode.State:
-    cache = prefill(model, tokens, lengths, slots, pages, state.cache, dtype)
-    return decode.State(cache, state.token, state.sample, state.count)
+def _prefill(model: Llama, batch: PromptBatch, state: decode.State, dtype: jnp.dtype) -> decode.State:
+    cache = prefill(model, batch.tokens, batch.lengths, batch.slots, batch.pages, state.cache, dtype)
+    return dataclasses.replace(state, cache=cache, slots=open_slots(state.slots, batch.slots, batch.wanted))
 
 
 def responses(engine: Engine, schedule: Schedule, jobs: Iterator[Job]) -> Iterator[Response]:
-    """Yields the samples of all jobs as they finish; the caller handles them while the device runs the next steps."""
-    done: list[Response] = []
+    """Yields the samples of all jobs as they finish. The device is always a call ahead of the host.
+
+    Raises:
+        UserError: the model's logits were not finite; what has finished comes first.
+    """
+    started = None
     while True:
         while (batch := schedule.fill(jobs)) is not None:
             engine.prefill(batch)
-        started = engine.start(schedule.orders()) if schedule.busy else None
-        yield from done
+        before, started = started, engine.start(schedule.orders()) if schedule.busy else None
+        if before is not None:
+            yield from schedule.record(*engine.wait(before))
+            if schedule.failure is not None:
+                raise schedule.failure
         if started is None:
             return
-        done = schedule.record(engine.wait(started))

@@ -1,21 +1,29 @@
-"""The host side of sampling: which row decodes which sample, and where each prompt is. It knows no text and no device.
+"""The host side of sampling: which prompts are on the devices, and what the rows did. It knows no text and no device.
 
-A *job* is the samples wanted of one problem, whose prompt is read once. It holds a slot, with *seats* for up to R rows
-of one device. A row whose sequence ends starts the next one of its job at once (`Orders.queued`); between two calls the
-host moves idle rows to the oldest job that has samples waiting. So rows stay busy whatever the lengths, and the
-problems need no particular order.
+A *job* is the samples wanted of one problem, whose prompt is read once, into a slot; the rows take its samples by
+themselves (seating.py). The host plans each call while the one before runs, so it knows what happened up to the call
+before that.
 """
 
+import collections
 import dataclasses
+import functools
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import jax
 import numpy as np
 
-from rft_jax.sample.decode import ENDED, GOES_ON, NONE, Orders, Steps
+from rft_jax.errors import UserError
+from rft_jax.sample.admission import Admission
+from rft_jax.sample.decode import ENDED, GOES_ON, Orders, Steps
 from rft_jax.sample.kv.pages import CacheSizes
+from rft_jax.sample.seating import NONE, Slots
 
 PREFILL_ROWS = 8  # prompts per device and prefill call
+
+# Takes the tokens so far of some samples, each int32 [tokens]; returns bool [samples], whether they hold a stop text.
+TextStop = Callable[[list[np.ndarray]], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +34,13 @@ class Job:
         problem: its number.
         prompt: int32 [tokens], without the prefix that all prompts share; at least one token.
         samples: their numbers, ascending.
+        begun: int32 [tokens], what the sample, the only one, has already; it goes on from there.
     """
 
     problem: int
     prompt: np.ndarray
     samples: tuple[int, ...]
+    begun: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +50,7 @@ class Response:
     Attributes:
         problem, sample: their numbers.
         tokens: int32 [tokens], an eos token included.
-        ended: whether it ended with eos; otherwise it was cut at the limit.
+        ended: whether it ended with eos; otherwise it was cut at the limit, or at a stop text.
     """
 
     problem: int
@@ -49,14 +59,18 @@ class Response:
     ended: bool
 
 
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["tokens", "lengths", "slots", "pages", "wanted"], meta_fields=[]
+)
 @dataclasses.dataclass(frozen=True)
 class PromptBatch:
-    """Prompts to read; arrays as `kv.prefill` takes them."""
+    """Prompts to read: arrays as `kv.prefill` takes them, and what is wanted of each, as in `seating.Slots`."""
 
     tokens: np.ndarray
     lengths: np.ndarray
     slots: np.ndarray
     pages: np.ndarray
+    wanted: Slots
 
 
 @dataclasses.dataclass(eq=False)
@@ -66,182 +80,260 @@ class _Active:
     Attributes:
         job: what is wanted.
         slot, pages: what it holds on its device.
-        waiting: samples that no row has started, ascending.
-        rows: the row in each seat, NONE for an empty seat.
+        waiting: samples that no row has started.
+        unfinished: samples that have not come back.
     """
 
     job: Job
     slot: int
     pages: list[int]
-    waiting: list[int]
-    rows: list[int]
+    waiting: int
+    unfinished: int
 
 
 class _Device:
-    """What one device holds: its jobs, oldest first, and what is free."""
+    """What one device holds: its jobs by slot, oldest first, and what is free."""
 
     def __init__(self, sizes: CacheSizes) -> None:
-        self.jobs: list[_Active] = []
+        self.jobs: dict[int, _Active] = {}
         self.slots = list(range(sizes.slots))
-        self.pages = list(range(sizes.prompt_pages))
+        self.pages = list(range(sizes.prompt_pages))  # a heap: pages at the low end first, as a step reads up to the last
+        self.admission = Admission(sizes)
 
 
 class Schedule:
-    """Assigns work to rows. Call in turn `fill` until it returns None, `orders`, and, after the device, `record`."""
+    """Assigns work to devices. Call `fill` until it returns None, then `orders`; after the device, `record`."""
 
-    def __init__(self, sizes: CacheSizes, *, devices: int, skipped: int) -> None:
+    def __init__(self, sizes: CacheSizes, *, devices: int, skipped: int, text_stop: TextStop | None = None) -> None:
         """Starts with nothing to do.
 
         Args:
             sizes: of the cache on one device.
             devices: over which the rows are split.
             skipped: tokens of the prefix before each prompt.
+            text_stop: looks for stop texts after each call; None where there are none.
         """
-        self._sizes, self._skipped = sizes, skipped
+        self._sizes, self._skipped, self._text_stop = sizes, skipped, text_stop
         self._devices = [_Device(sizes) for _ in range(devices)]
         rows = sizes.rows * devices
-        self._active: list[_Active | None] = [None] * rows
-        self._sample = np.full(rows, NONE, np.int32)
+        self._sample = np.full(rows, NONE, np.int32)  # what each row was seen to decode last
+        self._slot = np.zeros(rows, np.int32)
         self._count = np.zeros(rows, np.int32)
         self._tokens = np.zeros((rows, sizes.response_width), np.int32)
-        self._problem, self._last_token, self._length, self._seat = (np.zeros(rows, np.int32) for _ in range(4))
-        self._members = np.full((sizes.slots * devices, sizes.seats), sizes.no_row, np.int32)
+        self._age = np.zeros(rows, np.int32)  # in pages
+        self._over = np.zeros(rows, bool)  # decodes a sample that a stop text has ended
+        self.failure: UserError | None = None
+        self._resumed: collections.deque[Job] = collections.deque()
         self._next: Job | None = None
-        self.steps = self.useful = self.lost = 0
+        self.steps = self.useful = self.read_again = 0
 
     @property
     def busy(self) -> bool:
-        """Whether any job is unfinished."""
-        return any(device.jobs for device in self._devices)
+        """Whether any job is unfinished, as far as the host has seen."""
+        return any(device.jobs for device in self._devices) or bool(self._resumed) or self._next is not None
 
     @property
     def made(self) -> int:
         """Tokens of all samples so far, the unfinished ones included."""
-        return self.useful + int(np.sum(self._count))
+        return self.useful + sum(len(tokens) for _, _, tokens in self.begun())
 
     @property
     def occupancy(self) -> float:
-        """The fraction of the rows' steps so far that gave a token; tokens of lost sequences do not count."""
+        """The fraction of the rows' steps so far that gave a token of a response."""
         return self.made / max(1, self.steps)
+
+    def begun(self) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Yields problem, sample and tokens so far, int32 [tokens], of each unfinished sample that has any."""
+        for row in np.flatnonzero((self._sample != NONE) & ~self._over):
+            job = self._active(row).job
+            yield job.problem, int(self._sample[row]), self._tokens[row, : self._count[row]].copy()
+        for device in self._devices:
+            for active in device.jobs.values():
+                if active.waiting and len(active.job.begun):
+                    yield active.job.problem, active.job.samples[0], active.job.begun
+        for job in [*self._resumed, *([self._next] if self._next and len(self._next.begun) else [])]:
+            yield job.problem, job.samples[0], job.begun
 
     def fill(self, jobs: Iterator[Job]) -> PromptBatch | None:
         """Takes as many jobs as fit in one prefill call; returns None when there is no room or no job left."""
         sizes = self._sizes
+        most = min(PREFILL_ROWS, sizes.slots)
         taken: list[list[_Active]] = [[] for _ in self._devices]
-        while (job := self._next or next(jobs, None)) is not None:
+        while (job := self._next or self._another(jobs)) is not None:
             self._next = job
-            needed = -(-(len(job.prompt) - 1) // sizes.page_size)
+            needed = -(-_before_last(job) // sizes.page_size)
             able = [
                 number
                 for number, device in enumerate(self._devices)
-                if device.slots and len(device.pages) >= needed and len(taken[number]) < PREFILL_ROWS
+                if device.slots and len(device.pages) >= needed and len(taken[number]) < most
             ]
-            if not able:
+            if not able or (len(job.begun) > 0 and any(taken)):  # resumed samples are wider: one at a time
                 break
             number = min(able, key=lambda number: len(self._devices[number].jobs))
             device = self._devices[number]
             pages = [heapq.heappop(device.pages) for _ in range(needed)]
-            active = _Active(job, heapq.heappop(device.slots), pages, list(job.samples), [NONE] * self._sizes.seats)
-            device.jobs.append(active)
+            slot, count = heapq.heappop(device.slots), len(job.samples)
+            device.jobs[slot] = active = _Active(job, slot, pages, waiting=count, unfinished=count)
             taken[number].append(active)
+            self.read_again += len(job.begun)
             self._next = None
-        if not any(taken):
-            return None
-        return self.batch(taken)
+            if len(job.begun):
+                break
+        return self.batch(taken) if any(taken) else None
+
+    def _another(self, jobs: Iterator[Job]) -> Job | None:
+        return self._resumed.popleft() if self._resumed else next(jobs, None)
 
     def batch(self, taken: list[list[_Active]]) -> PromptBatch:
         """Returns the prompts of some jobs as `prefill` takes them: taken[d] is device d's, perhaps none."""
-        sizes, shape = self._sizes, (len(taken), PREFILL_ROWS)
-        tokens = np.zeros((*shape, sizes.prompt_width), np.int32)
-        lengths = np.zeros(shape, np.int32)
-        slots = np.full(shape, sizes.no_slot, np.int32)
-        pages = np.full((*shape, sizes.prompt_width // sizes.page_size), sizes.no_prompt_page, np.int32)
+        sizes = self._sizes
+        longest = max((_before_last(active.job) for actives in taken for active in actives), default=0)
+        width, rows = _width(longest, sizes)
+        shape = (len(taken), rows)
+        tokens = np.zeros((*shape, width), np.int32)
+        pages = np.full((*shape, width // sizes.page_size), sizes.no_prompt_page, np.int32)
+        at = np.full(shape, sizes.no_slot, np.int32)
+        problem, last_token, before, begun, size = (np.zeros(shape, np.int32) for _ in range(5))
+        samples = np.zeros((*shape, sizes.samples), np.int32)
         for device, actives in enumerate(taken):
             for row, active in enumerate(actives):
-                length = len(active.job.prompt) - 1  # the last token is each sample's first to read
-                tokens[device, row, :length] = active.job.prompt[:-1]
-                lengths[device, row] = length
-                slots[device, row] = active.slot
+                job, here = active.job, (device, row)
+                text = np.concatenate([job.prompt, job.begun])
+                before[here], begun[here] = len(text) - 1, len(job.begun)
+                tokens[device, row, : len(text) - 1] = text[:-1]
+                last_token[here] = text[-1]  # each sample's first to read
                 pages[device, row, : len(active.pages)] = active.pages
-        return PromptBatch(*(x.reshape(-1, *x.shape[2:]) for x in (tokens, lengths, slots, pages)))
+                at[here], problem[here], size[here] = active.slot, job.problem, len(job.samples)
+                samples[device, row, : len(job.samples)] = job.samples
+
+        def flat(x: np.ndarray) -> np.ndarray:
+            return x.reshape(-1, *x.shape[2:])
+
+        wanted = Slots(
+            problem=flat(problem), last_token=flat(last_token), length=flat(before) + self._skipped, begun=flat(begun),
+            samples=flat(samples), size=flat(size), taken=np.zeros(len(flat(size)), np.int32),
+            members=np.zeros((len(flat(size)), 0), np.int32),
+        )  # fmt: skip
+        return PromptBatch(flat(tokens), flat(before), flat(at), flat(pages), wanted)
 
     def orders(self) -> Orders:
-        """Seats idle rows at jobs with samples waiting, and queues a next sample for every row."""
-        queued = np.full(len(self._sample), NONE, np.int32)
+        """Plans the next call."""
+        sizes = self._sizes
+        order = np.zeros((len(self._devices), sizes.slots), np.int32)
+        room, reach, depth = (np.zeros(len(self._devices), np.int32) for _ in range(3))
         for number, device in enumerate(self._devices):
-            own = range(number * self._sizes.rows, (number + 1) * self._sizes.rows)
-            free = [row for row in own if self._active[row] is None]
-            for active in device.jobs:
-                if not active.waiting:
-                    continue
-                wanted = len(active.waiting) - sum(self._idle(row) for row in active.rows)
-                empty = (seat for seat, row in enumerate(active.rows) if row == NONE)
-                for seat, _ in zip(empty, range(min(wanted, len(free))), strict=False):
-                    self._sit(active, seat, free.pop())
-                rows = [row for row in active.rows if row != NONE]
-                # Idle rows first, then those with the longest sequences, which are the likeliest to end.
-                rows.sort(key=lambda row: (self._sample[row] != NONE, -self._count[row]))
-                for row, sample in zip(rows, active.waiting, strict=False):
-                    queued[row] = sample
-        return Orders(
-            self._problem.copy(), self._last_token.copy(), self._length.copy(), queued, self._seat.copy(),
-            self._members.copy(),
-        )  # fmt: skip
+            jobs = list(device.jobs.values())
+            order[number] = [*(active.slot for active in sorted(jobs, key=lambda a: not len(a.job.begun))), *device.slots]
+            own = slice(number * sizes.rows, (number + 1) * sizes.rows)
+            held = self._age[own][self._sample[own] != NONE]
+            room[number] = device.admission.room(held, waiting=sum(active.waiting for active in jobs))
+            reach[number] = 1 + max((active.pages[-1] for active in jobs if active.pages), default=-1)
+            depth[number] = max((len(active.pages) for active in jobs), default=0)
+        stop_slot, stop_sample = (np.where(self._over, x, NONE).astype(np.int32) for x in (self._slot, self._sample))
+        return Orders(order.reshape(-1), room, stop_slot, stop_sample, reach, depth)
 
-    def _idle(self, row: int) -> bool:
-        return row != NONE and self._sample[row] == NONE
+    def record(self, steps: Steps, lost: np.ndarray | None) -> list[Response]:
+        """Records what the rows did, and returns the samples that finished.
 
-    def _sit(self, active: _Active, seat: int, row: int) -> None:
-        device = row // self._sizes.rows
-        active.rows[seat] = row
-        self._active[row] = active
-        self._problem[row] = active.job.problem
-        self._last_token[row] = active.job.prompt[-1]
-        self._length[row] = self._skipped + len(active.job.prompt) - 1
-        self._seat[row] = active.slot * self._sizes.seats + seat
-        self._members[device * self._sizes.slots + active.slot, seat] = row % self._sizes.rows
-
-    def record(self, steps: Steps) -> list[Response]:
-        """Records what the rows did (as numpy arrays) and returns the samples that finished."""
-        done = []
-        for token, sample, finish in zip(steps.token, steps.sample, steps.finish, strict=True):
-            live = np.flatnonzero(sample != NONE)
-            for row in live[self._sample[live] == NONE]:
-                self._of(row).waiting.remove(sample[row])
-            self._tokens[live, self._count[live]] = token[live]
-            self._count[live] += 1
-            self._sample[live] = sample[live]
+        Args:
+            steps: as numpy arrays.
+            lost: bool [B], as `decode.turn_page` returns it; None for a call that has filled no page.
+        """
+        done: list[Response] = []
+        for token, sample, slot, finish, finite in zip(*vars(steps).values(), strict=True):
+            left = self._over & ((self._sample != sample) | (self._slot != slot))
+            self._sample[left], self._over[left] = NONE, False
+            live = sample != NONE
+            for row in np.flatnonzero(live & (self._sample == NONE)):
+                self._start(row, int(sample[row]), int(slot[row]))
+            useful = np.flatnonzero(live & ~self._over)
+            self._tokens[useful, self._count[useful]] = token[useful]
+            self._count[useful] += 1
+            for row in useful[~finite[useful]]:
+                self._fail(row)
             for row in np.flatnonzero(finish != GOES_ON):
-                tokens = self._tokens[row, : self._count[row]].copy()
-                done.append(Response(self._of(row).job.problem, int(sample[row]), tokens, bool(finish[row] == ENDED)))
-                self._sample[row] = NONE
-                self._count[row] = 0
+                if not self._over[row]:
+                    done.append(self._finish(row, ended=bool(finish[row] == ENDED)))
+                self._sample[row], self._over[row] = NONE, False
         self.steps += steps.token.size
+        if self._text_stop is not None:
+            rows = np.flatnonzero((self._sample != NONE) & ~self._over)
+            for row in rows[self._text_stop([self._tokens[row, : self._count[row]] for row in rows])]:
+                done.append(self._finish(row, ended=False))
+                self._over[row] = True  # until the device, which is one call ahead, has let it go
+        if lost is not None:
+            self._turn_page(lost)
         self.useful += sum(len(response.tokens) for response in done)
-        self._count[steps.lost] = 0
-        self.lost += int(np.sum(steps.lost))
         self._release()
         return done
 
-    def _of(self, row: int | np.integer) -> _Active:
-        active = self._active[row]
-        if active is None:
-            raise ValueError(f"row {row} decoded a sample that nobody ordered")
-        return active
+    def _start(self, row: int, sample: int, slot: int) -> None:
+        self._sample[row], self._slot[row] = sample, slot
+        active = self._active(row)
+        active.waiting -= 1
+        begun = active.job.begun
+        self._tokens[row, : len(begun)] = begun
+        self._count[row] = len(begun)
+        self._age[row] = len(begun) // self._sizes.page_size
+
+    def _finish(self, row: int, *, ended: bool) -> Response:
+        active = self._active(row)
+        active.unfinished -= 1
+        self._device(row).admission.ended(self._age[row])
+        tokens = self._tokens[row, : self._count[row]].copy()
+        return Response(active.job.problem, int(self._sample[row]), tokens, ended)
+
+    def _turn_page(self, lost: np.ndarray) -> None:
+        """Ages the samples that go on, and takes back those that have lost their pages, the longest first."""
+        for number, device in enumerate(self._devices):
+            own = slice(number * self._sizes.rows, (number + 1) * self._sizes.rows)
+            device.admission.turn_page(self._age[own][(self._sample[own] != NONE) & ~self._over[own]])
+        self._age[self._sample != NONE] += 1
+        rows = np.flatnonzero(lost)
+        for row in rows[np.argsort(-self._count[rows], kind="stable")]:
+            if not self._over[row]:
+                active = self._active(row)
+                active.unfinished -= 1
+                begun = self._tokens[row, : self._count[row]].copy()
+                self._resumed.append(Job(active.job.problem, active.job.prompt, (int(self._sample[row]),), begun))
+            self._sample[row], self._over[row] = NONE, False
+
+    def _fail(self, row: int) -> None:
+        problem, sample = self._active(row).job.problem, self._sample[row]
+        self.failure = self.failure or UserError(
+            f"problem {problem}, sample {sample}, token {self._count[row]}: the model's logits are not finite (NaN or "
+            "infinity), so nothing can be sampled; its weights are damaged, or too large for --config.compute"
+        )
+
+    def _device(self, row: int) -> _Device:
+        return self._devices[row // self._sizes.rows]
+
+    def _active(self, row: int) -> _Active:
+        return self._device(row).jobs[int(self._slot[row])]
 
     def _release(self) -> None:
-        """Frees the idle rows of jobs with nothing waiting, and the slots and pages of finished jobs."""
+        """Frees the slots and pages of the jobs that are finished and that every row has left."""
         for number, device in enumerate(self._devices):
-            for active in device.jobs:
-                if active.waiting:
-                    continue
-                for seat, row in enumerate(active.rows):
-                    if self._idle(row):
-                        active.rows[seat] = NONE
-                        self._active[row] = None
-                        self._members[number * self._sizes.slots + active.slot, seat] = self._sizes.no_row
-                if all(row == NONE for row in active.rows):
-                    heapq.heappush(device.slots, active.slot)
+            own = slice(number * self._sizes.rows, (number + 1) * self._sizes.rows)
+            taken = set(self._slot[own][self._sample[own] != NONE].tolist())
+            for slot, active in list(device.jobs.items()):
+                if not active.waiting and not active.unfinished and slot not in taken:
+                    del device.jobs[slot]
+                    heapq.heappush(device.slots, slot)
                     for page in active.pages:
                         heapq.heappush(device.pages, page)
-            device.jobs = [job for job in device.jobs if job.waiting or any(row != NONE for row in job.rows)]
+
+
+def _before_last(job: Job) -> int:
+    """Returns how many tokens are read before the last one, which each sample reads first."""
+    return len(job.prompt) + len(job.begun) - 1
+
+
+def _width(longest: int, sizes: CacheSizes) -> tuple[int, int]:
+    """Returns the width of a batch of prompts, and its rows: few shapes, as each is compiled."""
+    if longest <= sizes.prompt_width:
+        return sizes.prompt_width, min(PREFILL_ROWS, sizes.slots)
+    width = max(sizes.prompt_width, sizes.page_size)
+    while width < longest:
+        width *= 2
+    return min(width, sizes.pages_per_slot * sizes.page_size), 1

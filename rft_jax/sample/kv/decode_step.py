@@ -10,7 +10,7 @@ from rft_jax.model.attention import per_device, repeat_heads
 from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
 from rft_jax.sample.kv import paged_attention
-from rft_jax.sample.kv.paged_attention import KeyOrder, Partial, lay
+from rft_jax.sample.kv.paged_attention import KeyOrder, Partial, Reading, lay
 from rft_jax.sample.kv.pages import Cache, LayerCache, PageTable
 
 
@@ -38,7 +38,7 @@ class _Index:
     now: jax.Array
 
 
-_TABLE_ROLES = ("lengths", "tokens")  # of PageTable's arrays, in their order
+_TABLE_ROLES = ("lengths", "tokens", "lengths", "lengths")  # of PageTable's arrays, in their order
 _INDEX_ROLES = (*_TABLE_ROLES, "lengths", *_TABLE_ROLES, "lengths", "tokens", "lengths", "lengths", "scalar")
 
 
@@ -80,9 +80,11 @@ def step(
         roles = ["heads"] * 3 + ["pages"] * 6 + ["prefix"] * len(layer.prefix or ()) + [*_INDEX_ROLES]
 
         def on_device(*leaves: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-            return _attend_on_device(*jax.tree.unflatten(structure, leaves), order=cache.key_order)
+            parts = jax.tree.unflatten(structure, leaves)
+            return _attend_on_device(*parts, order=cache.key_order, reading=cache.reading)
 
-        context, keys, values = per_device(on_device, *zip(roles, leaves, strict=True), like=(0, 3, 4))
+        # JAX cannot tell that the loops' first values differ between devices once the loops have run.
+        context, keys, values = per_device(on_device, *zip(roles, leaves, strict=True), like=(0, 3, 4), check_vma=False)
         return context, dataclasses.replace(layer, current=(keys, values))
 
     hidden, layers = model.hidden(place(tokens[:, None], "tokens"), positions, attend, cache.layers, dtype=dtype)
@@ -91,7 +93,14 @@ def step(
 
 
 def _attend_on_device(
-    query: jax.Array, key: jax.Array, value: jax.Array, layer: LayerCache, index: _Index, *, order: KeyOrder
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    layer: LayerCache,
+    index: _Index,
+    *,
+    order: KeyOrder,
+    reading: Reading,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """One step of attention, on one device's part of everything.
 
@@ -100,6 +109,7 @@ def _attend_on_device(
         layer: the cache of this layer.
         index: what each row sees of it.
         order: of the keys, "hc" or "ch".
+        reading: how much of a pool is read at once.
 
     Returns:
         The attention [B, 1, N, H], and keys and values of the current page with this token in it.
@@ -115,14 +125,14 @@ def _attend_on_device(
     seen = (offsets[None] >= index.begin[:, None]) & (offsets[None] <= index.now)
     parts = [paged_attention.dense(query_rows, keys, values, seen, order)]
     seen = offsets[None] >= index.first[:, None]
-    parts += [paged_attention.paged(query_rows, *layer.history, seen, index.history, order)]
+    parts += [paged_attention.paged(query_rows, *layer.history, seen, index.history, order, reading)]
 
     # The queries of all rows of a slot are stacked, so that its prompt is read once for all of them.
     slots, seats = index.members.shape
     queries = query_rows.at[index.members].get(mode="fill", fill_value=0)  # [slots, R, K, N / K, H]
     queries = queries.swapaxes(1, 2).reshape(slots, kv_heads, -1, width)
     seen = offsets[None] < index.filled[:, None]
-    prompt = paged_attention.paged(queries, *layer.prompts, seen, index.prompts, order)
+    prompt = paged_attention.paged(queries, *layer.prompts, seen, index.prompts, order, reading)
 
     def by_row(x: jax.Array) -> jax.Array:  # [slots, K, R · N / K, ...] -> [B, K, N / K, ...]
         apart = x.reshape(slots, kv_heads, seats, heads // kv_heads, *x.shape[3:]).swapaxes(1, 2)

@@ -21,7 +21,7 @@ def flush(cache: Cache, live: jax.Array, begin: jax.Array, age: jax.Array) -> tu
             first.
 
     Returns:
-        The cache, and bool [B], the live rows that have lost their history. Only younger rows lose pages to older
+        The cache, and bool [B], the live rows that have lost all their pages. Only younger rows lose pages to older
         ones, so the oldest row always goes on: a pool has room for any one row (`CacheSizes`).
     """
     operands = [
@@ -29,23 +29,26 @@ def flush(cache: Cache, live: jax.Array, begin: jax.Array, age: jax.Array) -> tu
         for layer in cache.layers
         for role, x in [*(("pages", x) for x in layer.current), *(("pages", x) for x in layer.history)]
     ]
-    owner, first, pages, lost, *moved = per_device(
+    owner, first, pages, reach, depth, lost, *moved = per_device(
         _flush_on_device,
         ("lengths", cache.history.owner),
         ("lengths", cache.first),
         ("tokens", cache.history.pages),
+        ("lengths", cache.history.reach),
+        ("lengths", cache.history.depth),
         ("lengths", live),
         ("lengths", begin),
         ("lengths", age),
         *operands,
-        like=(0, 1, 2, 3, *(6 + i for i in range(len(operands)) if i % 4 >= 2)),
+        like=(0, 1, 2, 3, 4, 5, *(8 + i for i in range(len(operands)) if i % 4 >= 2)),
     )
     pairs = zip(moved[0::2], moved[1::2], strict=True)
     layers = (dataclasses.replace(layer, history=pair) for layer, pair in zip(cache.layers, pairs, strict=True))
-    return dataclasses.replace(cache, layers=tuple(layers), history=PageTable(owner, pages), first=first), lost
+    history = PageTable(owner, pages, reach, depth)
+    return dataclasses.replace(cache, layers=tuple(layers), history=history, first=first), lost
 
 
-def _flush_on_device(owner, first, pages, live, begin, age, *arrays):  # type: ignore[no-untyped-def]
+def _flush_on_device(owner, first, pages, _reach, _depth, live, begin, age, *arrays):  # type: ignore[no-untyped-def]
     """Gives each live row with steps to keep a free page, and copies its current page there; one device's part."""
     rows, pool, page_size = len(live), len(owner), arrays[1].shape[-2]
     no_page = pool
@@ -65,6 +68,8 @@ def _flush_on_device(owner, first, pages, live, begin, age, *arrays):  # type: i
     page = jnp.where(needed, free[jnp.cumsum(needed.astype(jnp.int32)) - 1], no_page)
     count = jnp.sum(pages < no_page, axis=1)
     pages = pages.at[numbers, jnp.where(page < no_page, count, pages.shape[1])].set(page, mode="drop")
+    reach = jnp.max(jnp.where(pages < no_page, pages + 1, 0))[None]
+    depth = jnp.max(count + (page < no_page))[None]
     target = jnp.where(page < no_page, page, no_page + numbers)  # all different, so that the writes need no order
 
     def moved(pool: jax.Array, rows: jax.Array) -> jax.Array:
@@ -73,4 +78,4 @@ def _flush_on_device(owner, first, pages, live, begin, age, *arrays):  # type: i
     written = []
     for keys, values, history_keys, history_values in zip(*(arrays[i::4] for i in range(4)), strict=True):
         written += [moved(history_keys, keys), moved(history_values, values)]
-    return (moved(owner, numbers), moved(first, begin), pages, lost, *written)
+    return (moved(owner, numbers), moved(first, begin), pages, reach, depth.astype(jnp.int32), lost, *written)

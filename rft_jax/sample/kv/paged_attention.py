@@ -1,9 +1,10 @@
 """Attention over keys and values that lie in pages, for decoding.
 
 A pool of M pages of C steps each belongs, in any order, to X rows or prompts. Each page is multiplied where it lies by
-its owner's query, so no key is ever gathered, and a step reads what the pool holds, not X times the longest. A page's
-weights are relative to its owner's largest score, so the contributions of an owner's pages simply add up. The parts of
-a row (prefix, prompt, history, current page) are merged by their maxima and weights (exactly, as in arXiv 2205.14135).
+its owner's query, so no key is ever gathered. A loop goes over the pool up to the highest page in use: as pages are
+taken from the low end, a step reads what the pool holds, however large it is. What the pages of a row give, and the
+parts of a row (prefix, prompt, history, current page), are merged by their maxima and weights (exactly, as in arXiv
+2205.14135).
 
 Shapes use the project's alphabet (README). Values are [M, K, C, H]; keys have one of two orders, named by their last
 axes: "hc" lets both products run along the last axis, which is 2 to 10 times faster on CPU; "ch" is what XLA
@@ -22,7 +23,7 @@ KeyOrder = Literal["hc", "ch"]
 EMPTY = -1e30  # the score of a masked position: finite, so that a row that sees nothing gives no NaN
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["owner", "pages"], meta_fields=[])
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["owner", "pages", "reach", "depth"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class PageTable:
     """Which page of a pool is whose. On each device a page number of M or more stands for no page.
@@ -30,10 +31,27 @@ class PageTable:
     Attributes:
         owner: int32 [M], the row or slot that each page belongs to; arbitrary for a free page.
         pages: int32 [X, E], the pages of each row or slot; no page where it has fewer than E.
+        reach: int32 [1] per device, one past the highest page in use.
+        depth: int32 [1] per device, the most pages that a row or slot has.
     """
 
     owner: jax.Array
     pages: jax.Array
+    reach: jax.Array
+    depth: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How much a loop over a pool takes at once.
+
+    Attributes:
+        pages: of the pool, that are multiplied together.
+        columns: of the page table, that are added up together.
+    """
+
+    pages: int
+    columns: int
 
 
 class Partial(NamedTuple):
@@ -75,22 +93,65 @@ def paged(
     valid: jax.Array,
     table: PageTable,
     order: KeyOrder,
+    reading: Reading,
 ) -> Partial:
     """Attends each row to its pages in a pool.
 
     Args:
         query: [X, K, Q, H]. keys: [M, K, H, C] or [M, K, C, H]. values: [M, K, C, H].
         valid: bool [M, C], the positions of each page to see.
-        table: which page is whose.
+        table: which page is whose, and how much of it is in use.
         order: of the keys, "hc" or "ch".
+        reading: how much is read at once; the result is the same.
     """
-    scores = _scores(query.at[table.owner].get(mode="clip"), keys, valid, order)
-    top = jnp.max(scores, axis=-1)
-    columns = [table.pages[:, column] for column in range(table.pages.shape[1])]
-    best = functools.reduce(jnp.maximum, (_gather(top, column, EMPTY) for column in columns))
-    parts = _weigh(scores, best.at[table.owner].get(mode="clip"), values, valid)
-    weight, context = (functools.reduce(jnp.add, (_gather(x, column, 0.0) for column in columns)) for x in parts)
-    return Partial(best, weight, context)
+    pages = min(reading.pages, len(keys))  # the last part of a pool may begin within the one before, to no harm
+
+    def read(chunk: jax.Array, parts: Partial) -> Partial:
+        def here(x: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_slice_in_dim(x, chunk * pages, pages)
+
+        queries = query.at[here(table.owner)].get(mode="clip")
+        found = dense(queries, here(keys), here(values), here(valid), order)
+        return Partial(
+            *(jax.lax.dynamic_update_slice_in_dim(x, new, chunk * pages, 0) for x, new in zip(parts, found, strict=True))
+        )
+
+    # What the loop does not write is never read: a row's pages are all within reach.
+    shape = (len(keys), *query.shape[1:3])
+    unread = Partial(*(jax.lax.empty(shape, jnp.float32) for shape in (shape, shape, (*shape, query.shape[3]))))
+    by_page = jax.lax.fori_loop(0, _ceil(table.reach[0], pages), read, unread)
+    return _added(by_page, table, reading.columns)
+
+
+def _added(by_page: Partial, table: PageTable, columns: int) -> Partial:
+    """Adds up what each row's pages gave; a loop over the columns of the table, up to the last in use."""
+    padding = -table.pages.shape[1] % columns
+    owned = jnp.pad(table.pages, ((0, 0), (0, padding)), constant_values=len(by_page.top))
+    loops = _ceil(table.depth[0], columns)
+
+    def some(column: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_slice_in_dim(owned, column * columns, columns, axis=1)
+
+    def largest(column: jax.Array, top: jax.Array) -> jax.Array:
+        return jnp.maximum(top, jnp.max(_gather(by_page.top, some(column), EMPTY), axis=1))
+
+    def add(column: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        page = some(column)
+        share = jnp.exp(_gather(by_page.top, page, EMPTY) - top[:, None])
+        weight = jnp.sum(_gather(by_page.weight, page, 0.0) * share, axis=1)
+        context = jnp.sum(_gather(by_page.context, page, 0.0) * share[..., None], axis=1)
+        return sums[0] + weight, sums[1] + context
+
+    def start(x: jax.Array, value: float) -> jax.Array:
+        return jnp.full((len(owned), *x.shape[1:]), value, jnp.float32)
+
+    top = jax.lax.fori_loop(0, loops, largest, start(by_page.top, EMPTY))
+    sums = jax.lax.fori_loop(0, loops, add, (start(by_page.weight, 0.0), start(by_page.context, 0.0)))
+    return Partial(top, *sums)
+
+
+def _ceil(number: jax.Array, divisor: int) -> jax.Array:
+    return (number + divisor - 1) // divisor
 
 
 def _scores(query: jax.Array, keys: jax.Array, valid: jax.Array, order: KeyOrder) -> jax.Array:

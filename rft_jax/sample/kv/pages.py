@@ -4,8 +4,8 @@ A *row* decodes one sequence at a time. A *page* is C steps of one row's keys an
 - its prompt: pages of a pool that belong to a *slot*, which up to R rows share;
 - its history: pages of a second pool, one per `flush` since its sequence began;
 - its current page: C steps that all rows write in lockstep, at the same position, so that a step moves nothing else.
-So a step reads what is there, whatever the lengths, and half a page per row more on average. Numbers of rows, slots and
-pages are per device (along the batch axes of the mesh): each device has its own pools.
+So a step reads what is there, whatever the lengths and the pools' sizes, and half a page per row more on average.
+Numbers of rows, slots and pages are per device (along the batch axes of the mesh): each device has its own pools.
 
 Every layer has arrays of its own, never one for all layers, so that the compiled step updates each in place.
 """
@@ -21,7 +21,7 @@ from rft_jax.model import partition
 from rft_jax.model.attention import split_kv_heads
 from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
-from rft_jax.sample.kv.paged_attention import KeyOrder, PageTable, lay
+from rft_jax.sample.kv.paged_attention import KeyOrder, PageTable, Reading, lay
 
 KeysValues = tuple[jax.Array, jax.Array]
 
@@ -49,7 +49,7 @@ class LayerCache:
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["layers", "prompts", "filled", "history", "first"],
-    meta_fields=["key_order"],
+    meta_fields=["key_order", "reading"],
 )
 @dataclasses.dataclass(frozen=True)
 class Cache:
@@ -61,7 +61,7 @@ class Cache:
         filled: int32 [M], tokens in each prompt page.
         history: the pages of each row, oldest first.
         first: int32 [M], first valid position in each history page; earlier ones hold the previous sequence's keys.
-        key_order: see `CacheSizes`.
+        key_order, reading: see `CacheSizes`.
     """
 
     layers: tuple[LayerCache, ...]
@@ -70,6 +70,7 @@ class Cache:
     history: PageTable
     first: jax.Array
     key_order: KeyOrder
+    reading: Reading
 
     @property
     def page_size(self) -> int:
@@ -85,33 +86,42 @@ class CacheSizes:
         rows: B, sequences in flight.
         slots: prompts held.
         seats: R, rows per slot at most.
+        samples: J, samples wanted of a slot's prompt at most.
         prompt_pages, history_pages: M, pages in each pool.
         prompt_width: P, tokens of the longest prompt; a multiple of `page_size`.
         response_width: tokens of the longest response.
         page_size: C, steps per page and between two flushes.
         key_order: how keys lie in a page, "hc" or "ch"; see kv/paged_attention.py.
+        reading: how much of a pool is read at once.
     """
 
     rows: int
     slots: int
     seats: int
+    samples: int
     prompt_pages: int
     history_pages: int
     prompt_width: int
     response_width: int
     page_size: int
     key_order: KeyOrder = "hc"
+    reading: Reading = Reading(pages=1, columns=1)
 
     def __post_init__(self) -> None:
         if self.prompt_width % self.page_size:
             raise ValueError(f"prompts of {self.prompt_width} tokens are not whole pages of {self.page_size}")
-        if self.history_pages < self.pages_per_row or self.prompt_pages < self.prompt_width // self.page_size:
+        if self.history_pages < self.pages_per_row or self.prompt_pages < self.pages_per_slot:
             raise ValueError(f"pools too small for one row or prompt: {self}")
 
     @property
     def pages_per_row(self) -> int:
         """History pages per row at most."""
         return math.ceil(self.response_width / self.page_size)
+
+    @property
+    def pages_per_slot(self) -> int:
+        """Prompt pages per slot at most: a sample that is resumed reads what it has as part of its prompt."""
+        return self.prompt_width // self.page_size + self.pages_per_row
 
     # Each index array marks "none" with the number just past the last, which scatters drop and gathers fill.
     @property
@@ -159,21 +169,19 @@ def empty(model: Llama, sizes: CacheSizes, dtype: jnp.dtype, prefix: tuple[KeysV
         LayerCache(pool(sizes.rows), pool(sizes.history_pages), pool(sizes.prompt_pages), layer_prefix)
         for layer_prefix in prefixes
     )
-    prompts = PageTable(
-        numbers("lengths", 0, sizes.prompt_pages),
-        numbers("tokens", sizes.no_prompt_page, sizes.slots, sizes.prompt_width // sizes.page_size),
-    )
-    history = PageTable(
-        numbers("lengths", 0, sizes.history_pages),
-        numbers("tokens", sizes.history_pages, sizes.rows, sizes.pages_per_row),
-    )
+
+    def table(pages: int, owners: int, pages_each: int) -> PageTable:
+        nothing = numbers("lengths", 0, 1)
+        return PageTable(numbers("lengths", 0, pages), numbers("tokens", pages, owners, pages_each), nothing, nothing)
+
     return Cache(
         layers=tuple(layers),
-        prompts=prompts,
+        prompts=table(sizes.prompt_pages, sizes.slots, sizes.pages_per_slot),
         filled=numbers("lengths", 0, sizes.prompt_pages),
-        history=history,
+        history=table(sizes.history_pages, sizes.rows, sizes.pages_per_row),
         first=numbers("lengths", 0, sizes.history_pages),
         key_order=sizes.key_order,
+        reading=sizes.reading,
     )
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from rft_jax.model.attention import per_device, prefixed_attention, repeat_heads, segment_attention
 from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
-from rft_jax.sample.kv.paged_attention import PageTable, lay
+from rft_jax.sample.kv.paged_attention import lay
 from rft_jax.sample.kv.pages import Cache, KeysValues
 
 
@@ -39,7 +39,7 @@ def prefill(
 
     Args:
         model: with unstacked layers.
-        tokens: int32 [G, P], each prompt at the start of its row, without the prefix; the padding is arbitrary.
+        tokens: int32 [G, P], any number of pages wide, each prompt at the start of its row, without the prefix; the padding is arbitrary.
         lengths: int32 [G], from 0 to P.
         slots: int32 [G], the slot of each prompt; `no_slot` where there is no prompt.
         pages: int32 [G, P / C], free pages for each prompt, as many as its length needs; the rest `no_prompt_page`.
@@ -47,7 +47,7 @@ def prefill(
         dtype: of the computation and the cache.
 
     Returns:
-        The cache, with the prompts in it.
+        The cache, with the prompts in it; `reach` and `depth` of `Cache.prompts` are the caller's to set.
     """
     prefix = [layer.prefix for layer in cache.layers]
     skipped = 0 if prefix[0] is None else prefix[0][1].shape[-2]
@@ -69,13 +69,15 @@ def prefill(
     page_size = cache.page_size
     filled = jnp.clip(lengths[:, None] - page_size * jnp.arange(pages.shape[1], dtype=jnp.int32)[None, :], 0, page_size)
 
+    beyond = ((0, 0), (0, cache.prompts.pages.shape[1] - pages.shape[1]))  # the columns that these prompts do not fill
+
     def write(pages, slots, filled, owner, filled_before, table, *arrays):  # type: ignore[no-untyped-def]
         flat = pages.reshape(-1)
         slot_of = jnp.broadcast_to(slots[:, None], pages.shape).reshape(-1)
         new = [
             owner.at[flat].set(slot_of, mode="drop"),
             filled_before.at[flat].set(filled.reshape(-1), mode="drop"),
-            table.at[slots].set(pages, mode="drop"),
+            table.at[slots].set(jnp.pad(pages, beyond, constant_values=len(owner)), mode="drop"),
         ]
         for key, value, keys, values in zip(*(arrays[i::4] for i in range(4)), strict=True):
             parts = (len(pages), pages.shape[1], page_size, *key.shape[2:])  # [G, P, K, H] -> [G, P / C, C, K, H]
@@ -101,4 +103,5 @@ def prefill(
     )
     pairs = zip(written[0::2], written[1::2], strict=True)
     new_layers = (dataclasses.replace(layer, prompts=pair) for layer, pair in zip(cache.layers, pairs, strict=True))
-    return dataclasses.replace(cache, layers=tuple(new_layers), prompts=PageTable(owner, table), filled=filled)
+    prompts = dataclasses.replace(cache.prompts, owner=owner, pages=table)
+    return dataclasses.replace(cache, layers=tuple(new_layers), prompts=prompts, filled=filled)
