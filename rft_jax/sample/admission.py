@@ -7,7 +7,6 @@ import numpy as np
 from rft_jax.sample.lengths import Survival
 
 MARGIN = 2.0  # standard deviations of the pages needed that stay free
-HASTE = 1.05  # starts per flush, over what fills the pool for ever; more make samples start, and end, all at once
 DELAY = 1  # flushes between what the host has seen and the call that it plans
 _TINY = 1e-100  # a share whose square is still a number
 
@@ -71,11 +70,11 @@ def _in_time(pool: int, live: np.ndarray, survival: Survival) -> int:
         survival: of samples.
     """
     share = survival.survives
-    share[survival.oldest + 1 :] = 0  # or the first samples would be few, and little be learned from them
+    share[survival.known + 1 :] = 0  # or the first samples would be few, and little be learned from them
     page_flushes = float(np.sum(np.arange(len(share)) * share))  # of one sample
     if page_flushes == 0:
         return pool
     # At the time when the new ones start, those that are of age a now are older by DELAY.
     younger = np.concatenate([np.zeros(DELAY, int), np.cumsum(live)])[: len(share)]
-    most = np.maximum(1, np.floor(HASTE * pool / page_flushes * np.cumsum(share)))
+    most = np.ceil(pool / page_flushes * np.cumsum(share))
     return max(0, int(np.min(most - younger)))

@@ -43,6 +43,6 @@ class Survival:
         return np.concatenate([[1], np.cumprod(1 - self.ended / (self.at_risk + 1))])
 
     @property
-    def oldest(self) -> int:
-        """The most pages that any sample has held before a call; 0 before the first."""
-        return max(0, int(np.count_nonzero(self.at_risk)) - 1)
+    def known(self) -> int:
+        """The most pages of which it is known which share comes to hold them; 0 before the first call."""
+        return int(np.count_nonzero(self.at_risk))
