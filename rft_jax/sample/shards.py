@@ -10,6 +10,8 @@ from rft_jax.records.path import Path
 from rft_jax.sample.ledger import Shard, numbers
 from rft_jax.sample.schedule import Job, Response
 
+_LONGEST_CHARACTER = 4  # bytes of UTF-8
+
 
 def jobs(missing: Sequence[Shard], prompts: Sequence[np.ndarray]) -> list[Job]:
     """Returns one job per problem, with all of its missing samples.
@@ -34,16 +36,31 @@ def path_of(response: Response, encoder: Encoder, model: str) -> Path:
         model: the model's name.
     """
     tokens = response.tokens.tolist()
-    (text,) = encoder.texts([tokens[:-1] if response.ended else tokens])
-    finish = "eos" if response.ended else "length"
-    stops = [(text.index(stop), stop) for stop in encoder.template.stops if stop in text]
-    if stops:
-        end, stop = min(stops)
-        text, finish = text[:end], "stop"
-        # What was sampled beyond the stop is no part of the response.
-        beginnings = range(len(tokens) + 1)
-        tokens = tokens[: bisect.bisect(beginnings, False, key=lambda n: stop in encoder.texts([tokens[:n]])[0])]
-    return Path(response.problem, response.sample, model, text, len(tokens), finish)
+    said = tokens[:-1] if response.ended else tokens
+    (text,) = encoder.texts([said])
+    stops = encoder.template.stops
+    if not any(stop in text for stop in stops):
+        finish = "eos" if response.ended else "length"
+        return Path(response.problem, response.sample, model, text, len(tokens), finish)
+    # What was sampled beyond the stop is no part of the response, and does not say which stop is the first.
+    count = _first_stop(said, encoder)
+    (text,) = encoder.texts([said[:count]])
+    end = min(text.index(stop) for stop in stops if stop in text)
+    return Path(response.problem, response.sample, model, text[:end], count, "stop")
+
+
+def _first_stop(tokens: list[int], encoder: Encoder) -> int:
+    """Returns how many of the tokens it takes to say a stop text; all of them together do."""
+
+    def says(count: int) -> bool:
+        (text,) = encoder.texts([tokens[:count]])
+        return any(stop in text for stop in encoder.template.stops)
+
+    count = bisect.bisect(range(len(tokens)), False, key=says)
+    # Where a decoder breaks line ends along with an unfinished character, the bytes of one behind a stop text hide it.
+    while (earlier := next((n for n in range(max(0, count - _LONGEST_CHARACTER), count) if says(n)), None)) is not None:
+        count = earlier
+    return count
 
 
 class Collector:
