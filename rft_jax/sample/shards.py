@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rft_jax.data.encode import Encoder
-from rft_jax.records.path import Path
+from rft_jax.records.path import Logprobs, Path
 from rft_jax.sample.ledger import Shard, numbers
 from rft_jax.sample.schedule import Job, Response
 
@@ -27,26 +27,27 @@ def jobs(missing: Sequence[Shard], prompts: Sequence[np.ndarray]) -> list[Job]:
     return [Job(number, prompts[number], tuple(sorted(samples))) for number, samples in sorted(wanted.items())]
 
 
-def path_of(response: Response, encoder: Encoder, model: str) -> Path:
+def path_of(response: Response, encoder: Encoder, model: str, logprobs: np.ndarray | None = None) -> Path:
     """Returns the path of a response.
 
     Args:
         response: its tokens; an eos token gives no text.
         encoder: says what tokens say, and which texts of its template end a response before they begin.
         model: the model's name.
+        logprobs: fp32 [tokens, 2], as `sampling.log_probabilities` gives them; None: the path has none.
     """
     tokens = response.tokens.tolist()
     said = tokens[:-1] if response.ended else tokens
     (text,) = encoder.texts([said])
     stops = encoder.template.stops
-    if not any(stop in text for stop in stops):
-        finish = "eos" if response.ended else "length"
-        return Path(response.problem, response.sample, model, text, len(tokens), finish)
-    # What was sampled beyond the stop is no part of the response, and does not say which stop is the first.
-    count = _first_stop(said, encoder)
-    (text,) = encoder.texts([said[:count]])
-    end = min(text.index(stop) for stop in stops if stop in text)
-    return Path(response.problem, response.sample, model, text[:end], count, "stop")
+    count, finish = len(tokens), "eos" if response.ended else "length"
+    if any(stop in text for stop in stops):
+        # What was sampled beyond the stop is no part of the response, and does not say which stop is the first.
+        count, finish = _first_stop(said, encoder), "stop"
+        (text,) = encoder.texts([said[:count]])
+        text = text[: min(text.index(stop) for stop in stops if stop in text)]
+    told = None if logprobs is None else Logprobs.from_array(logprobs[:count])
+    return Path(response.problem, response.sample, model, text, count, finish, told)
 
 
 def _first_stop(tokens: list[int], encoder: Encoder) -> int:

@@ -130,3 +130,14 @@ def test_looks_at_4096_rows_in_time(name, tmp_path):
 def test_without_stop_texts_nothing_is_found(tmp_path):
     encoder = encoder_of("embedded", tmp_path, ())
     assert StopTexts(encoder, ()).found([np.array([5, 6])], [2]).tolist() == [0]
+
+
+def test_log_probabilities_are_cut_like_the_tokens(encoder):
+    tokens = np.array(encoder.tokenizer.encode("one five and more", add_special_tokens=False))
+    values = -np.arange(2 * len(tokens), dtype=np.float32).reshape(-1, 2)
+    path = shards.path_of(Response(0, 0, tokens, False), encoder, "m", values)
+    assert path.finish == "stop"
+    assert 0 < path.tokens < len(tokens)
+    assert path.logprobs.sampled == tuple(values[: path.tokens, 0])
+    assert path.logprobs.at_1 == tuple(values[: path.tokens, 1])
+    assert shards.path_of(Response(0, 0, tokens, False), encoder, "m").logprobs is None
