@@ -132,5 +132,5 @@ def test_an_empty_stop_text_is_refused(tmp_path):
     folder = sample_tokenizers.load("embedded", tmp_path).folder
     loaded = tokenizers.load(folder)
     asked = prompt_format.choose(folder, loaded, **DEFAULTS | {"template": _EndsAtOnce()})
-    with pytest.raises(UserError, match="stop texts are .* an empty one would end every response at once"):
+    with pytest.raises(UserError, match=r"stop texts are .* an empty one would end every response at once"):
         asked.encoder(loaded, len(loaded))

@@ -17,7 +17,7 @@ from rft_jax.sample.lengths import Survival
 PAGES = 31  # the most that a sample holds: 512 tokens, the last page of which is never kept
 POOL = 1000
 
-# Takes samples int [live], the pages that each holds, and how many are free; returns bool [live], which end in the call.
+# Takes samples int [live], the pages each holds, and how many are free; returns bool [live], which end in the call.
 World = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 
