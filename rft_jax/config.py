@@ -123,6 +123,7 @@ class SampleConfig:
         compute: dtype of weights, computation and cache; auto: float32 on CPU, bfloat16 elsewhere.
         mesh: how the devices are laid out: replicas along data, each split along tensor.
         rows: samples in flight per device; none: as many as its memory holds.
+        logprobs: also write how likely each token was, before the filters: at the sampling temperature, and at 1.
         part, parts: which of how many processes that share the work this one is; none: from SLURM's job array, else
             alone.
     """
@@ -145,6 +146,7 @@ class SampleConfig:
     compute: Literal["auto", "float32", "bfloat16"]
     mesh: MeshConfig
     rows: int | None
+    logprobs: bool = False
     part: int = 0
     parts: int | None = None
     task: str | None = None

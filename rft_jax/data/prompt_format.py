@@ -43,7 +43,16 @@ class PromptFormat:
     stop_tokens: tuple[int, ...]
 
     def encoder(self, tokenizer: Any, vocabulary: int) -> Encoder:
-        """Returns what makes its tokens, for a model that knows `vocabulary` of them."""
+        """Returns what makes its tokens, for a model that knows `vocabulary` of them.
+
+        Raises:
+            UserError: an end token that the model never gives, or a stop text that is empty.
+        """
+        if not all(isinstance(stop, str) and stop for stop in self.template.stops):
+            raise UserError(
+                f"the template's stop texts are {self.template.stops!r:.60}: each must have at least 1 character, as "
+                "an empty one would end every response at once"
+            )
         for token in self.stop_tokens:
             if not 0 <= token < vocabulary:
                 raise UserError(f"the stop token {token} is no token of the model, which has {vocabulary}, from 0")

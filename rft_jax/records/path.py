@@ -1,10 +1,12 @@
 """Paths: the responses that a model gave to problems."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
+import numpy as np
 
 from rft_jax.records.lines import (
     LineError,
@@ -23,6 +25,55 @@ FINISHES = get_args(Finish)
 _WholeNumber = Annotated[int, msgspec.Meta(ge=0)]
 
 
+class Logprobs(NamedTuple):
+    """How likely each token of a response was, before top-k, top-p and min-p: natural logarithms, up to 0.
+
+    Attributes:
+        sampled: for each token, at the temperature that it was sampled at; at temperature 0 all are 0.
+        at_1: for each token, at temperature 1.
+    """
+
+    sampled: tuple[float, ...]
+    at_1: tuple[float, ...]
+
+    @classmethod
+    def from_array(cls, values: np.ndarray) -> "Logprobs":
+        """Takes fp32 [tokens, 2], rounded to the fewest digits that tell one fp32 from the others."""
+        return cls(*(tuple(map(_shortest, column)) for column in values.T))
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> "Logprobs | None":
+        """Reads the fields of a path's line, None if it has none.
+
+        Raises:
+            LineError: they are no lists of numbers, or not of one length.
+        """
+        names = ("token_logprobs", "token_logprobs_at_1")
+        if all(fields.get(name) is None for name in names):
+            return None
+        for name in names:
+            value = fields.get(name)
+            if not isinstance(value, list) or not all(type(number) in (int, float) for number in value):
+                raise LineError(f'"{name}" is {shown(value)}, not a list of numbers')
+        sampled, at_1 = (tuple(map(float, fields[name])) for name in names)
+        if len(sampled) != len(at_1):
+            raise LineError(f"{' and '.join(names)} have {len(sampled)} and {len(at_1)} numbers")
+        return cls(sampled, at_1)
+
+    def to_fields(self) -> dict[str, Any]:
+        """Returns the fields of the line: for each temperature the sum over the tokens, and each token's."""
+        return {
+            "logprob": _shortest(np.float32(math.fsum(self.sampled))),
+            "logprob_at_1": _shortest(np.float32(math.fsum(self.at_1))),
+            "token_logprobs": self.sampled,
+            "token_logprobs_at_1": self.at_1,
+        }
+
+
+def _shortest(value: np.float32) -> float:
+    return float(str(value))
+
+
 class Path(NamedTuple):  # there are millions, and a frozen dataclass takes three times as long to make
     """One response that a model sampled.
 
@@ -34,6 +85,7 @@ class Path(NamedTuple):  # there are millions, and a frozen dataclass takes thre
         tokens: the response's length in tokens, end token included; None where a foreign file does not tell.
         finish: `eos` when the model ended the response, `stop` when a stop text did, `length` when it was cut; None as
             above.
+        logprobs: how likely each of the tokens was; None where that was not asked for.
     """
 
     problem: int
@@ -42,6 +94,7 @@ class Path(NamedTuple):  # there are millions, and a frozen dataclass takes thre
     response: str
     tokens: int | None = None
     finish: str | None = None
+    logprobs: Logprobs | None = None
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any], problems: int | None) -> "Path":
@@ -65,11 +118,15 @@ class Path(NamedTuple):  # there are millions, and a frozen dataclass takes thre
             text_field(fields, "response"),
             None if fields.get("tokens") is None else whole_number_field(fields, "tokens"),
             finish,
+            Logprobs.from_fields(fields),
         )
 
     def to_fields(self) -> dict[str, Any]:
         """Returns the fields of the line, without those that are None."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
+        fields = self._asdict()
+        logprobs = fields.pop("logprobs")
+        more = {} if logprobs is None else logprobs.to_fields()
+        return {name: value for name, value in (fields | more).items() if value is not None}
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -87,7 +144,7 @@ _DECODER = msgspec.json.Decoder(_Line)
 
 
 def parse_path(line: bytes, problems: int | None) -> Path:
-    """Returns the path of a line; `problems` is how many there are, None if unknown.
+    """Returns the path of a line, without log-probabilities; `problems` is how many there are, None if unknown.
 
     Raises:
         LineError: the line is no JSON object, or see `Path.from_fields`.
@@ -98,7 +155,7 @@ def parse_path(line: bytes, problems: int | None) -> Path:
         found = None
     if found is None or (problems is not None and found.problem >= problems):
         # Wrong, or odd as only Python reads it (half a character): slowly, and told well.
-        return Path.from_fields(parse_object(line), problems)
+        return Path.from_fields(parse_object(line), problems)._replace(logprobs=None)
     return Path(found.problem, found.sample, found.model, found.response, found.tokens, found.finish)
 
 

@@ -59,6 +59,37 @@ def sample_tokens(logits: jax.Array, uniform: jax.Array, parameters: SamplingPar
     return invert(filtered(logits, parameters), uniform)
 
 
+def log_probabilities(logits: jax.Array, tokens: jax.Array, temperature: float) -> jax.Array:
+    """Returns how likely tokens were, before any filter: fp32 [B, 2], natural logarithms, up to 0.
+
+    The first is at the temperature that they were sampled at, the second at temperature 1. At temperature 0 all
+    probability is on the most likely token, so the first is 0 by definition.
+
+    Args:
+        logits: fp32 [B, V], as the model gives them.
+        tokens: int32 [B], sampled from them.
+        temperature: they were sampled at.
+    """
+    relative = logits - jnp.max(logits, axis=-1, keepdims=True)
+    chosen = _at(relative, tokens)
+    at_1 = chosen - jnp.log(jnp.sum(jnp.exp(relative), axis=-1))
+    if temperature == 0:
+        sampled = jnp.zeros_like(at_1)
+    elif temperature == 1:
+        sampled = at_1
+    else:
+        sampled = chosen / temperature - jnp.log(jnp.sum(jnp.exp(relative / temperature), axis=-1))
+    return jnp.stack([sampled, at_1], axis=-1)
+
+
+def finite(logits: jax.Array) -> jax.Array:
+    """Returns whether a token can be sampled from each row of logits [B, V]: bool [B].
+
+    The largest logit is then a number; smaller ones may be minus infinity. A NaN anywhere is the largest.
+    """
+    return jnp.isfinite(jnp.max(logits, axis=-1))
+
+
 def filtered(logits: jax.Array, parameters: SamplingParameters) -> jax.Array:
     """Returns the logits [B, V] divided by the temperature, minus infinity for the tokens that the filters drop."""
     logits = logits / parameters.temperature

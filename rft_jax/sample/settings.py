@@ -25,6 +25,8 @@ def of_a_path(config: SampleConfig, asked: PromptFormat, **others: object) -> di
         "begin_tokens": asked.bos_tokens,
         "end_tokens": asked.stop_tokens,
         "stop_texts": asked.template.stops,
+        # All paths of a folder have them or none. None, not False, as in the folders made before there were any.
+        "logprobs": config.logprobs or None,
     }
     return {**others, **how, **{name: getattr(config, name) for name in _OF_A_PATH}}
 

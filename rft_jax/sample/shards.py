@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rft_jax.data.encode import Encoder
-from rft_jax.records.path import Path
+from rft_jax.records.path import Logprobs, Path
 from rft_jax.sample.ledger import Shard, numbers
 from rft_jax.sample.schedule import Job, Response
+
+_LONGEST_CHARACTER = 4  # bytes of UTF-8
 
 
 def jobs(missing: Sequence[Shard], prompts: Sequence[np.ndarray]) -> list[Job]:
@@ -25,25 +27,41 @@ def jobs(missing: Sequence[Shard], prompts: Sequence[np.ndarray]) -> list[Job]:
     return [Job(number, prompts[number], tuple(sorted(samples))) for number, samples in sorted(wanted.items())]
 
 
-def path_of(response: Response, encoder: Encoder, model: str) -> Path:
+def path_of(response: Response, encoder: Encoder, model: str, logprobs: np.ndarray | None = None) -> Path:
     """Returns the path of a response.
 
     Args:
         response: its tokens; an eos token gives no text.
         encoder: says what tokens say, and which texts of its template end a response before they begin.
         model: the model's name.
+        logprobs: fp32 [tokens, 2], as `sampling.log_probabilities` gives them; None: the path has none.
     """
     tokens = response.tokens.tolist()
-    (text,) = encoder.texts([tokens[:-1] if response.ended else tokens])
-    finish = "eos" if response.ended else "length"
-    stops = [(text.index(stop), stop) for stop in encoder.template.stops if stop in text]
-    if stops:
-        end, stop = min(stops)
-        text, finish = text[:end], "stop"
-        # What was sampled beyond the stop is no part of the response.
-        beginnings = range(len(tokens) + 1)
-        tokens = tokens[: bisect.bisect(beginnings, False, key=lambda n: stop in encoder.texts([tokens[:n]])[0])]
-    return Path(response.problem, response.sample, model, text, len(tokens), finish)
+    said = tokens[:-1] if response.ended else tokens
+    (text,) = encoder.texts([said])
+    stops = encoder.template.stops
+    count, finish = len(tokens), "eos" if response.ended else "length"
+    if any(stop in text for stop in stops):
+        # What was sampled beyond the stop is no part of the response, and does not say which stop is the first.
+        count, finish = _first_stop(said, encoder), "stop"
+        (text,) = encoder.texts([said[:count]])
+        text = text[: min(text.index(stop) for stop in stops if stop in text)]
+    told = None if logprobs is None else Logprobs.from_array(logprobs[:count])
+    return Path(response.problem, response.sample, model, text, count, finish, told)
+
+
+def _first_stop(tokens: list[int], encoder: Encoder) -> int:
+    """Returns how many of the tokens it takes to say a stop text; all of them together do."""
+
+    def says(count: int) -> bool:
+        (text,) = encoder.texts([tokens[:count]])
+        return any(stop in text for stop in encoder.template.stops)
+
+    count = bisect.bisect(range(len(tokens)), False, key=says)
+    # Where a decoder breaks line ends along with an unfinished character, the bytes of one behind a stop text hide it.
+    while (earlier := next((n for n in range(max(0, count - _LONGEST_CHARACTER), count) if says(n)), None)) is not None:
+        count = earlier
+    return count
 
 
 class Collector:

@@ -69,7 +69,7 @@ class Judge:
 
     def grade(self, path: Path, piece: int, line: int) -> Fields:
         """Returns the fields of a `Graded`; piece and line are the path's place."""
-        number, sample, model, response, _, finish = path
+        number, sample, model, response, _, finish, _ = path
         answers = [parse(response) for parse in self._parsers]
         # The samples of a problem repeat their answers, and graders remember what they read: equal answers are mostly
         # one object; to hash it (a fraction, for one) would take longer than all else here.

@@ -120,3 +120,17 @@ def test_a_damaged_file_is_named(change, tmp_path):
     (tmp_path / prompt_format.FILE).write_text(json.dumps(good.to_json() | change))
     with pytest.raises(UserError, match=r"prompt_format\.json is damaged"):
         prompt_format.read(tmp_path)
+
+
+class _EndsAtOnce(Paper):
+    @property
+    def stops(self):
+        return ("\n\n", "")
+
+
+def test_an_empty_stop_text_is_refused(tmp_path):
+    folder = sample_tokenizers.load("embedded", tmp_path).folder
+    loaded = tokenizers.load(folder)
+    asked = prompt_format.choose(folder, loaded, **DEFAULTS | {"template": _EndsAtOnce()})
+    with pytest.raises(UserError, match=r"stop texts are .* an empty one would end every response at once"):
+        asked.encoder(loaded, len(loaded))

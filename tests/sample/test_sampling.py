@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 
 from rft_jax.errors import UserError
@@ -121,3 +122,33 @@ def test_chi_square(parameters, seed):
 def test_refuses_what_is_no_rule(arguments):
     with pytest.raises(UserError):
         SamplingParameters(**arguments)
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0, 1.3])
+def test_log_probabilities_are_those_of_the_softmax(temperature):
+    logits = random_logits(8, 1000, scale=20.0)
+    logits[:, 3] = -np.inf
+    tokens = np.argsort(logits, axis=-1)[np.arange(8), -1 - np.arange(8)].astype(np.int32)
+    found = np.asarray(jax.jit(sampling.log_probabilities, static_argnums=2)(logits, tokens, temperature))
+    for column, divisor in enumerate((temperature, 1.0)):
+        expected = scipy.special.log_softmax(logits.astype(np.float64) / divisor, axis=-1)[np.arange(8), tokens]
+        np.testing.assert_allclose(found[:, column], expected, rtol=1e-5, atol=1e-5)
+    assert np.all(found <= 0)
+
+
+def test_at_temperature_0_a_token_is_certain():
+    logits = random_logits(4, 50)
+    tokens = np.argmax(logits, axis=-1).astype(np.int32)
+    sampled, at_1 = np.asarray(sampling.log_probabilities(logits, tokens, 0.0)).T
+    assert sampled.tolist() == [0] * 4
+    assert np.all(at_1 < -0.01)
+
+
+def test_tells_logits_that_nothing_can_be_sampled_from():
+    logits = random_logits(6, 300)
+    logits[1, 7] = np.nan
+    logits[2] = np.nan
+    logits[3] = -np.inf
+    logits[4, 0] = np.inf
+    logits[5, 1:] = -np.inf
+    assert np.asarray(jax.jit(sampling.finite)(logits)).tolist() == [True, False, False, False, False, True]

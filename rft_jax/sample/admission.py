@@ -1,0 +1,80 @@
+"""How many samples may start, so that the pages last for all that run until they end."""
+
+import bisect
+
+import numpy as np
+
+from rft_jax.sample.lengths import Survival
+
+MARGIN = 2.0  # standard deviations of the pages needed that stay free
+DELAY = 1  # flushes between what the host has seen and the call that it plans
+_TINY = 1e-100  # a share whose square is still a number
+
+
+def room(pool: int, held: np.ndarray, survival: Survival, *, waiting: int, age: int = 0) -> int:
+    """Returns how many samples may start in the call to be planned on one device.
+
+    At every later flush the pages needed, as expected plus MARGIN standard deviations, are within the pool. If nothing
+    is live and something waits, it is at least 1: a pool has room for any one sample.
+
+    Args:
+        pool: history pages of the device.
+        held: int [live samples], the pages that each holds as far as the host has seen; the samples that start in the
+            call now running are among them, with the pages that they start with.
+        survival: of samples.
+        waiting: samples that could start otherwise, by work and idle rows.
+        age: pages that each of them needs at once, to go on where it lost its own before. They are there for sure.
+    """
+    share = np.maximum(survival.survives, _TINY)
+    pages = np.arange(len(share))
+    live = np.bincount(held, minlength=len(pages))
+
+    # At each horizon, 0 to the limit, what the live ones hold: a sum of independent samples, each there or not.
+    mean = _later(live / share, pages * share)
+    variance = _later(live / share, pages**2 * share) - _later(live / share**2, (pages * share) ** 2)
+    variance = np.maximum(variance, 0)  # rounding
+    # What each new one adds.
+    reaches = share[age:] / share[age]
+    new_mean, new_variance = np.zeros((2, DELAY + len(pages)))
+    new_mean[DELAY : DELAY + len(reaches)] = pages[age:] * reaches
+    new_variance[DELAY : DELAY + len(reaches)] = pages[age:] ** 2 * reaches * (1 - reaches)
+    new_mean, new_variance = new_mean[: len(pages)], new_variance[: len(pages)]
+
+    def too_many(count: int) -> bool:
+        needed = mean + count * new_mean + MARGIN * np.sqrt(variance + count * new_variance)
+        return bool(np.any(needed > pool))
+
+    most = waiting
+    if age:
+        sure = pool - int(np.sum(held + DELAY))
+        most = min(most, max(0, sure) // age)
+    count = bisect.bisect_left(range(1, most + 1), True, key=too_many)
+    if count < waiting:
+        count = min(count, _in_time(pool, live, survival))
+    return count if len(held) else max(count, min(1, waiting))
+
+
+def _later(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Returns for j = 0, 1, … the sum over ages a of weights[a] * values[a + j]."""
+    return np.correlate(values, weights, "full")[len(weights) - 1 :]
+
+
+def _in_time(pool: int, live: np.ndarray, survival: Survival) -> int:
+    """Returns how many may start so that no more live samples are young than if as many started at every flush.
+
+    Samples of equal lengths that start together end together, and leave half the pool unused on average.
+
+    Args:
+        pool: history pages.
+        live: int [pages + 1], live samples of each age.
+        survival: of samples.
+    """
+    share = survival.survives
+    share[survival.known + 1 :] = 0  # or the first samples would be few, and little be learned from them
+    page_flushes = float(np.sum(np.arange(len(share)) * share))  # of one sample
+    if page_flushes == 0:
+        return pool
+    # At the time when the new ones start, those that are of age a now are older by DELAY.
+    younger = np.concatenate([np.zeros(DELAY, int), np.cumsum(live)])[: len(share)]
+    most = np.ceil(pool / page_flushes * np.cumsum(share))
+    return max(0, int(np.min(most - younger)))
