@@ -4,11 +4,47 @@ import bisect
 
 import numpy as np
 
+from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.lengths import Survival
 
 MARGIN = 2.0  # standard deviations of the pages needed that stay free
 DELAY = 1  # flushes between what the host has seen and the call that it plans
 _TINY = 1e-100  # a share whose square is still a number
+
+
+class Admission:
+    """Of one device: what it has learned of the lengths, and how many samples start in each call."""
+
+    def __init__(self, sizes: CacheSizes) -> None:
+        """Knows nothing yet of the lengths."""
+        self._sizes = sizes
+        self._survival = Survival(sizes.pages_per_row)
+        self._ended: list[int] = []
+        self._running = 0  # may start in the call that runs now
+
+    def room(self, held: np.ndarray, *, waiting: int) -> int:
+        """Returns how many samples may start in the next call.
+
+        Args:
+            held: int [live samples], the age of each in pages, as far as the host has seen.
+            waiting: samples that no row has started, as far as the host has seen.
+        """
+        waiting = min(waiting, self._sizes.rows)
+        if self._sizes.history_pages >= self._sizes.rows * self._sizes.pages_per_row:
+            return waiting  # there is room for all that the rows can hold
+        all_held = np.concatenate([held, np.zeros(self._running, held.dtype)])
+        self._running = room(self._sizes.history_pages, all_held, self._survival, waiting=waiting)
+        return self._running
+
+    def ended(self, age: int) -> None:
+        """Records that a sample has ended at an age in pages."""
+        self._ended.append(age)
+
+    def turn_page(self, live: np.ndarray) -> None:
+        """Records that the samples that still run, int [samples] of their ages, have filled another page."""
+        ended = np.array(self._ended, int)
+        self._survival.record(np.concatenate([live, ended]), ended)
+        self._ended = []
 
 
 def room(pool: int, held: np.ndarray, survival: Survival, *, waiting: int, age: int = 0) -> int:

@@ -1,121 +1,88 @@
-"""The schedule, on an engine that knows each sample's length and checks every order."""
+"""The schedule on a model of the device: every sample comes once and whole, whatever the lengths."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from rft_jax.sample.decode import ENDED, FULL, GOES_ON, NONE, Steps
 from rft_jax.sample.engine import responses
 from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.schedule import Job, Schedule
+from tests.sample.device_model import DeviceModel
 
 SIZES = CacheSizes(
-    rows=12, slots=5, seats=4, prompt_pages=12, history_pages=60, prompt_width=32, response_width=40, page_size=8
-)
-
-
-class FakeEngine:
-    """Rows whose samples have the length 1 + (7 · problem + 13 · sample) % 60, cut at 40; a token tells who made it."""
-
-    def __init__(self, sizes, devices, lose=0.0):
-        self.sizes, self.lose = sizes, lose
-        self.random = np.random.default_rng(0)
-        self.prompts = {}
-        rows = sizes.rows * devices
-        self.sample, self.count, self.problem = np.full(rows, NONE), np.zeros(rows, int), np.zeros(rows, int)
-        self.prefills = 0
-
-    def prefill(self, batch):
-        self.prefills += 1
-        devices = len(self.sample) // self.sizes.rows
-        for device, part in enumerate(np.split(np.arange(len(batch.lengths)), devices)):
-            for i in part:
-                if batch.slots[i] == self.sizes.slots:
-                    continue
-                used = batch.pages[i][batch.pages[i] < self.sizes.prompt_pages]
-                assert len(used) == -(-batch.lengths[i] // self.sizes.page_size)
-                self.prompts[device, batch.slots[i]] = (batch.tokens[i, : batch.lengths[i]].tolist(), set(used))
-        return
-
-    def start(self, orders):
-        return orders
-
-    def wait(self, orders):
-        shape = (self.sizes.page_size, len(self.sample))
-        token, sample, finish = np.zeros(shape, np.int32), np.full(shape, NONE, np.int32), np.zeros(shape, np.int32)
-        queued = orders.queued.copy()
-        for now in range(self.sizes.page_size):
-            for row in range(shape[1]):
-                if self.sample[row] == NONE:
-                    if queued[row] == NONE:
-                        continue
-                    self.sample[row], queued[row], self.count[row] = queued[row], NONE, 0
-                    self.problem[row] = orders.problem[row]
-                assert self.problem[row] == orders.problem[row]
-                self.check_prompt(orders, row)
-                self.count[row] += 1
-                token[now, row] = 1000 * self.problem[row] + self.sample[row]
-                sample[now, row] = self.sample[row]
-                length = 1 + (7 * self.problem[row] + 13 * self.sample[row]) % 60
-                ended, full = self.count[row] >= length, self.count[row] >= self.sizes.response_width
-                finish[now, row] = ENDED if ended else FULL if full else GOES_ON
-                if finish[now, row] != GOES_ON:
-                    self.sample[row] = NONE
-        lost = (self.random.random(shape[1]) < self.lose) & (self.sample != NONE)
-        self.count[lost] = 0
-        return Steps(token, sample, finish, lost)
-
-    def check_prompt(self, orders, row):
-        """The row sits where its problem's prompt lies, and the members say so too."""
-        device, here = divmod(row, self.sizes.rows)
-        slot, seat = divmod(int(orders.seat[row]), self.sizes.seats)
-        assert orders.members[device * self.sizes.slots + slot, seat] == here
-        tokens, _ = self.prompts[device, slot]
-        assert [*tokens, orders.last_token[row]] == prompt_of(self.problem[row]).tolist()
-        assert orders.prompt_length[row] == 3 + len(tokens)
+    rows=12, slots=5, seats=4, samples=40, prompt_pages=20, history_pages=60, prompt_width=32, response_width=40,
+    page_size=8,
+)  # fmt: skip
+SKIPPED = 3
 
 
 def prompt_of(problem):
     return np.arange(problem, problem + 1 + (problem * 5) % 30, dtype=np.int32)
 
 
+def length(problem, sample):
+    return 1 + (7 * problem + 13 * sample) % 60
+
+
+def mixed(problem, sample, count, device):
+    return count >= length(problem, sample)
+
+
 def jobs(problems, samples):
     return [Job(problem, prompt_of(problem), tuple(range(samples))) for problem in range(problems)]
 
 
-def run(work, devices=1, lose=0.0, sizes=SIZES):
-    schedule = Schedule(sizes, devices=devices, skipped=3)
-    engine = FakeEngine(sizes, devices, lose)
+def run(work, devices=1, sizes=SIZES, ends=mixed, steps=None, text_stop=None):
+    schedule = Schedule(sizes, devices=devices, skipped=SKIPPED, text_stop=text_stop)
+    device = DeviceModel(sizes, devices, ends, prompt_of, SKIPPED, steps)
     done = {}
-    for response in responses(engine, schedule, iter(work)):
+    for response in responses(device, schedule, iter(work)):
         assert (response.problem, response.sample) not in done
         done[response.problem, response.sample] = response
     assert not schedule.busy
-    return schedule, engine, done
+    assert not list(schedule.begun())
+    assert not device.oldest_gave_way
+    return schedule, device, done
+
+
+def assert_whole(done):
+    for (problem, sample), response in done.items():
+        expected = length(problem, sample)
+        assert response.tokens.tolist() == [1000 * problem + sample] * min(expected, 40)
+        assert response.ended == (expected <= 40)
 
 
 @pytest.mark.parametrize("devices", [1, 3])
 @pytest.mark.parametrize("samples", [1, 3, 20])
-@pytest.mark.parametrize("lose", [0.0, 0.05])
-def test_every_sample_comes_once_and_whole(devices, samples, lose):
-    _, _, done = run(jobs(40, samples), devices, lose)
-    assert len(done) == 40 * samples
-    for (problem, sample), response in done.items():
-        length = 1 + (7 * problem + 13 * sample) % 60
-        assert response.tokens.tolist() == [1000 * problem + sample] * min(length, 40)
-        assert response.ended == (length <= 40)
+@pytest.mark.parametrize("pages", [60, 11])
+def test_every_sample_comes_once_and_whole(devices, samples, pages):
+    _, _, done = run(jobs(24, samples), devices, dataclasses.replace(SIZES, history_pages=pages))
+    assert len(done) == 24 * samples
+    assert_whole(done)
+
+
+def test_a_page_of_several_calls():
+    _, _, done = run(jobs(24, 3), sizes=dataclasses.replace(SIZES, history_pages=11), steps=4)
+    assert len(done) == 72
+    assert_whole(done)
 
 
 def test_rows_stay_full():
     """Only the beginning and the end of a run leave rows idle."""
-    schedule, _, _ = run(jobs(80, 40))
+    schedule, _, _ = run(jobs(60, 40))
+    assert schedule.occupancy > 0.95
+
+
+def test_rows_stay_full_with_one_sample_a_problem():
+    sizes = dataclasses.replace(SIZES, slots=18, seats=1, samples=1, prompt_pages=80)
+    schedule, _, _ = run(jobs(300, 1), sizes=sizes)
     assert schedule.occupancy > 0.95
 
 
 def test_many_prompts_are_read_together():
-    _, engine, _ = run(jobs(80, 2))
-    assert engine.prefills < 80
+    _, device, _ = run(jobs(80, 2))
+    assert device.prefills < 80
 
 
 def test_samples_with_holes():
@@ -125,10 +92,89 @@ def test_samples_with_holes():
 
 
 def test_a_long_prompt_waits_for_pages():
-    tight = dataclasses.replace(SIZES, prompt_pages=4)
-    _, _, done = run(jobs(20, 4), sizes=tight)
+    _, _, done = run(jobs(20, 4), sizes=dataclasses.replace(SIZES, prompt_pages=9))
     assert len(done) == 80
+
+
+def test_a_sample_goes_on_from_the_tokens_it_has():
+    begun = np.full(9, 3002, np.int32)
+    work = [Job(3, prompt_of(3), (2,), begun), *jobs(3, 4)]
+    schedule, _, done = run(work)
+    assert len(done) == 13
+    assert_whole(done)
+    assert schedule.read_again == 9
 
 
 def test_no_work_needs_no_device():
     assert run([])[2] == {}
+
+
+def test_a_stop_text_ends_a_sample_within_a_call():
+    """Samples of even problems have their stop text after 10 tokens, and would go on to the limit."""
+
+    def found(samples):
+        return np.array([tokens[0] // 1000 % 2 == 0 and len(tokens) >= 10 for tokens in samples], bool)
+
+    schedule, device, done = run(
+        jobs(10, 6), ends=lambda problem, sample, count, device: problem % 2 and count >= 20, text_stop=found
+    )
+    assert len(done) == 60
+    for (problem, _), response in done.items():
+        assert len(response.tokens) == 20 if problem % 2 else 10 <= len(response.tokens) < 10 + SIZES.page_size
+        assert response.ended == bool(problem % 2)
+    # A stopped sample costs at most the rest of the call that wrote the text, and the one that ran meanwhile.
+    assert schedule.steps < 12 * (30 * 20 + 30 * (10 + 2 * SIZES.page_size)) / 12 + 12 * 6 * SIZES.page_size
+
+
+class Worst:
+    """Lengths chosen to fill the pool: samples end at once while there is room, and go to the limit when there is not.
+
+    It knows the device's pages: as long as less than half of the pool is in use all are short, so that many are let in;
+    then no sample ends before the limit.
+    """
+
+    def __init__(self):
+        self.cruel = False
+
+    def __call__(self, problem, sample, count, device):
+        used = device.in_use[-1] if device.in_use else 0
+        self.cruel = used > 0.5 or (self.cruel and used > 0.1)
+        return not self.cruel and count >= 2
+
+
+@pytest.mark.parametrize("rows", [12, 40])
+def test_it_ends_whatever_the_lengths(rows):
+    sizes = dataclasses.replace(SIZES, rows=rows, slots=10, prompt_pages=60, history_pages=12, response_width=80)
+    schedule, device, done = run(jobs(30, 8), sizes=sizes, ends=Worst())
+    assert len(done) == 240
+    assert all(np.all(done[key].tokens == 1000 * key[0] + key[1]) for key in done)
+
+
+def lengths_of(kind, random, count, limit):
+    if kind == "gold":
+        drawn = limit / 4 * np.exp(0.4 * random.standard_normal(count))
+    elif kind == "twice":
+        drawn = limit / 2 * np.exp(0.4 * random.standard_normal(count))
+    elif kind == "limit":
+        drawn = np.full(count, limit + 1)
+    elif kind == "tail":
+        drawn = np.where(random.random(count) < 0.02, limit, random.geometric(8 / limit, count))
+    else:
+        drawn = np.full(count, limit // 3)
+    return np.clip(drawn, 1, limit).astype(int)
+
+
+@pytest.mark.parametrize("kind", ["gold", "twice", "limit", "tail", "equal"])
+def test_little_is_done_twice_where_pages_are_short(kind):
+    """The pool has room for a third of what the rows can need."""
+    problems, samples, limit = 30, 16, 160
+    lengths = lengths_of(kind, np.random.default_rng(0), problems * samples, limit).reshape(problems, samples)
+    sizes = dataclasses.replace(
+        SIZES, rows=30, slots=8, seats=8, prompt_pages=80, history_pages=200, response_width=limit
+    )
+    schedule, device, done = run(
+        jobs(problems, samples), sizes=sizes, ends=lambda problem, sample, count, _: count >= lengths[problem, sample]
+    )
+    for (problem, sample), response in done.items():
+        assert len(response.tokens) == lengths[problem, sample]
+    assert schedule.read_again < 0.02 * lengths.sum()
