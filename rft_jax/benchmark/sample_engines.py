@@ -1,5 +1,6 @@
-"""The samplers to measure, each in its own process: `python -m rft_jax.benchmark.sample_engines NAME WORK SECONDS SIZE`.
+"""The samplers to measure, each in its own process.
 
+`python -m rft_jax.benchmark.sample_engines NAME FILE SECONDS SIZE` prints what one measures.
 All do the same work with random weights of one architecture and forced lengths, until it is done or the time is up.
 SIZE is a peer's batch, or the rows of our engine (0: it chooses). A peer finishes a batch that it has begun; tokens
 beyond a sample's length do not count.
@@ -153,6 +154,7 @@ def tunix_sampler(work: Work, config: architecture.LlamaConfig, seconds: float, 
             num_layers=config.layers, vocab_size=config.vocabulary, embed_dim=config.width, head_dim=config.head_width,
             hidden_dim=config.mlp_width, num_heads=config.heads, num_kv_heads=config.kv_heads,
             rope_theta=int(config.rope_theta), norm_eps=config.rms_epsilon,
+            weight_tying=config.tied_embeddings,
         ),
         rngs=nnx.Rngs(0),
     )  # fmt: skip

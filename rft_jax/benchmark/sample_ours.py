@@ -1,4 +1,4 @@
-"""This project's sampler on a workload: the one place in the benchmark that follows the sampler's interface."""
+"""Our sampler on a workload: the one place in the benchmark that follows the sampler's interface."""
 
 import time
 from collections.abc import Iterator
