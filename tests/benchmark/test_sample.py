@@ -56,15 +56,10 @@ def sampler_of(work: Work, rows: int) -> Sampler:
     return Sampler(work, architecture.size(work.size), mesh, rows=rows, top_k=50)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name, marks=pytest.mark.xfail(reason="work done twice, or idle rows", strict=False) if name in FAIL else ()
-        )
-        for name in WORKLOADS
-    ],
-)
+CANNOT = pytest.mark.xfail(reason="work done twice, or idle rows", strict=False)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=CANNOT if name in FAIL else ()) for name in WORKLOADS])
 def test_all_samples_come_out_with_little_done_twice(name):
     work = small(name)
     rows = min(ROWS, work.lengths.size)
