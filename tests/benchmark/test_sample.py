@@ -151,6 +151,26 @@ def test_too_few_problems_are_an_error(train_file):
         Source(train_file).work(WORKLOADS["greedy"])
 
 
+def test_the_table_shows_medians_and_the_peers_best_batch(train_file, monkeypatch):
+    seconds = {
+        ("ours", 0): iter([1.0, 9.0, 2.0]),
+        ("generate", 8): iter([8.0, 8.0, 8.0]),
+        ("generate", 32): iter([4.0] * 3),
+    }
+
+    def measure(python, engine, work, limit, size):
+        spent = {"seconds": next(seconds[engine, size]), "cpu": 16.0, "tokens": 160, "occupancy": 0.5}
+        return spent | {"whole": engine == "ours", "twice": 0.125, "shard": None, "compiled": 0}
+
+    monkeypatch.setattr(sample, "_measure", measure)
+    monkeypatch.setattr(sample.importlib.util, "find_spec", lambda name: name)
+    arguments = {"size": None, "rows": 0, "seconds": 60.0, "rounds": 3, "peer_python": "false"}
+    *_, row, summary = sample.run(problems_file=train_file, names=["gold"], **arguments)
+    ours, peer, tunix = "80 10 50.0% 12.5% – 2.0", "40 10 32 –", "– – – –"
+    assert row.split() == ["gold", *f"{ours} {peer} {tunix} 2.00".split()]
+    assert summary.split()[:4] == ["bench-58m,", "400", "×", "100,"]
+
+
 @pytest.mark.slow
 def test_a_row_of_the_table(train_file):
     pytest.importorskip("torch", reason="the peer is transformers' generate: install the extra `torch`")
