@@ -5,6 +5,7 @@ python launch/benchmark.py --what=select|equations|tokens|load|train|sample
 
 import pathlib
 import sys
+from collections.abc import Iterable
 
 from absl import flags
 
@@ -16,9 +17,13 @@ _WHAT = flags.DEFINE_enum(
 _PROBLEMS = flags.DEFINE_integer("problems", 7_473, "select: problems in the full-size run.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer("workers", None, "select: processes in the full-size run.", lower_bound=1)
 _GIGABYTES = flags.DEFINE_float("gigabytes", 2.0, "load: about the size of the checkpoint.", lower_bound=0.2)
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "load, sample: runs of each phase or engine.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", None, "load: runs of each phase (5); sample: of each engine (1).", lower_bound=1
+)
 _DATA = flags.DEFINE_string(
-    "data", "../shared/data/gsm8k/train.jsonl", "tokens, train, sample: GSM8K's training problems."
+    "data",
+    "../shared/data/gsm8k/train.jsonl",
+    "tokens, train, sample: GSM8K's training problems; sample: test.jsonl beside them is the test problems.",
 )
 _RESPONSES = flags.DEFINE_string(
     "responses", "../shared/data/released_model/greedy_fp32.jsonl", "equations: a released model's responses."
@@ -28,14 +33,16 @@ _EXAMPLES = flags.DEFINE_integer("examples", 100_000, "tokens: rows of an imitat
 _BATCH = flags.DEFINE_integer("batch", 128, "train: examples per step.", lower_bound=8)
 _STEPS = flags.DEFINE_integer("steps", 3, "train: steps to measure.", lower_bound=1)
 _MICROBATCH = flags.DEFINE_integer("microbatch", 8, "train: examples per forward pass of the Trainer.", lower_bound=1)
-_SIZE = flags.DEFINE_string("size", "bench-58m", "sample: architecture, with random weights.")
-_ROWS = flags.DEFINE_integer("rows", 256, "sample: samples in flight in our engine.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 120.0, "sample: time for each engine in a round.", lower_bound=1)
+_WORKLOADS = flags.DEFINE_list("workloads", None, "sample: names of the workloads; all by default.")
+_SIZE = flags.DEFINE_string("size", None, "sample: an architecture instead of the workloads' own.")
+_ROWS = flags.DEFINE_integer("rows", 0, "sample: samples in flight in our engine; 0: it chooses.", lower_bound=0)
+_SECONDS = flags.DEFINE_float("seconds", 60.0, "sample: time for each engine, workload and round.", lower_bound=1)
 _PEER_PYTHON = flags.DEFINE_string("peer_python", sys.executable, "sample: the Python that has google-tunix.")
 
 
 def main() -> None:
     """Runs the benchmark asked for, importing no other: selection needs no accelerator and no JAX."""
+    report: Iterable[str]
     if _WHAT.value == "select":
         from rft_jax.benchmark import select
         from rft_jax.select import workers
@@ -52,7 +59,7 @@ def main() -> None:
     elif _WHAT.value == "load":
         from rft_jax.benchmark import load
 
-        report = load.run(gigabytes=_GIGABYTES.value, rounds=_ROUNDS.value)
+        report = load.run(gigabytes=_GIGABYTES.value, rounds=_ROUNDS.value or 5)
     elif _WHAT.value == "train":
         from rft_jax import runtime
         from rft_jax.benchmark import train
@@ -64,15 +71,17 @@ def main() -> None:
 
         report = sample.run(
             problems_file=_DATA.value,
+            names=_WORKLOADS.value,
             size=_SIZE.value,
             rows=_ROWS.value,
             seconds=_SECONDS.value,
-            rounds=_ROUNDS.value,
+            rounds=_ROUNDS.value or 1,
             peer_python=_PEER_PYTHON.value,
         )
     else:
         raise AssertionError(f"no benchmark of {_WHAT.value}")
-    command.show("\n".join(report))
+    for line in report:  # as they are made
+        command.show(line)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""The samplers to measure, each in its own process: `python -m rft_jax.benchmark.sample_engines NAME ...`.
+"""The samplers to measure, each in its own process.
 
-All do the same work with random weights of one architecture: temperature 0.7, top-k 50, forced lengths. A peer takes
-batches in order until its time is up; tokens beyond a sample's length do not count.
+`python -m rft_jax.benchmark.sample_engines NAME FILE SECONDS SIZE` prints what one measures.
+All do the same work with random weights of one architecture and forced lengths, until it is done or the time is up.
+SIZE is a peer's batch, or the rows of our engine (0: it chooses). A peer finishes a batch that it has begun; tokens
+beyond a sample's length do not count.
 """
 
-import functools
 import json
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,23 +17,23 @@ from typing import Any
 
 import numpy as np
 
-from rft_jax.benchmark.sample_work import MAX_NEW, Work
+from rft_jax.benchmark.sample_work import Work
 from rft_jax.model import architecture
 
-TEMPERATURE, TOP_K = 0.7, 50
-STEPS = 128  # a peer whose programs are compiled for a number of steps rounds it up to a multiple of this
+TOP_K = 50
+PROGRAMS = 4  # of a peer whose programs are compiled for a number of steps, which it rounds up to a part of the limit
 
 
-def measure(name: str, file: Path, size: str, batch: int, seconds: float) -> dict[str, Any]:
-    """Runs one engine here; returns its useful tokens, seconds and CPU seconds, and a remark."""
-    work = Work.load(file)
-    engines: dict[str, Callable[..., dict[str, Any]]] = {
-        "ours": functools.partial(ours, shared=True),
-        "ours, unshared": functools.partial(ours, shared=False),
-        "transformers": transformers_generate,
-        "tunix": tunix_sampler,
-    }
-    return engines[name](work, architecture.size(size), batch, seconds)
+def measure(name: str, work: Work, seconds: float, size: int) -> dict[str, Any]:
+    """Runs one engine here.
+
+    Returns:
+        Useful `tokens`, `seconds` and `cpu` seconds; `occupancy`, the share of the rows' steps that gave them; `whole`,
+        whether all the work is done; and of ours also `twice`, the share of decoded tokens that are lost, `shard`, the
+        seconds to the first whole block of responses or None, and `compiled`, programs compiled within the time.
+    """
+    engines = {"ours": ours, "generate": transformers_generate, "tunix": tunix_sampler}
+    return engines[name](work, architecture.size(work.size), seconds, size)
 
 
 class Clock:
@@ -45,19 +48,33 @@ class Clock:
         return {"seconds": time.perf_counter() - self._wall, "cpu": time.process_time() - self._cpu}
 
 
-def ours(work: Work, config: architecture.LlamaConfig, rows: int, seconds: float, *, shared: bool) -> dict[str, Any]:
-    """Our sampler; unshared, each sample reads its own prompt. Tokens of unfinished samples count."""
+class Blocks:
+    """Responses by the blocks that a shard holds: 8 problems × 50 samples, or 32 problems × k up to 8."""
+
+    def __init__(self, problems: int, k: int) -> None:
+        """Starts with no response."""
+        self._shape = (8, 50) if k > 8 else (32, k)
+        self._missing: dict[tuple[int, int], int] = {}
+        for problem, sample in np.ndindex(problems, k):
+            block = self._block(problem, sample)
+            self._missing[block] = self._missing.get(block, 0) + 1
+
+    def _block(self, problem: int, sample: int) -> tuple[int, int]:
+        return problem // self._shape[0], sample // self._shape[1]
+
+    def add(self, problem: int, sample: int) -> bool:
+        """Takes a response; returns whether its block is whole now."""
+        block = self._block(problem, sample)
+        self._missing[block] -= 1
+        return not self._missing[block]
+
+
+def ours(work: Work, config: architecture.LlamaConfig, seconds: float, rows: int) -> dict[str, Any]:
+    """Our sampler; tokens of unfinished samples count."""
     import jax
-    import jax.numpy as jnp
 
     from rft_jax import runtime
-    from rft_jax.model import partition
-    from rft_jax.model.llama import Llama
-    from rft_jax.sample import capacity, prompts
-    from rft_jax.sample.decode import Orders
-    from rft_jax.sample.engine import DeviceEngine, responses
-    from rft_jax.sample.sampling import SamplingParameters
-    from rft_jax.sample.schedule import Job, Schedule
+    from rft_jax.benchmark.sample_ours import Sampler
 
     compiled = 0
 
@@ -65,67 +82,35 @@ def ours(work: Work, config: architecture.LlamaConfig, rows: int, seconds: float
         nonlocal compiled
         compiled += event == "/jax/core/compile/backend_compile_duration"
 
-    k = work.lengths.shape[1]
-    dtype = jnp.dtype(jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16)
-    mesh = runtime.make_mesh(-1, 1, 1)
-    model = jax.jit(lambda: Llama(config, jax.random.key(0), dtype=dtype, stacked=False))()
-    model = jax.device_put(model, partition.shardings(model, mesh))
-    tokens = [np.array(prompt, np.int32) for prompt in work.prompts]
-    encoded = prompts.split(tokens) if shared else prompts.Prompts(np.zeros(0, np.int32), tokens)
-    if shared:
-        jobs = [Job(number, own, tuple(range(k))) for number, own in enumerate(encoded.own)]
-    else:
-        jobs = [Job(number, own, (sample,)) for number, own in enumerate(encoded.own) for sample in range(k)]
-    lengths = capacity.Lengths(
-        np.array([len(own) for own in encoded.own] * (1 if shared else k)), work.lengths.reshape(-1), MAX_NEW
-    )
-    sizes = capacity.cache_sizes(rows, lengths, k if shared else 1)
-    forced = jnp.asarray(work.lengths, jnp.int32)
-
-    def stop(token: jax.Array, number: jax.Array, problem: jax.Array, sample: jax.Array) -> jax.Array:
-        return number >= forced.at[problem, sample].get(mode="clip", out_sharding=jax.typeof(number).sharding)
-
+    runtime.start()
+    sampler = Sampler(work, config, runtime.make_mesh(-1, 1, 1), rows=rows or None, top_k=TOP_K)
     jax.monitoring.register_event_duration_secs_listener(count)
-    engine = DeviceEngine(
-        model, mesh, sizes, prefix=encoded.prefix, parameters=SamplingParameters(TEMPERATURE, top_k=TOP_K), stop=stop,
-        max_new=MAX_NEW, seed=0, dtype=dtype,
-    )  # fmt: skip
-    devices = capacity.devices(mesh)
-    # Compiles by running an empty batch and idle rows.
-    empty = Schedule(sizes, devices=devices, skipped=0)
-    orders: Orders = empty.orders()
-    engine.prefill(empty.batch([[] for _ in range(devices)]))
-    engine.wait(engine.start(orders))
-
-    schedule = Schedule(sizes, devices=devices, skipped=len(encoded.prefix))
+    blocks, shard, done = Blocks(*work.lengths.shape), None, 0
     clock = Clock()
-    for _ in responses(engine, schedule, iter(jobs)):
-        if clock.read()["seconds"] > seconds:
-            break
-    spent = clock.read()
-    return spent | {
-        "tokens": schedule.made,
-        "remark": f"occupancy {schedule.occupancy:.1%}, {compiled} programs, temporaries {engine.memory(orders):.1%} "
-        f"of the cache, {schedule.lost} samples restarted",
-    }
+    for response in sampler.responses(seconds):
+        done += 1
+        if blocks.add(response.problem, response.sample) and shard is None:
+            shard = clock.read()["seconds"]
+    spent = clock.read() | {"whole": done == work.lengths.size, "shard": shard, "compiled": compiled}
+    return spent | sampler.figures()
 
 
-def transformers_generate(work: Work, config: architecture.LlamaConfig, batch: int, seconds: float) -> dict[str, Any]:
+def transformers_generate(work: Work, config: architecture.LlamaConfig, seconds: float, batch: int) -> dict[str, Any]:
     """Transformers' generate as the reference uses it: static batches, with a prefill for every sample."""
     import torch
     import transformers
 
+    from rft_jax.hf import config as hf_config
+
     torch.manual_seed(0)
-    model = transformers.LlamaForCausalLM(
-        transformers.LlamaConfig(
-            vocab_size=config.vocabulary, hidden_size=config.width, intermediate_size=config.mlp_width,
-            num_hidden_layers=config.layers, num_attention_heads=config.heads, num_key_value_heads=config.kv_heads,
-            max_position_embeddings=config.max_positions,
-        )
-    ).eval()  # fmt: skip
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    with tempfile.TemporaryDirectory() as folder:
+        hf_config.write(Path(folder), config, "float32", {})
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig.from_pretrained(folder)).eval()
     if torch.cuda.is_available():
         model = model.to("cuda", torch.bfloat16)
     eos = 2
+    how = {"do_sample": True, "temperature": work.temperature, "top_k": TOP_K} if work.temperature else {}
 
     class Force(transformers.LogitsProcessor):
         """Forces eos at a row's length and forbids it before."""
@@ -146,15 +131,15 @@ def transformers_generate(work: Work, config: architecture.LlamaConfig, batch: i
         mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=model.device)
         with torch.inference_mode():
             model.generate(
-                ids, attention_mask=mask, do_sample=True, temperature=TEMPERATURE, top_k=TOP_K, eos_token_id=eos,
-                max_new_tokens=MAX_NEW, pad_token_id=0,
-                logits_processor=transformers.LogitsProcessorList([Force(longest, lengths)]),
+                ids, attention_mask=mask, eos_token_id=eos, pad_token_id=0, max_new_tokens=work.limit, use_cache=True,
+                logits_processor=transformers.LogitsProcessorList([Force(longest, lengths)]), **how,
             )  # fmt: skip
 
+    generate(work.prompts[:1] * batch, np.full(batch, 8))
     return _batches(work, batch, seconds, generate)
 
 
-def tunix_sampler(work: Work, config: architecture.LlamaConfig, batch: int, seconds: float) -> dict[str, Any]:
+def tunix_sampler(work: Work, config: architecture.LlamaConfig, seconds: float, batch: int) -> dict[str, Any]:
     """google-tunix's Sampler: one program with a cache of fixed size; a batch stops when its longest sample ends.
 
     The program is compiled for a number of steps, so steps are rounded up; the time this adds is not counted.
@@ -169,6 +154,7 @@ def tunix_sampler(work: Work, config: architecture.LlamaConfig, batch: int, seco
             num_layers=config.layers, vocab_size=config.vocabulary, embed_dim=config.width, head_dim=config.head_width,
             hidden_dim=config.mlp_width, num_heads=config.heads, num_kv_heads=config.kv_heads,
             rope_theta=int(config.rope_theta), norm_eps=config.rms_epsilon,
+            weight_tying=config.tied_embeddings,
         ),
         rngs=nnx.Rngs(0),
     )  # fmt: skip
@@ -195,49 +181,51 @@ def tunix_sampler(work: Work, config: architecture.LlamaConfig, batch: int, seco
             return ids[1:] if ids[:2] == [1, 1] else ids
 
     longest = -(-max(map(len, work.prompts)) // 64) * 64
-    cache = generate.CacheConfig(longest + MAX_NEW, config.layers, config.kv_heads, config.head_width)
+    cache = generate.CacheConfig(longest + work.limit, config.layers, config.kv_heads, config.head_width)
     sampler = generate.Sampler(model, Numbers(), cache)
+    unit = -(-work.limit // PROGRAMS)
+    how = {"temperature": work.temperature, "top_k": TOP_K, "top_p": 1.0} if work.temperature else {"temperature": 0.0}
     saved = 0.0
 
     def run(prompts: list[list[int]], lengths: np.ndarray, count: bool = True) -> None:
         nonlocal saved
-        steps = -(-int(lengths.max()) // STEPS) * STEPS
+        steps = min(-(-int(lengths.max()) // unit) * unit, work.limit)
         start = time.perf_counter()
         texts = [" ".join(map(str, prompt)) for prompt in prompts]
+        texts += texts[-1:] * (batch - len(texts))
         result = sampler(
-            texts, steps, max_prompt_length=longest, temperature=TEMPERATURE, top_k=TOP_K, top_p=1.0, seed=0,
-            forbidden_tokens=(config.vocabulary - 1,),
-        )  # fmt: skip
+            texts, steps, max_prompt_length=longest, seed=0, forbidden_tokens=(config.vocabulary - 1,), **how
+        )
         jax.block_until_ready(result.tokens)
         saved += count * (time.perf_counter() - start) * (1 - int(lengths.max()) / steps)
 
-    for steps in range(STEPS, MAX_NEW + 1, STEPS):
-        run(work.prompts[:1] * batch, np.full(batch, steps), count=False)
-    result = _batches(work, batch, seconds, run, warm=False)
+    for steps in {min(-(-int(n) // unit) * unit, work.limit) for n in np.unique(work.lengths)}:
+        run(work.prompts[:1], np.full(1, steps), count=False)
+    result = _batches(work, batch, seconds, run)
     share = 1 - saved / result["seconds"]
     return result | {"seconds": result["seconds"] * share, "cpu": result["cpu"] * share}
 
 
 def _batches(
-    work: Work, batch: int, seconds: float, generate: Callable[[list[list[int]], np.ndarray], None], warm: bool = True
+    work: Work, batch: int, seconds: float, generate: Callable[[list[list[int]], np.ndarray], None]
 ) -> dict[str, Any]:
-    """Runs static batches of consecutive problems, one sample of each, as the reference's script does."""
-    if warm:
-        generate(work.prompts[:1] * batch, np.full(batch, 8))
-    order = [(problem, sample) for sample in range(work.lengths.shape[1]) for problem in range(len(work.prompts))]
+    """Runs static batches, in random order: of one problem's samples, or of prompts of about one length."""
+    by_length = sorted(range(len(work.prompts)), key=lambda problem: len(work.prompts[problem]))
+    order = [(problem, sample) for problem in by_length for sample in range(work.lengths.shape[1])]
+    starts = np.random.default_rng(0).permutation(range(0, len(order), batch))
     made = steps = 0
     clock = Clock()
-    for start in range(0, len(order) - batch + 1, batch):
+    for start in starts.tolist():
         rows = order[start : start + batch]
         lengths = np.array([work.lengths[row] for row in rows])
         generate([work.prompts[problem] for problem, _ in rows], lengths)
         made += int(lengths.sum())
-        steps += int(lengths.max()) * batch
+        steps += int(lengths.max()) * len(rows)
         if clock.read()["seconds"] > seconds:
             break
-    return clock.read() | {"tokens": made, "remark": f"occupancy {made / steps:.1%}"}
+    return clock.read() | {"tokens": made, "occupancy": made / steps, "whole": made == int(work.lengths.sum())}
 
 
 if __name__ == "__main__":
-    _, name, file, size, batch, seconds = sys.argv
-    print(json.dumps(measure(name, Path(file), size, int(batch), float(seconds))))
+    _, name, file, seconds, size = sys.argv
+    print(json.dumps(measure(name, Work.load(Path(file)), float(seconds), int(size))))
