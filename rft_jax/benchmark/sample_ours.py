@@ -14,7 +14,7 @@ from rft_jax.model import partition
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.llama import Llama
 from rft_jax.sample import capacity, prompts
-from rft_jax.sample.decode import NONE, Orders, Steps
+from rft_jax.sample.decode import Orders
 from rft_jax.sample.engine import DeviceEngine, responses
 from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Job, Response, Schedule
@@ -67,17 +67,16 @@ class Sampler:
 
     def figures(self) -> dict[str, Any]:
         """Returns the useful tokens, those of unfinished samples included, and the shares of steps that were not."""
-        made, decoded = self._schedule.made, self._engine.decoded
-        return {"tokens": made, "occupancy": self._schedule.occupancy, "twice": (decoded - made) / max(1, decoded)}
+        made, again = self._schedule.made, self._schedule.read_again
+        return {"tokens": made, "occupancy": self._schedule.occupancy, "twice": again / max(1, made + again)}
 
 
 class _Engine(DeviceEngine):
-    """Counts the tokens that rows decoded, lost ones included, and starts nothing after a deadline."""
+    """Starts nothing after a deadline."""
 
     deadline = float("inf")
-    decoded = 0
 
-    def start(self, orders: Orders) -> Steps:
+    def start(self, orders: Orders) -> Any:
         """Starts the next steps.
 
         Raises:
@@ -86,9 +85,3 @@ class _Engine(DeviceEngine):
         if time.perf_counter() > self.deadline:
             raise TimeoutError
         return super().start(orders)
-
-    def wait(self, started: Steps) -> Steps:
-        """Returns what the rows did."""
-        steps = super().wait(started)
-        self.decoded += int(np.sum(steps.sample != NONE))
-        return steps

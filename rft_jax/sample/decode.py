@@ -18,7 +18,7 @@ from rft_jax.model.llama import Llama
 from rft_jax.sample.kv.decode_step import step
 from rft_jax.sample.kv.flush import flush
 from rft_jax.sample.kv.pages import Cache, CacheSizes, KeysValues, empty, forget
-from rft_jax.sample.sampling import SamplingParameters, sample_tokens
+from rft_jax.sample.sampling import SamplingParameters, finite, log_probabilities, sample_tokens
 from rft_jax.sample.seating import NONE, Rows, Slots, nobody, seat
 
 # Takes token, count of tokens with it, problem and sample, each int32 [B]; returns bool [B], whether the sample ends.
@@ -72,7 +72,9 @@ class Orders:
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["token", "sample", "slot", "finish", "finite"], meta_fields=[]
+    jax.tree_util.register_dataclass,
+    data_fields=["token", "sample", "slot", "finish", "finite", "logprobs"],
+    meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
 class Steps:
@@ -84,6 +86,7 @@ class Steps:
         slot: int32 [T, B], the slot of that sample; arbitrary where the row was idle.
         finish: int32 [T, B], GOES_ON, ENDED or FULL.
         finite: bool [T, B], false where the logits had no finite maximum, so that the token means nothing.
+        logprobs: fp32 [T, B, 2], as `sampling.log_probabilities` gives them; None if they are not asked for.
     """
 
     token: Array
@@ -91,6 +94,7 @@ class Steps:
     slot: Array
     finish: Array
     finite: Array
+    logprobs: Array | None
 
 
 def stop_at(eos_tokens: tuple[int, ...]) -> Stop:
@@ -120,6 +124,7 @@ def decode(
     stop: Stop,
     max_new: int,
     dtype: jnp.dtype,
+    logprobs: bool = False,
 ) -> tuple[State, Steps]:
     """Runs some steps; none if there is nothing to do on any device.
 
@@ -134,6 +139,7 @@ def decode(
         stop: which token ends a sample.
         max_new: tokens per response at most.
         dtype: of the computation and the cache.
+        logprobs: whether to tell the tokens' log-probabilities.
     """
     rows, cache = state.rows, state.cache
     told = (orders.stop_sample == rows.sample) & (orders.stop_slot == rows.slot)
@@ -151,13 +157,13 @@ def decode(
         logits, cache = step(
             model, rows.token, sequence, forget(state.cache, free), slots.members, seats, begin, now + number, dtype
         )
-        token, finite = _draw(logits, seed, asked.problem, rows.sample, rows.count, parameters)
+        token, sane, told = _draw(logits, seed, asked.problem, rows.sample, rows.count, parameters)
         count = rows.count + 1
         ended = stop(token, count, asked.problem, rows.sample)
         finish = jnp.where(ended, ENDED, jnp.where(count >= max_new, FULL, GOES_ON))
         live = rows.sample != NONE
         finish = jnp.where(live, finish, GOES_ON)
-        new = Steps(token, rows.sample, rows.slot, finish, finite | ~live)
+        new = Steps(token, rows.sample, rows.slot, finish, sane | ~live, told if logprobs else None)
         after = dataclasses.replace(
             rows, token=token, count=count, sample=jnp.where(finish == GOES_ON, rows.sample, NONE)
         )
@@ -169,7 +175,8 @@ def decode(
     waiting = jnp.any(state.slots.taken < state.slots.size) & jnp.any(orders.room > 0)
     busy = jnp.any(rows.sample != NONE) | waiting
     nothing = jnp.zeros_like(jnp.broadcast_to(rows.sample, (steps, len(rows.sample))))
-    made = Steps(nothing, nothing + NONE, nothing, nothing + GOES_ON, nothing == 0)
+    no_logprobs = jnp.stack([nothing.astype(jnp.float32)] * 2, axis=-1) if logprobs else None
+    made = Steps(nothing, nothing + NONE, nothing, nothing + GOES_ON, nothing == 0, no_logprobs)
     loop = jax.lax.fori_loop(0, jnp.where(busy, steps, 0), run_step, (state, orders.room, made))
     return loop[0], jax.tree.map(partition.everywhere, loop[2])
 
@@ -193,11 +200,12 @@ def _draw(
     sample: jax.Array,
     position: jax.Array,
     parameters: SamplingParameters,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Samples one token per row; its random number depends on (seed, problem, sample, position) alone.
 
     Returns:
-        The tokens, int32 [B], and bool [B], whether the row's logits were such that one could be drawn.
+        The tokens, int32 [B]; bool [B], whether the row's logits were such that one could be drawn; and their
+        log-probabilities, fp32 [B, 2].
     """
 
     def uniform(seed: jax.Array, *numbers: jax.Array) -> jax.Array:
@@ -208,8 +216,9 @@ def _draw(
 
     def draw(logits, problem, sample, position, seed):  # type: ignore[no-untyped-def]
         numbers = jax.vmap(uniform, in_axes=(None, 0, 0, 0))(seed, problem, sample, position)
-        return sample_tokens(logits, numbers, parameters), jnp.isfinite(jnp.max(logits, axis=-1))
+        token = sample_tokens(logits, numbers, parameters)
+        return token, finite(logits), log_probabilities(logits, token, parameters.temperature)
 
     rows = (("whole_logits", logits), ("choices", problem), ("choices", sample), ("choices", position))
-    token, finite = per_device(draw, *rows, (None, seed), like=(1, 1))
-    return partition.place(token, "lengths"), partition.place(finite, "lengths")
+    token, sane, logprobs = per_device(draw, *rows, (None, seed), like=(1, 1, 0))
+    return partition.place(token, "lengths"), partition.place(sane, "lengths"), partition.place(logprobs, "tokens")

@@ -58,6 +58,7 @@ class DeviceEngine:
         seed: int,
         dtype: jnp.dtype,
         steps: int = STEPS,
+        logprobs: bool = False,
     ) -> None:
         """Allocates the cache on the devices.
 
@@ -72,13 +73,15 @@ class DeviceEngine:
             seed: of the run.
             dtype: of the computation and the cache.
             steps: per call; a page is a whole number of calls.
+            logprobs: whether to tell the tokens' log-probabilities.
         """
         if sizes.page_size % steps:
             raise ValueError(f"pages of {sizes.page_size} steps are not whole calls of {steps}")
         self._model, self._mesh, self._steps, self._page_size, self._now = model, mesh, steps, sizes.page_size, 0
         run = functools.partial(
-            decode.decode, steps=steps, parameters=parameters, stop=stop, max_new=max_new, dtype=dtype
-        )
+            decode.decode, steps=steps, parameters=parameters, stop=stop, max_new=max_new, dtype=dtype,
+            logprobs=logprobs,
+        )  # fmt: skip
         self._decode = jax.jit(run, donate_argnums=1)
         self._turn_page = jax.jit(decode.turn_page, donate_argnums=0)
         self._prefill = jax.jit(functools.partial(_prefill, dtype=dtype), donate_argnums=2)

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import functools
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
@@ -18,12 +18,12 @@ from rft_jax.errors import UserError
 from rft_jax.sample.admission import Admission
 from rft_jax.sample.decode import ENDED, GOES_ON, Orders, Steps
 from rft_jax.sample.kv.pages import CacheSizes
-from rft_jax.sample.seating import NONE, Slots
+from rft_jax.sample.seating import NONE, Array, Slots
 
 PREFILL_ROWS = 8  # prompts per device and prefill call
 
-# Takes the tokens so far of some samples, each int32 [tokens]; returns bool [samples], whether they hold a stop text.
-TextStop = Callable[[list[np.ndarray]], np.ndarray]
+# `StopTexts.found`.
+TextStop = Callable[[Sequence[np.ndarray], Sequence[int]], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +35,14 @@ class Job:
         prompt: int32 [tokens], without the prefix that all prompts share; at least one token.
         samples: their numbers, ascending.
         begun: int32 [tokens], what the sample, the only one, has already; it goes on from there.
+        logprobs: fp32 [tokens, 2], of those tokens; None where they are not asked for.
     """
 
     problem: int
     prompt: np.ndarray
     samples: tuple[int, ...]
     begun: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
+    logprobs: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +53,14 @@ class Response:
         problem, sample: their numbers.
         tokens: int32 [tokens], an eos token included.
         ended: whether it ended with eos; otherwise it was cut at the limit, or at a stop text.
+        logprobs: fp32 [tokens, 2], as `sampling.log_probabilities` gives them; None if they are not asked for.
     """
 
     problem: int
     sample: int
     tokens: np.ndarray
     ended: bool
+    logprobs: np.ndarray | None = None
 
 
 @functools.partial(
@@ -66,10 +70,10 @@ class Response:
 class PromptBatch:
     """Prompts to read: arrays as `kv.prefill` takes them, and what is wanted of each, as in `seating.Slots`."""
 
-    tokens: np.ndarray
-    lengths: np.ndarray
-    slots: np.ndarray
-    pages: np.ndarray
+    tokens: Array
+    lengths: Array
+    slots: Array
+    pages: Array
     wanted: Slots
 
 
@@ -97,14 +101,24 @@ class _Device:
     def __init__(self, sizes: CacheSizes) -> None:
         self.jobs: dict[int, _Active] = {}
         self.slots = list(range(sizes.slots))
-        self.pages = list(range(sizes.prompt_pages))  # a heap: pages at the low end first, as a step reads up to the last
+        self.pages = list(
+            range(sizes.prompt_pages)
+        )  # a heap: pages at the low end first, as a step reads up to the last
         self.admission = Admission(sizes)
 
 
 class Schedule:
     """Assigns work to devices. Call `fill` until it returns None, then `orders`; after the device, `record`."""
 
-    def __init__(self, sizes: CacheSizes, *, devices: int, skipped: int, text_stop: TextStop | None = None) -> None:
+    def __init__(
+        self,
+        sizes: CacheSizes,
+        *,
+        devices: int,
+        skipped: int,
+        text_stop: TextStop | None = None,
+        logprobs: bool = False,
+    ) -> None:
         """Starts with nothing to do.
 
         Args:
@@ -112,6 +126,7 @@ class Schedule:
             devices: over which the rows are split.
             skipped: tokens of the prefix before each prompt.
             text_stop: looks for stop texts after each call; None where there are none.
+            logprobs: whether the device tells the tokens' log-probabilities.
         """
         self._sizes, self._skipped, self._text_stop = sizes, skipped, text_stop
         self._devices = [_Device(sizes) for _ in range(devices)]
@@ -120,6 +135,8 @@ class Schedule:
         self._slot = np.zeros(rows, np.int32)
         self._count = np.zeros(rows, np.int32)
         self._tokens = np.zeros((rows, sizes.response_width), np.int32)
+        self._logprobs = np.zeros((rows, sizes.response_width, 2), np.float32) if logprobs else None
+        self._looked = np.zeros(rows, np.int32)  # tokens in which there is no stop text
         self._age = np.zeros(rows, np.int32)  # in pages
         self._over = np.zeros(rows, bool)  # decodes a sample that a stop text has ended
         self.failure: UserError | None = None
@@ -223,7 +240,8 @@ class Schedule:
         room, reach, depth = (np.zeros(len(self._devices), np.int32) for _ in range(3))
         for number, device in enumerate(self._devices):
             jobs = list(device.jobs.values())
-            order[number] = [*(active.slot for active in sorted(jobs, key=lambda a: not len(a.job.begun))), *device.slots]
+            resumed_first = sorted(jobs, key=lambda active: len(active.job.begun) == 0)
+            order[number] = [*(active.slot for active in resumed_first), *device.slots]
             own = slice(number * sizes.rows, (number + 1) * sizes.rows)
             held = self._age[own][self._sample[own] != NONE]
             room[number] = device.admission.room(held, waiting=sum(active.waiting for active in jobs))
@@ -240,7 +258,8 @@ class Schedule:
             lost: bool [B], as `decode.turn_page` returns it; None for a call that has filled no page.
         """
         done: list[Response] = []
-        for token, sample, slot, finish, finite in zip(*vars(steps).values(), strict=True):
+        columns = steps.token, steps.sample, steps.slot, steps.finish, steps.finite
+        for step, (token, sample, slot, finish, finite) in enumerate(zip(*columns, strict=True)):
             left = self._over & ((self._sample != sample) | (self._slot != slot))
             self._sample[left], self._over[left] = NONE, False
             live = sample != NONE
@@ -248,6 +267,8 @@ class Schedule:
                 self._start(row, int(sample[row]), int(slot[row]))
             useful = np.flatnonzero(live & ~self._over)
             self._tokens[useful, self._count[useful]] = token[useful]
+            if self._logprobs is not None:
+                self._logprobs[useful, self._count[useful]] = steps.logprobs[step, useful]
             self._count[useful] += 1
             for row in useful[~finite[useful]]:
                 self._fail(row)
@@ -258,7 +279,11 @@ class Schedule:
         self.steps += steps.token.size
         if self._text_stop is not None:
             rows = np.flatnonzero((self._sample != NONE) & ~self._over)
-            for row in rows[self._text_stop([self._tokens[row, : self._count[row]] for row in rows])]:
+            new = (self._count[rows] - self._looked[rows]).tolist()
+            kept = self._text_stop([self._tokens[row, : self._count[row]] for row in rows], new)
+            self._looked[rows] = self._count[rows]
+            for row, count in zip(rows[kept > 0], kept[kept > 0], strict=True):
+                self._count[row] = count
                 done.append(self._finish(row, ended=False))
                 self._over[row] = True  # until the device, which is one call ahead, has let it go
         if lost is not None:
@@ -273,7 +298,9 @@ class Schedule:
         active.waiting -= 1
         begun = active.job.begun
         self._tokens[row, : len(begun)] = begun
-        self._count[row] = len(begun)
+        if self._logprobs is not None and active.job.logprobs is not None:
+            self._logprobs[row, : len(begun)] = active.job.logprobs
+        self._count[row] = self._looked[row] = len(begun)
         self._age[row] = len(begun) // self._sizes.page_size
 
     def _finish(self, row: int, *, ended: bool) -> Response:
@@ -281,7 +308,7 @@ class Schedule:
         active.unfinished -= 1
         self._device(row).admission.ended(self._age[row])
         tokens = self._tokens[row, : self._count[row]].copy()
-        return Response(active.job.problem, int(self._sample[row]), tokens, ended)
+        return Response(active.job.problem, int(self._sample[row]), tokens, ended, self._told(row))
 
     def _turn_page(self, lost: np.ndarray) -> None:
         """Ages the samples that go on, and takes back those that have lost their pages, the longest first."""
@@ -294,9 +321,12 @@ class Schedule:
             if not self._over[row]:
                 active = self._active(row)
                 active.unfinished -= 1
-                begun = self._tokens[row, : self._count[row]].copy()
-                self._resumed.append(Job(active.job.problem, active.job.prompt, (int(self._sample[row]),), begun))
+                sample, begun = int(self._sample[row]), self._tokens[row, : self._count[row]].copy()
+                self._resumed.append(Job(active.job.problem, active.job.prompt, (sample,), begun, self._told(row)))
             self._sample[row], self._over[row] = NONE, False
+
+    def _told(self, row: int) -> np.ndarray | None:
+        return None if self._logprobs is None else self._logprobs[row, : self._count[row]].copy()
 
     def _fail(self, row: int) -> None:
         problem, sample = self._active(row).job.problem, self._sample[row]

@@ -27,14 +27,13 @@ def jobs(missing: Sequence[Shard], prompts: Sequence[np.ndarray]) -> list[Job]:
     return [Job(number, prompts[number], tuple(sorted(samples))) for number, samples in sorted(wanted.items())]
 
 
-def path_of(response: Response, encoder: Encoder, model: str, logprobs: np.ndarray | None = None) -> Path:
+def path_of(response: Response, encoder: Encoder, model: str) -> Path:
     """Returns the path of a response.
 
     Args:
         response: its tokens; an eos token gives no text.
         encoder: says what tokens say, and which texts of its template end a response before they begin.
         model: the model's name.
-        logprobs: fp32 [tokens, 2], as `sampling.log_probabilities` gives them; None: the path has none.
     """
     tokens = response.tokens.tolist()
     said = tokens[:-1] if response.ended else tokens
@@ -46,7 +45,7 @@ def path_of(response: Response, encoder: Encoder, model: str, logprobs: np.ndarr
         count, finish = _first_stop(said, encoder), "stop"
         (text,) = encoder.texts([said[:count]])
         text = text[: min(text.index(stop) for stop in stops if stop in text)]
-    told = None if logprobs is None else Logprobs.from_array(logprobs[:count])
+    told = None if response.logprobs is None else Logprobs.from_array(response.logprobs[:count])
     return Path(response.problem, response.sample, model, text, count, finish, told)
 
 

@@ -27,7 +27,7 @@ def training_loss(model, tokens):
 
 def decode(model, tokens, lengths, rows, members):
     sizes = CacheSizes(
-        rows=6, slots=2, seats=3, prompt_pages=4, history_pages=9, prompt_width=8, response_width=8, page_size=4,
+        rows=6, slots=2, seats=3, samples=3, prompt_pages=4, history_pages=9, prompt_width=8, response_width=8, page_size=4,
         key_order="ch",
     )  # fmt: skip
     state = empty(model, sizes, BF16)

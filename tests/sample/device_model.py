@@ -25,8 +25,9 @@ class DeviceModel:
         rows = lambda value: np.full(sizes.rows, value, np.int32)  # noqa: E731
         slots = lambda *shape: np.zeros((sizes.slots, *shape), np.int32)  # noqa: E731
         members = slots(sizes.seats) + np.int32(sizes.no_row)
-        start = Rows(rows(0), rows(NONE), rows(0), rows(sizes.no_slot), rows(0)), Slots(
-            slots(), slots(), slots(), slots(), slots(sizes.samples), slots(), slots(), members
+        start = (
+            Rows(rows(0), rows(NONE), rows(0), rows(sizes.no_slot), rows(0)),
+            Slots(slots(), slots(), slots(), slots(), slots(sizes.samples), slots(), slots(), members),
         )
         self.state = [jax.tree.map(np.copy, start) for _ in range(devices)]
         self.held = [np.zeros(sizes.rows, int) for _ in range(devices)]
@@ -58,7 +59,7 @@ class DeviceModel:
         lost = None
         if self.now == 0:
             lost = np.concatenate([self._turn_page(number) for number in range(len(self.state))])
-        return Steps(*(np.concatenate(column, axis=1) for column in zip(*results, strict=True))), lost
+        return Steps(*(np.concatenate(column, axis=1) for column in zip(*results, strict=True)), None), lost
 
     def wait(self, started):
         return started

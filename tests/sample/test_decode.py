@@ -35,19 +35,19 @@ def run(
     parameters,
     rows,
     max_new=MAX_NEW,
-    expected=None,
+    history_pages=None,
     end_tokens=(END,),
     split=True,
     mesh_sizes=(1, 8, 1),
 ):
-    """Returns for each problem the responses, as token lists by sample; `expected` is the length to expect of each."""
+    """Returns for each problem the responses, as token lists by sample."""
     encoded = prompts.split(prompt_tokens) if split else prompts.Prompts(np.zeros(0, np.int32), prompt_tokens)
     mesh = make_mesh(*mesh_sizes)
     model = jax.device_put(model, partition.shardings(model, mesh))
     lengths = capacity.Lengths(
-        np.array([len(own) for own in encoded.own]), np.full(len(prompt_tokens), expected or max_new), max_new
+        np.array([len(own) for own in encoded.own]), np.full(len(prompt_tokens), max_new), max_new
     )
-    sizes = capacity.cache_sizes(rows, lengths, k)
+    sizes = capacity.cache_sizes(rows, lengths, k, history_pages)
     engine = DeviceEngine(
         model, mesh, sizes, prefix=encoded.prefix, parameters=parameters, stop=decode.stop_at(end_tokens),
         max_new=max_new, seed=7, dtype=F32,
@@ -217,7 +217,7 @@ def test_sampling_ends_when_no_response_is_as_short_as_expected(sharp_model, end
     tokens = [np.array([1, 5, 9, number], np.int32) for number in range(20)]
     settings = {"parameters": SamplingParameters(0.7), "end_tokens": ends, "max_new": 80, "mesh_sizes": (1, 1, 8)}
     ample = run(sharp_model, tokens, rows=16, **settings)
-    short = run(sharp_model, tokens, rows=16, expected=1, **settings)
+    short = run(sharp_model, tokens, rows=16, history_pages=9, **settings)
     assert short == ample
     assert max(len(path) for (path,) in short) == 80
 
@@ -236,17 +236,18 @@ def test_programs_copy_no_cache():
     model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=F32, stacked=False))
     sizes = capacity.cache_sizes(64, capacity.Lengths(np.full(100, 100), np.full(100, 131.0), 256), 100)
     state = jax.eval_shape(lambda: decode.idle(model, sizes, F32, None))
-    rows = jax.ShapeDtypeStruct((64,), jnp.int32)
-    members = jax.ShapeDtypeStruct((sizes.slots, sizes.seats), jnp.int32)
-    orders = decode.Orders(rows, rows, rows, rows, rows, members)
+    int32 = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.int32)  # noqa: E731
+    orders = decode.Orders(int32(sizes.slots), int32(1), int32(64), int32(64), int32(1), int32(1))
     options = {
+        "steps": 16,
         "parameters": SamplingParameters(0.7, top_k=50),
         "stop": decode.stop_at((2,)),
         "max_new": 256,
         "dtype": F32,
     }
     program = jax.jit(lambda *operands: decode.decode(*operands, **options), donate_argnums=1)
-    memory = program.lower(model, state, orders, jax.ShapeDtypeStruct((2,), jnp.uint32)).compile().memory_analysis()
+    seed = jax.ShapeDtypeStruct((2,), jnp.uint32)
+    memory = program.lower(model, state, orders, int32(), seed).compile().memory_analysis()
     cache_bytes = sum(leaf.size * 4 for leaf in jax.tree.leaves(state.cache.layers))
     assert memory.alias_size_in_bytes >= cache_bytes
     assert memory.temp_size_in_bytes < 0.15 * cache_bytes
@@ -255,5 +256,13 @@ def test_programs_copy_no_cache():
 def test_sizes_refuse_pools_that_no_row_fits():
     with pytest.raises(ValueError, match="pools too small"):
         CacheSizes(
-            rows=1, slots=1, seats=1, prompt_pages=1, history_pages=1, prompt_width=8, response_width=64, page_size=8
+            rows=1,
+            slots=1,
+            seats=1,
+            samples=1,
+            prompt_pages=1,
+            history_pages=1,
+            prompt_width=8,
+            response_width=64,
+            page_size=8,
         )

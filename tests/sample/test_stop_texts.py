@@ -135,7 +135,7 @@ def test_without_stop_texts_nothing_is_found(tmp_path):
 def test_log_probabilities_are_cut_like_the_tokens(encoder):
     tokens = np.array(encoder.tokenizer.encode("one five and more", add_special_tokens=False))
     values = -np.arange(2 * len(tokens), dtype=np.float32).reshape(-1, 2)
-    path = shards.path_of(Response(0, 0, tokens, False), encoder, "m", values)
+    path = shards.path_of(Response(0, 0, tokens, False, values), encoder, "m")
     assert path.finish == "stop"
     assert 0 < path.tokens < len(tokens)
     assert path.logprobs.sampled == tuple(values[: path.tokens, 0])

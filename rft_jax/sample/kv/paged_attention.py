@@ -50,8 +50,8 @@ class Reading:
         columns: of the page table, that are added up together.
     """
 
-    pages: int
-    columns: int
+    pages: int = 64
+    columns: int = 1
 
 
 class Partial(NamedTuple):
@@ -113,7 +113,10 @@ def paged(
         queries = query.at[here(table.owner)].get(mode="clip")
         found = dense(queries, here(keys), here(values), here(valid), order)
         return Partial(
-            *(jax.lax.dynamic_update_slice_in_dim(x, new, chunk * pages, 0) for x, new in zip(parts, found, strict=True))
+            *(
+                jax.lax.dynamic_update_slice_in_dim(x, new, chunk * pages, 0)
+                for x, new in zip(parts, found, strict=True)
+            )
         )
 
     # What the loop does not write is never read: a row's pages are all within reach.

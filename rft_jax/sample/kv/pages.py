@@ -105,7 +105,7 @@ class CacheSizes:
     response_width: int
     page_size: int
     key_order: KeyOrder = "hc"
-    reading: Reading = Reading(pages=1, columns=1)
+    reading: Reading = dataclasses.field(default_factory=Reading)
 
     def __post_init__(self) -> None:
         if self.prompt_width % self.page_size:

@@ -39,7 +39,8 @@ def prefill(
 
     Args:
         model: with unstacked layers.
-        tokens: int32 [G, P], any number of pages wide, each prompt at the start of its row, without the prefix; the padding is arbitrary.
+        tokens: int32 [G, P], whole pages, each prompt at the start of its row, without the prefix; the padding is
+            arbitrary.
         lengths: int32 [G], from 0 to P.
         slots: int32 [G], the slot of each prompt; `no_slot` where there is no prompt.
         pages: int32 [G, P / C], free pages for each prompt, as many as its length needs; the rest `no_prompt_page`.

@@ -12,6 +12,7 @@ from rft_jax.model.llama import Llama, forward, stack_layers
 from rft_jax.runtime import make_mesh
 from rft_jax.sample.kv.decode_step import step
 from rft_jax.sample.kv.flush import flush
+from rft_jax.sample.kv.paged_attention import Reading
 from rft_jax.sample.kv.pages import CacheSizes, empty, forget
 from rft_jax.sample.kv.prefill import prefill, read_prefix
 
@@ -31,8 +32,9 @@ ROW_SLOT = [0, 2, 0, 1, 2]
 SAMPLES = [[13], [3, 9], [1, 1, 11], [6, 5], [2, 10]]
 STEPS = 14
 SIZES = CacheSizes(
-    rows=5, slots=3, seats=2, prompt_pages=4, history_pages=14, prompt_width=8, response_width=13, page_size=PAGE_SIZE
-)
+    rows=5, slots=3, seats=2, samples=2, prompt_pages=6, history_pages=14, prompt_width=8, response_width=13,
+    page_size=PAGE_SIZE, reading=Reading(pages=4, columns=2),
+)  # fmt: skip
 
 
 @dataclasses.dataclass
@@ -66,10 +68,12 @@ def decode(model, story, devices, prefix=(), sizes=SIZES):
     for slot, prompt in enumerate(story.prompts):
         tokens[slot, : len(prompt)] = prompt
     lengths = np.array(PROMPTS * devices, np.int32)
-    pages = np.array([[3, 1], [4, 4], [0, 4]] * devices, np.int32)  # 4, beyond the pool, is no page
+    pages = np.array([[3, 1], [6, 6], [0, 6]] * devices, np.int32)  # 6, beyond the pool, is no page
     order = np.tile(np.arange(SIZES.slots, dtype=np.int32), devices)
     batch = tokens, lengths, order, pages
     state = jit(prefill, 5)(model, *map(jnp.asarray, batch), state, dtype=F32)
+    reach, depth = (partition.place(jnp.full(devices, value, jnp.int32), "lengths") for value in (4, 2))
+    state = dataclasses.replace(state, prompts=dataclasses.replace(state.prompts, reach=reach, depth=depth))
 
     members = np.full((SIZES.slots, SIZES.seats), SIZES.rows, np.int32)
     seats = np.zeros(SIZES.rows, np.int32)
@@ -199,6 +203,7 @@ def test_programs_update_the_cache_in_place():
         rows=16,
         slots=4,
         seats=8,
+        samples=8,
         prompt_pages=512,
         history_pages=512,
         prompt_width=32,
