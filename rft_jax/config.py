@@ -123,8 +123,6 @@ class SampleConfig:
         compute: dtype of weights, computation and cache; auto: float32 on CPU, bfloat16 elsewhere.
         mesh: how the devices are laid out: replicas along data, each split along tensor.
         rows: samples in flight per device; none: as many as its memory holds.
-        part, parts: which of how many processes that share the work this one is; none: from SLURM's job array, else
-            alone.
     """
 
     model: str | None = None
@@ -145,8 +143,6 @@ class SampleConfig:
     compute: Literal["auto", "float32", "bfloat16"]
     mesh: MeshConfig
     rows: int | None
-    part: int = 0
-    parts: int | None = None
     task: str | None = None
     template: str | None = None
 
