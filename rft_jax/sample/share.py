@@ -11,7 +11,7 @@ import numpy as np
 
 from rft_jax.records.path import Path
 from rft_jax.sample import journal
-from rft_jax.sample.claims import Claims
+from rft_jax.sample.claims import DEAD_S, Claims
 from rft_jax.sample.ledger import Ledger, Shard, numbers
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ class Share:
         self._parts: dict[str, list[_Part]] = {}  # of each tile that is claimed: what is not written
         self._part_of: dict[tuple[int, int], _Part] = {}  # of each path that is not there: problem and sample
         self._next_look = -float("inf")
+        self._last_keep = clock()
         self._next_journal = clock() + JOURNAL_S
         self._there = ledger.done
         self._written = self._found = 0
@@ -136,9 +137,13 @@ class Share:
             UserError: the disk is full or not writable, or this worker failed to give signs of life.
         """
         self._claims.check()
-        if self._clock() < self._next_journal:
+        now = self._clock()
+        if now - self._last_keep > DEAD_S / 2:  # this worker may have been taken for dead
+            self._drop_lost()
+        self._last_keep = now
+        if now < self._next_journal:
             return
-        self._next_journal = self._clock() + JOURNAL_S
+        self._next_journal = now + JOURNAL_S
         self._drop_lost()
         begun: dict[str, list[tuple[int, int, np.ndarray]]] = {}
         for problem, sample, tokens in self._unfinished():
