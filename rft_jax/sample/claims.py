@@ -42,7 +42,7 @@ class Claims:
         folder: Path,
         *,
         worker: str | None = None,
-        finished: Callable[[str], bool] = lambda name: False,
+        needed: Callable[[str], bool] = lambda name: False,
         clock: Callable[[], float] = time.monotonic,
         gone: Callable[[str], bool] = host.gone,
     ) -> None:
@@ -51,7 +51,7 @@ class Claims:
         Args:
             folder: of the claims; its parent exists.
             worker: name; None: the process's identity.
-            finished: tells whether some work is done for all workers, so that nobody needs claims on it.
+            needed: tells whether the caller's own file on some work, NAME.journal, is of use after `close`.
             clock: in seconds; never goes back.
             gone: tells which workers are known to have ended, without waiting for their silence.
 
@@ -59,7 +59,7 @@ class Claims:
             UserError: the folder cannot be written.
         """
         self.worker = worker or host.identity()
-        self._folder, self._finished, self._clock, self._gone = folder, finished, clock, gone
+        self._folder, self._needed, self._clock, self._gone = folder, needed, clock, gone
         self._held: dict[str, int] = {}
         self._owners: dict[tuple[str, int], str] = {}
         self._seen: dict[str, tuple[int | None, float]] = {}  # last beat of each worker, and when it was new
@@ -160,8 +160,7 @@ class Claims:
 
     def release(self, name: str) -> None:
         """Gives up what this worker holds: it is finished, or somebody else may do it."""
-        for number in range(self._held.pop(name), 0, -1):
-            self._file(name, number).unlink(missing_ok=True)
+        self._remove(name, self._held.pop(name))
 
     def close(self) -> None:
         """Gives up everything, and removes what nobody needs."""
@@ -171,13 +170,13 @@ class Claims:
             self._beat_file(self._beats).unlink(missing_ok=True)
             claims, _ = self._look()
             for name, number in list(claims.items()):
-                if self._finished(name) or self._dead(self._owner(name, number)):
-                    self._held[name] = number
-                    self.release(name)
+                if self._dead(self._owner(name, number)):
+                    self._remove(name, number)
                     del claims[name]
             if not claims:
-                for file in [*self._folder.glob("*.beat"), *self._folder.glob(".*.partial")]:
-                    file.unlink(missing_ok=True)  # who is alive will beat again
+                for file in self._folder.iterdir():
+                    if file.suffix != ".journal" or not self._needed(file.stem):
+                        file.unlink(missing_ok=True)  # a worker that is alive will beat again
                 self._folder.rmdir()
         except (OSError, UserError):
             pass  # somebody else needs the folder, or it is gone
@@ -216,7 +215,8 @@ class Claims:
                 if self._seen.get(name, (None, 0))[0] != number:
                     self._seen[name] = (number, now)
                 if self._dead(name):
-                    (self._folder / file).unlink(missing_ok=True)  # its last beat stays in `_seen`
+                    with contextlib.suppress(OSError):  # another user's
+                        (self._folder / file).unlink()  # its last beat stays in `_seen`
                 else:
                     alive.add(name)
         return claims, len(alive)
@@ -238,8 +238,13 @@ class Claims:
     def _content(self, name: str, number: int) -> str:
         try:
             return self._file(name, number).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
+        except OSError:  # released meanwhile
             return ""
+
+    def _remove(self, name: str, number: int) -> None:
+        for each in range(number, 0, -1):
+            with contextlib.suppress(OSError):  # one that stays is a dead worker's after this one's end
+                self._file(name, each).unlink()
 
     def _create(self, name: str, number: int) -> bool:
         file = self._file(name, number)

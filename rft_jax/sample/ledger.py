@@ -141,11 +141,6 @@ class Ledger:
             raise UserError(f"cannot read the folder {self._folder}: {error.strerror or error}") from error
         return self.tiles
 
-    def finished(self, name: str) -> bool:
-        """Tells whether a tile is finished whatever k other workers in this folder have."""
-        shard = Shard.from_name(f"{name}.jsonl")
-        return shard is not None and shard.samples[1] <= self._k and name not in self.tiles
-
     def write(self, shard: Shard, paths: list[Path]) -> None:
         """Writes a shard, whole or not at all; the checksum comes first, so that a shard that is there has one.
 

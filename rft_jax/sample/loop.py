@@ -86,7 +86,9 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
     paths = workdir / "paths"
     ledger = Ledger(paths, agreed, problems=len(problems), k=config.k, agree=agree.from_first)
     with (
-        Claims(paths / CLAIMS, finished=ledger.finished) if jax.process_index() == 0 else contextlib.nullcontext()
+        Claims(paths / CLAIMS, needed=ledger.tiles.__contains__)
+        if jax.process_index() == 0
+        else contextlib.nullcontext()
     ) as claims:
         if not ledger.tiles:
             log.info("nothing to do: all %d paths are in %s", ledger.wanted, paths)

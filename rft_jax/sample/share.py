@@ -1,5 +1,6 @@
 """The tiles that one worker has claimed: what is done of each, kept in a journal, and written when a shard is whole."""
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -127,7 +128,8 @@ class Share:
         self._parts[part.tile].remove(part)
         if not self._parts[part.tile]:
             del self._parts[part.tile]
-            self._journal(part.tile).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._journal(part.tile).unlink()
             self._claims.release(part.tile)
 
     def keep(self) -> None:

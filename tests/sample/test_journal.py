@@ -26,7 +26,9 @@ class Worker:
         self.now, self.slept = 0.0, 0
         self.unfinished = []
         self.ledger = Ledger(folder, {"seed": 0}, problems=20, k=10)
-        claims = Claims(folder / "claims", worker=name, finished=self.ledger.finished, gone=lambda name: name == "dead")
+        claims = Claims(
+            folder / "claims", worker=name, needed=self.ledger.tiles.__contains__, gone=lambda name: name == "dead"
+        )
         self.claims = claims
         self.share = Share(
             self.ledger, claims, folder / "claims", unfinished=lambda: self.unfinished, clock=lambda: self.now
@@ -139,6 +141,27 @@ def test_what_was_taken_over_is_dropped(tmp_path, caplog):
     assert "taken over" in caplog.text
     assert {file: file.stat() for file in tmp_path.glob("*.jsonl")} == before
     assert not stalled.jobs.left()
+
+
+def test_what_a_kill_leaves_of_finished_work_is_removed(tmp_path):
+    """The worker was killed after the last shard, before it removed claim and journal."""
+    dead, one = Worker(tmp_path, "dead"), Worker(tmp_path, "one")
+    dead.finish([job for _ in range(3) for job in dead.jobs])
+    one.finish(list(one.jobs))
+    (tmp_path / "claims" / "00000-00007.000-049.1.claim").write_text("dead")
+    journal.write(tmp_path / "claims" / "00000-00007.000-049.journal", [path(0, 0)], [])
+    assert not Worker(tmp_path, "again").ledger.tiles
+    one.claims.close()
+    assert not (tmp_path / "claims").exists()
+
+
+def test_a_worker_that_fails_leaves_its_journal(tmp_path):
+    one = Worker(tmp_path, "one")
+    one.finish(list(itertools.islice(one.jobs, 1)))
+    one.keep()
+    one.claims.close()
+    assert [file.name for file in (tmp_path / "claims").iterdir()] == ["00000-00007.000-049.journal"]
+    assert next(Worker(tmp_path, "two").jobs).problem == 1
 
 
 @pytest.mark.parametrize("seconds", [1, JOURNAL_S - 1])
