@@ -80,3 +80,18 @@ def test_killed_while_writing(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert all(name.endswith(PARTIAL) for name in listing(tmp_path))
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_is_created_once(tmp_path, monkeypatch, links):
+    def no_links(source, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    assert files.create_file(tmp_path / "a", b"first")
+    assert not files.create_file(tmp_path / "a", b"second")
+    assert (tmp_path / "a").read_bytes() == b"first"
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+    with pytest.raises(UserError, match="cannot write"):
+        files.create_file(tmp_path / "nowhere" / "a", b"first")

@@ -95,8 +95,9 @@ def test_a_process_of_this_machine_that_ended_is_dead_at_once(tmp_path):
     one = Claims(tmp_path / "claims")
     assert one.take(names("w1")) is None
     process.kill()
+    until = time.monotonic() + 10
     while one.take(names("w1")) is None:  # the signal takes a moment; nobody has waited for the process yet
-        pass
+        assert time.monotonic() < until
     process.communicate()
     assert one.take(names("w1", "w2")) == "w2"
 
@@ -158,6 +159,66 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "claims").touch()
     with pytest.raises(UserError, match="cannot write to"):
         Claims(tmp_path / "claims")
+
+
+# A worker that takes 10 ms for a path, journals every 0.3 s, and notes what it made before anything else is done.
+QUICK = """
+import os, pathlib, sys, time
+from rft_jax.records.path import Path
+from rft_jax.sample import share
+from rft_jax.sample.claims import Claims
+from rft_jax.sample.ledger import Ledger
+share.JOURNAL_S = share.LOOK_S = 0.3
+folder, notes = pathlib.Path(sys.argv[1]), os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
+book = Ledger(folder, {}, problems=128, k=32)
+with Claims(folder / "claims", needed=book.tiles.__contains__) as claims:
+    mine = share.Share(book, claims, folder / "claims")
+    while True:
+        if (claimed := mine.claim()) is None:
+            if mine.complete():
+                break
+            time.sleep(0.3)
+            continue
+        for at in [(problem, sample) for problem, samples in claimed["jobs"] for sample in samples]:
+            time.sleep(0.01)
+            os.write(notes, b"%d %d\\n" % at)
+            mine.add(Path(*at, "m", str(at), 1, "eos"))
+            mine.keep()
+"""
+
+
+@pytest.mark.slow
+def test_workers_killed_ten_times(tmp_path):
+    """Real processes, four at a time: killed at any moment and started again, they do only the last moments twice."""
+    folder = tmp_path / "paths"
+    processes, numbers = [], itertools.count()
+
+    def start():
+        notes = tmp_path / f"notes {next(numbers)}"
+        processes.append((notes, subprocess.Popen([sys.executable, "-c", QUICK, folder, notes])))
+
+    for _ in range(4):
+        start()
+    killed = []
+    for _ in range(10):
+        notes, process = processes.pop(random.randrange(4))
+        while not notes.exists():  # its imports
+            time.sleep(0.01)
+        time.sleep(random.uniform(0, 1))
+        process.kill()
+        if process.wait():
+            killed.append(notes)
+        start()
+    assert [process.wait() for _, process in processes] == [0] * 4
+    made = [tuple(map(int, line.split())) for notes in tmp_path.glob("notes *") for line in notes.open()]
+    everything = set(itertools.product(range(128), range(32)))
+    print(f"{len(killed)} kills, {len(made) - len(everything)} of {len(everything)} paths made twice")
+    assert len(killed) == 10
+    assert set(made) == everything
+    found = [(path.problem, path.sample) for file in folder.glob("*.jsonl") for path in read_paths(file)]
+    assert len(found) == len(everything)
+    assert not (folder / "claims").exists()
+    assert len(made) - len(everything) <= 10 * 60  # what fits into two journals' time, and twice that
 
 
 class Simulation:

@@ -116,9 +116,8 @@ def notes_of(file):
     return {(int(problem), int(sample)): float(when) for problem, sample, when in map(str.split, lines)}
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
-def test_workers_share_and_some_are_killed(done, model_folder, problems_file, tmp_path, kills):
-    """Four at a time; one after the other is killed and started again: only its last second is done twice."""
+def test_workers_share_and_one_is_killed(done, model_folder, problems_file, tmp_path):
+    """Four that come in turn, one of them killed and started again: only its last second is done twice."""
 
     def worker():
         name = f"worker {len(started)}"
@@ -127,23 +126,17 @@ def test_workers_share_and_some_are_killed(done, model_folder, problems_file, tm
         )
         started[name] = processes[name] = process
 
-    choose = random.Random(kills)
-    started, processes, killed_at = {}, {}, {}
+    started, processes = {}, {}
     for _ in range(4):
         worker()
-    while len(killed_at) < kills and any(process.poll() is None for process in processes.values()):
-        victim = choose.choice(list(processes))
-        before, more = len(notes_of(tmp_path / victim)), choose.randint(1, 200 // kills)
-        while len(notes_of(tmp_path / victim)) < before + more and processes[victim].poll() is None:
-            time.sleep(0.02)
-        process = processes.pop(victim)
-        process.kill()
-        _, err = process.communicate()
-        if process.returncode == -signal.SIGKILL:
-            killed_at[victim] = time.monotonic()
-        else:
-            assert process.returncode == 0, err
-        worker()
+    victim, enough = random.choice(list(processes)), random.randint(1, 100)
+    while len(notes_of(tmp_path / victim)) < enough and processes[victim].poll() is None:
+        time.sleep(0.02)
+    processes[victim].kill()
+    killed_at = time.monotonic()
+    _, err = processes.pop(victim).communicate()
+    assert started[victim].returncode in (0, -signal.SIGKILL), err  # 0: the others were faster, nothing was left
+    worker()
     for process in processes.values():
         _, err = process.communicate()
         assert process.returncode == 0, err
@@ -156,12 +149,10 @@ def test_workers_share_and_some_are_killed(done, model_folder, problems_file, tm
     assert len(sampled) == 1024
     again = {(name, at) for name, each in notes.items() for at in each if sampled[at] > 1}
     told = {name: (len(each), sum(owner == name for owner, _ in again)) for name, each in notes.items()}
-    print(f"killed {[*killed_at]}; sampled, and of that also by another: {told}; in all {sampled.total()}")
-    assert len(killed_at) == kills
+    print(f"killed: {victim}; sampled, and of that also by another: {told}; in all {sampled.total()}")
     # What two did was the last that the first of them did before it was killed.
-    last = {at for name, at in again if name in killed_at and killed_at[name] - notes[name][at] < 5}
-    assert {at for _, at in again} <= last
-    assert sampled.total() - len(sampled) <= sum(name in killed_at for name, at in again if at in last)
+    assert max(sampled.values()) <= 2
+    assert all(killed_at - notes[victim].get(at, 0) < 5 for _, at in again)
 
 
 @pytest.mark.slow
