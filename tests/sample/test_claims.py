@@ -210,7 +210,9 @@ def test_workers_killed_ten_times(tmp_path):
             killed.append(notes)
         start()
     assert [process.wait() for _, process in processes] == [0] * 4
-    made = [tuple(map(int, line.split())) for notes in tmp_path.glob("notes *") for line in notes.open()]
+    made = [
+        tuple(map(int, line.split())) for notes in tmp_path.glob("notes *") for line in notes.read_text().splitlines()
+    ]
     everything = set(itertools.product(range(128), range(32)))
     print(f"{len(killed)} kills, {len(made) - len(everything)} of {len(everything)} paths made twice")
     assert len(killed) == 10
