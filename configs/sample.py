@@ -3,10 +3,10 @@
     python launch/sample.py --config=configs/sample.py --config.model=DIR --config.problems=FILE --config.k=100 \
         --workdir=OUT
 
-writes OUT/paths/*.jsonl. Repeating the command samples only what is missing; a larger k adds to the existing paths; a
-SLURM array (or --config.part=I --config.parts=N) shares the work. `configs/sample.py:paper` does what the reference's
-script silently did: it samples from the 50 most likely tokens only (its library's default), and cuts prompts to their
-last 256 tokens.
+writes OUT/paths/*.jsonl. Repeating the command samples only what is missing; a larger k adds to the existing paths; any
+number of these commands with one --workdir, on any hosts, share the work. `configs/sample.py:paper` does what the
+reference's script silently did: it samples from the 50 most likely tokens only (its library's default), and cuts
+prompts to their last 256 tokens.
 
 What to expect on GSM8K's training problems from a model fine-tuned on them (paper, table 2): of 100 paths per problem,
 53 (7B) to 72 (13B-2) are right; the mean response has 131 tokens, and hardly any reaches 256.

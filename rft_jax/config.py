@@ -124,8 +124,6 @@ class SampleConfig:
         mesh: how the devices are laid out: replicas along data, each split along tensor.
         rows: samples in flight per device; none: as many as its memory holds.
         logprobs: also write how likely each token was, before the filters: at the sampling temperature, and at 1.
-        part, parts: which of how many processes that share the work this one is; none: from SLURM's job array, else
-            alone.
     """
 
     model: str | None = None
@@ -147,8 +145,6 @@ class SampleConfig:
     mesh: MeshConfig
     rows: int | None
     logprobs: bool = False
-    part: int = 0
-    parts: int | None = None
     task: str | None = None
     template: str | None = None
 

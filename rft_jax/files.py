@@ -7,6 +7,7 @@ renamed. Whatever a killed process leaves behind has the suffix `PARTIAL`.
 
 import contextlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,45 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def create_file(path: str | os.PathLike[str], content: bytes) -> bool:
+    """Creates a file with this content, unless one of that name exists: of several processes that try, one succeeds.
+
+    Returns:
+        Whether this call made the file.
+
+    Raises:
+        UserError: the folder is missing, not writable, or its disk is full.
+    """
+    target = Path(path)
+    temporary = _temporary_name(target)
+    try:
+        with _one_line_for_disk_errors(target):
+            temporary.write_bytes(content)
+            _sync(temporary)
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                # Where the server's first reply got lost, the link that exists is ours.
+                return temporary.stat().st_nlink > 1
+            except OSError:  # no hard links here: a kill in the middle of this leaves the file cut
+                try:
+                    with target.open("xb") as stream:
+                        stream.write(content)
+                except FileExistsError:
+                    return False
+                _sync(target)
+            _sync(target.parent)
+            return True
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def names(folder: str | os.PathLike[str]) -> list[str]:
+    """Returns the names in a folder, in no order; raises OSError."""
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries]
+
+
 def make_folder(path: str | os.PathLike[str]) -> None:
     """Makes a folder and its parents if needed; removes unfinished leftovers of killed processes from it.
 
@@ -83,8 +123,8 @@ def make_folder(path: str | os.PathLike[str]) -> None:
 
 
 def _temporary_name(target: Path) -> Path:
-    # The process id keeps apart two processes that write the same target.
-    return target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
+    # Processes on several machines may write the same target, and containers often have the same process ids.
+    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
 
 
 def _sync(path: Path) -> None:

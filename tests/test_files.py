@@ -1,5 +1,6 @@
 """A file or folder appears whole or not at all."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.files import PARTIAL, whole_file, whole_folder
+from rft_jax.files import PARTIAL, create_file, whole_file, whole_folder
 
 
 def listing(folder):
@@ -80,3 +81,18 @@ def test_killed_while_writing(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert all(name.endswith(PARTIAL) for name in listing(tmp_path))
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_is_created_once(tmp_path, monkeypatch, links):
+    def no_links(source, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    assert create_file(tmp_path / "a", b"first")
+    assert not create_file(tmp_path / "a", b"second")
+    assert (tmp_path / "a").read_bytes() == b"first"
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+    with pytest.raises(UserError, match="cannot write"):
+        create_file(tmp_path / "nowhere" / "a", b"first")

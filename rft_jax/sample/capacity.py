@@ -151,7 +151,7 @@ def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | 
         response_width=lengths.max_new,
         page_size=PAGE_SIZE,
         key_order="hc" if cpu else "ch",
-        reading=Reading(pages=64, columns=1) if cpu else Reading(pages=256, columns=32),
+        reading=Reading("walk" if cpu else "sweep"),
     )
 
 

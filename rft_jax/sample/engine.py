@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
 import jax
@@ -140,8 +140,16 @@ def _prefill(model: Llama, batch: PromptBatch, state: decode.State, dtype: jnp.d
     return dataclasses.replace(state, cache=cache, slots=open_slots(state.slots, batch.slots, batch.wanted))
 
 
-def responses(engine: Engine, schedule: Schedule, jobs: Iterator[Job]) -> Iterator[Response]:
+def responses(
+    engine: Engine, schedule: Schedule, jobs: Iterator[Job], each_call: Callable[[], None] = lambda: None
+) -> Iterator[Response]:
     """Yields the samples of all jobs as they finish. The device is always a call ahead of the host.
+
+    Args:
+        engine: that does the work.
+        schedule: that says which.
+        jobs: may end, and have more later: it is asked before each call.
+        each_call: is called after each call.
 
     Raises:
         UserError: the model's logits were not finite; what has finished comes first.
@@ -153,6 +161,7 @@ def responses(engine: Engine, schedule: Schedule, jobs: Iterator[Job]) -> Iterat
         before, started = started, engine.start(schedule.orders()) if schedule.busy else None
         if before is not None:
             yield from schedule.record(*engine.wait(before))
+            each_call()
             if schedule.failure is not None:
                 raise schedule.failure
         if started is None:

@@ -1,5 +1,6 @@
 """Sampling k paths of each problem: from a model folder to a folder of paths."""
 
+import contextlib
 import logging
 from pathlib import Path as FilePath
 
@@ -17,13 +18,17 @@ from rft_jax.hf import pretrained
 from rft_jax.model.llama import Llama
 from rft_jax.records import manifest
 from rft_jax.records.problem import Problem, read_problems
-from rft_jax.sample import capacity, fingerprint, prompts, settings, shards
+from rft_jax.sample import agree, capacity, fingerprint, prompts, settings, shards
+from rft_jax.sample.claims import Claims
 from rft_jax.sample.decode import stop_at
 from rft_jax.sample.engine import DeviceEngine, responses
-from rft_jax.sample.ledger import Ledger
+from rft_jax.sample.jobs import Jobs
+from rft_jax.sample.ledger import CLAIMS, Ledger
 from rft_jax.sample.progress import Progress
 from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Schedule
+from rft_jax.sample.share import Share
+from rft_jax.sample.stop_texts import StopTexts
 from rft_jax.task import grader as graders
 from rft_jax.task import task as tasks
 
@@ -71,7 +76,6 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
 
     # What is there already, and what is missing.
-    part, parts = settings.share(config.part, config.parts)
     agreed = settings.of_a_path(
         config,
         asked,
@@ -80,56 +84,76 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         prompts=fingerprint.of_tokens(whole),
         compute=dtype.name,
     )
-    ledger = Ledger(
-        workdir / "paths", agreed, problems=len(problems), k=config.k, part=part, parts=parts,
-        writer=jax.process_index() == 0,
-    )  # fmt: skip
-    if not ledger.missing:
-        log.info("nothing to do: all %d paths are in %s", ledger.wanted, workdir / "paths")
-        return
+    paths = workdir / "paths"
+    ledger = Ledger(paths, agreed, problems=len(problems), k=config.k, agree=agree.from_first)
+    with (
+        Claims(paths / CLAIMS, needed=ledger.tiles.__contains__)
+        if jax.process_index() == 0
+        else contextlib.nullcontext()
+    ) as claims:
+        if not ledger.tiles:
+            log.info("nothing to do: all %d paths are in %s", ledger.wanted, paths)
+            return
 
-    # The model, and as many rows as fit beside it.
-    encoded = prompts.split(whole)
-    jobs = shards.jobs(ledger.missing, encoded.own)
-    lengths = capacity.Lengths(
-        np.array([len(own) for own in encoded.own]),
-        expected_lengths(encoder, problems, config.max_new_tokens),
-        config.max_new_tokens,
-    )
-    model: Llama = pretrained.load(folder, mesh, dtype=dtype, stacked=False)
-    sizes = capacity.fit(
-        lengths, architecture, mesh, jobs=jobs, dtype=dtype, prefix=len(encoded.prefix), rows=config.rows
-    )
-    engine = DeviceEngine(
-        model,
-        mesh,
-        sizes,
-        prefix=encoded.prefix,
-        parameters=parameters,
-        stop=stop_at(asked.stop_tokens),
-        max_new=config.max_new_tokens,
-        seed=config.seed,
-        dtype=dtype,
-    )
-    schedule = Schedule(sizes, devices=capacity.devices(mesh), skipped=len(encoded.prefix))
+        # The model, and as many rows as fit beside it.
+        encoded = prompts.split(whole)
+        lengths = capacity.Lengths(
+            np.array([len(own) for own in encoded.own]),
+            expected_lengths(encoder, problems, config.max_new_tokens),
+            config.max_new_tokens,
+        )
+        model: Llama = pretrained.load(folder, mesh, dtype=dtype, stacked=False)
+        sizes = capacity.fit(
+            lengths,
+            architecture,
+            mesh,
+            jobs=shards.jobs(ledger.missing(), encoded.own),
+            dtype=dtype,
+            prefix=len(encoded.prefix),
+            rows=config.rows,
+        )
+        engine = DeviceEngine(
+            model,
+            mesh,
+            sizes,
+            prefix=encoded.prefix,
+            parameters=parameters,
+            stop=stop_at(asked.stop_tokens),
+            max_new=config.max_new_tokens,
+            seed=config.seed,
+            dtype=dtype,
+            logprobs=config.logprobs,
+        )
+        schedule = Schedule(
+            sizes,
+            devices=capacity.devices(mesh),
+            skipped=len(encoded.prefix),
+            text_stop=StopTexts(encoder, encoder.template.stops).found if encoder.template.stops else None,
+            logprobs=config.logprobs,
+        )
 
-    # From responses to paths to whole shards.
-    grader = graders.load(tasks.load(asked.task).grader)
-    collector = shards.Collector(ledger.missing)
-    with Progress(ledger.wanted, ledger.done, schedule, problems, grader) as progress:
-        for response in responses(engine, schedule, iter(jobs)):
-            path = shards.path_of(response, encoder, asked.name)
-            progress.add(path)
-            for shard, paths in collector.add(path):
-                ledger.write(shard, paths)
+        # From claimed tiles to responses to paths to whole shards, until every path is there.
+        # A journal holds no log-probabilities, so with them a sample is begun anew after a kill.
+        unfinished = (lambda: ()) if config.logprobs else schedule.begun
+        share = Share(ledger, claims, paths / CLAIMS, unfinished=unfinished) if claims else None
+        jobs = Jobs(share, encoded.own)
+        grader = graders.load(tasks.load(asked.task).grader)
+        with (
+            Progress(ledger.wanted, ledger.done, schedule, problems, grader) as progress,
+            share or contextlib.nullcontext(),
+        ):
+            while jobs.left():
+                for response in responses(engine, schedule, jobs, share.keep if share else lambda: None):
+                    path = shards.path_of(response, encoder, asked.name)
+                    if share:
+                        share.add(path)
+                    progress.add(path, share.by_others if share else 0)
 
 
 def expected_lengths(encoder: Encoder, problems: list[Problem], max_new: int) -> np.ndarray:
     """Returns the tokens to expect of each response: as many as the gold one has, or the most where that tells nothing.
 
-    A model that is stopped by a text may go on beyond it, up to the limit.
+    Only speed depends on it.
     """
-    if encoder.template.stops:
-        return np.full(len(problems), max_new)
     gold = encoder.response_lengths([problem.response for problem in problems])
     return np.where([bool(problem.response) for problem in problems], gold, max_new)

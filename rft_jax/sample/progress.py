@@ -33,19 +33,25 @@ class Progress:
         self._grader = grader
         self._gold = [grader.parse(problem.response) for problem in problems]
         self._samples = self._tokens = self._ended = self._right = 0
+        self._there = there
         self._start = time.monotonic()
         quiet = jax.process_index() > 0 or not sys.stderr.isatty()
         self._bar = tqdm(total=wanted, initial=there, unit=" paths", disable=quiet)
         log.info("%d of %d paths to sample", wanted - there, wanted)
 
-    def add(self, path: Path) -> None:
-        """Counts a path."""
+    def add(self, path: Path, by_others: int) -> None:
+        """Counts a path.
+
+        Args:
+            path: that this worker sampled.
+            by_others: how many others were made by other workers since the start, or found in journals.
+        """
         self._samples += 1
         self._tokens += path.tokens or 0
         self._ended += path.finish == "eos"
         answer, gold = self._grader.parse(path.response), self._gold[path.problem]
         self._right += answer is not None and gold is not None and self._grader.equal(answer, gold)
-        self._bar.update()
+        self._bar.update(self._there + self._samples + by_others - self._bar.n)
         if self._samples % 64 == 0:
             self._bar.set_postfix_str(self._told(), refresh=False)
 
@@ -64,9 +70,8 @@ class Progress:
     ) -> None:
         self._bar.close()
         log.info("%d paths in %.0f s: %s", self._samples, time.monotonic() - self._start, self._told())
-        if self._schedule.lost:
+        if self._schedule.read_again:
             log.info(
-                "%d times a sample found no room for its history and began anew: responses are longer than the gold "
-                "ones; fewer rows (--config.rows) leave each more room",
-                self._schedule.lost,
+                "%d tokens were read again, of samples that had to wait for room or go on from an earlier run",
+                self._schedule.read_again,
             )

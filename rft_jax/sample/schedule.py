@@ -161,7 +161,7 @@ class Schedule:
 
     def begun(self) -> Iterator[tuple[int, int, np.ndarray]]:
         """Yields problem, sample and tokens so far, int32 [tokens], of each unfinished sample that has any."""
-        for row in np.flatnonzero((self._sample != NONE) & ~self._over):
+        for row in np.flatnonzero((self._sample != NONE) & ~self._over).tolist():
             job = self._active(row).job
             yield job.problem, int(self._sample[row]), self._tokens[row, : self._count[row]].copy()
         for device in self._devices:
@@ -263,16 +263,16 @@ class Schedule:
             left = self._over & ((self._sample != sample) | (self._slot != slot))
             self._sample[left], self._over[left] = NONE, False
             live = sample != NONE
-            for row in np.flatnonzero(live & (self._sample == NONE)):
+            for row in np.flatnonzero(live & (self._sample == NONE)).tolist():
                 self._start(row, int(sample[row]), int(slot[row]))
             useful = np.flatnonzero(live & ~self._over)
             self._tokens[useful, self._count[useful]] = token[useful]
-            if self._logprobs is not None:
+            if self._logprobs is not None and steps.logprobs is not None:
                 self._logprobs[useful, self._count[useful]] = steps.logprobs[step, useful]
             self._count[useful] += 1
-            for row in useful[~finite[useful]]:
+            for row in useful[~finite[useful]].tolist():
                 self._fail(row)
-            for row in np.flatnonzero(finish != GOES_ON):
+            for row in np.flatnonzero(finish != GOES_ON).tolist():
                 if not self._over[row]:
                     done.append(self._finish(row, ended=bool(finish[row] == ENDED)))
                 self._sample[row], self._over[row] = NONE, False
@@ -282,7 +282,7 @@ class Schedule:
             new = (self._count[rows] - self._looked[rows]).tolist()
             kept = self._text_stop([self._tokens[row, : self._count[row]] for row in rows], new)
             self._looked[rows] = self._count[rows]
-            for row, count in zip(rows[kept > 0], kept[kept > 0], strict=True):
+            for row, count in zip(rows[kept > 0].tolist(), kept[kept > 0].tolist(), strict=True):
                 self._count[row] = count
                 done.append(self._finish(row, ended=False))
                 self._over[row] = True  # until the device, which is one call ahead, has let it go
@@ -317,7 +317,7 @@ class Schedule:
             device.admission.turn_page(self._age[own][(self._sample[own] != NONE) & ~self._over[own]])
         self._age[self._sample != NONE] += 1
         rows = np.flatnonzero(lost)
-        for row in rows[np.argsort(-self._count[rows], kind="stable")]:
+        for row in rows[np.argsort(-self._count[rows], kind="stable")].tolist():
             if not self._over[row]:
                 active = self._active(row)
                 active.unfinished -= 1

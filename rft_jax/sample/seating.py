@@ -73,8 +73,8 @@ class Slots:
     members: Array
 
 
-_ROWS = Rows(*["lengths"] * 5)
-_SLOTS = Slots(*["lengths"] * 4, "tokens", *["lengths"] * 2, "tokens")
+_ROWS = Rows("lengths", "lengths", "lengths", "lengths", "lengths")
+_SLOTS = Slots("lengths", "lengths", "lengths", "lengths", "tokens", "lengths", "lengths", "tokens")
 
 
 def nobody(sizes: CacheSizes) -> tuple[Rows, Slots]:
@@ -134,7 +134,8 @@ def seat(rows: Rows, slots: Slots, order: jax.Array, room: jax.Array) -> tuple[R
     asked = [field.name for field in dataclasses.fields(Slots)[:4]]
 
     def on_device(order: jax.Array, room: jax.Array, *leaves: jax.Array) -> tuple[jax.Array, ...]:
-        rows, slots, room = _seat_on_device(*jax.tree.unflatten(structure, leaves), order, room)
+        rows, slots = jax.tree.unflatten(structure, leaves)
+        rows, slots, room = _seat_on_device(rows, slots, order, room)
         asked_of = (getattr(slots, name).at[rows.slot].get(mode="clip") for name in asked)
         return (room, *jax.tree.leaves((rows, slots)), *asked_of)
 

@@ -1,6 +1,4 @@
-"""What the settings of a run mean: how the model is asked, this process's share, and all that a path depends on."""
-
-import os
+"""What the settings of a run mean: how the model is asked, and all that a path depends on."""
 
 import jax
 import jax.numpy as jnp
@@ -60,19 +58,3 @@ def compute_dtype(name: str) -> jnp.dtype:
     if name == "auto":
         name = "float32" if jax.default_backend() == "cpu" else "bfloat16"
     return jnp.dtype(name)
-
-
-def share(part: int, parts: int | None) -> tuple[int, int]:
-    """Returns this part's number and how many there are; without a count SLURM's job array tells, or there is one."""
-    if parts is not None:
-        return part, parts
-    if "SLURM_ARRAY_TASK_ID" in os.environ:
-        number, first, count = (int(os.environ[f"SLURM_ARRAY_TASK_{name}"]) for name in ("ID", "MIN", "COUNT"))
-        index, between = divmod(number - first, int(os.environ.get("SLURM_ARRAY_TASK_STEP", "1")))
-        if between or index >= count:
-            raise UserError(
-                f"task {number} of a job array of {count} from {first}: its numbers are no even range; give "
-                "--config.part=NUMBER, from 0, and --config.parts=HOW_MANY"
-            )
-        return index, count
-    return 0, 1

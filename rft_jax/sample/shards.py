@@ -1,7 +1,7 @@
-"""From missing shards to jobs, and from responses back to whole shards of paths."""
+"""From missing shards to jobs, and from responses back to paths."""
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -61,20 +61,3 @@ def _first_stop(tokens: list[int], encoder: Encoder) -> int:
     while (earlier := next((n for n in range(max(0, count - _LONGEST_CHARACTER), count) if says(n)), None)) is not None:
         count = earlier
     return count
-
-
-class Collector:
-    """Sorts paths into the shards that they belong to."""
-
-    def __init__(self, shards: Sequence[Shard]) -> None:
-        """Takes the shards to fill."""
-        self._shard_of = {number: shard for shard in shards for number in numbers(shard)}
-        self._paths: dict[Shard, list[Path]] = {shard: [] for shard in shards}
-
-    def add(self, path: Path) -> Iterator[tuple[Shard, list[Path]]]:
-        """Takes a path and yields its shard with all its paths, if it is whole now."""
-        shard = self._shard_of[path.problem, path.sample]
-        paths = self._paths[shard]
-        paths.append(path)
-        if len(paths) == shard.size:
-            yield shard, self._paths.pop(shard)

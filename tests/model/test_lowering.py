@@ -8,6 +8,7 @@ from rft_jax.model import architecture
 from rft_jax.model.llama import Llama, forward
 from rft_jax.sample.kv.decode_step import step
 from rft_jax.sample.kv.flush import flush
+from rft_jax.sample.kv.paged_attention import Reading
 from rft_jax.sample.kv.pages import CacheSizes, empty
 from rft_jax.sample.kv.prefill import prefill
 
@@ -27,8 +28,8 @@ def training_loss(model, tokens):
 
 def decode(model, tokens, lengths, rows, members):
     sizes = CacheSizes(
-        rows=6, slots=2, seats=3, samples=3, prompt_pages=4, history_pages=9, prompt_width=8, response_width=8, page_size=4,
-        key_order="ch",
+        rows=6, slots=2, seats=3, samples=3, prompt_pages=4, history_pages=9, prompt_width=8, response_width=8,
+        page_size=4, key_order="ch", reading=Reading("sweep"),
     )  # fmt: skip
     state = empty(model, sizes, BF16)
     pages = jnp.arange(4, dtype=jnp.int32).reshape(2, 2)

@@ -1,5 +1,6 @@
 """The command, in real processes: the same paths after any accident, and one clear line for every mistake."""
 
+import collections
 import json
 import os
 import random
@@ -19,11 +20,11 @@ ROOT = Path(__file__).parents[2]
 DEVICES = "--xla_force_host_platform_device_count={} --xla_backend_optimization_level=0"
 
 
-def start(model, problems, workdir, *settings, devices=1, **environment):
+def start(model, problems, workdir, *settings, devices=1, program=("launch/sample.py",), **environment):
     settings = {"k": 16, "max_new_tokens": 24, "rows": 16} | dict(setting.split("=") for setting in settings)
     flags = [f"--config.{name}={value}" for name, value in settings.items()]
     return subprocess.Popen(
-        [sys.executable, "launch/sample.py", f"--config.model={model}", f"--config.problems={problems}", *flags,
+        [sys.executable, *program, f"--config.model={model}", f"--config.problems={problems}", *flags,
          f"--workdir={workdir}"],
         cwd=ROOT, env=os.environ | {"XLA_FLAGS": DEVICES.format(devices)} | environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -93,12 +94,65 @@ def test_eight_devices(done, model_folder, problems_file, tmp_path, mesh):
     assert contents(tmp_path) == contents(done[0])
 
 
-@pytest.mark.slow
-def test_two_processes_that_do_not_talk(done, model_folder, problems_file, tmp_path):
-    array = {"SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_COUNT": "2"}
-    both = [start(model_folder, problems_file, tmp_path, SLURM_ARRAY_TASK_ID=task, **array) for task in ("3", "4")]
-    assert [process.communicate() and process.returncode for process in both] == [0, 0]
+# Samples with a journal every second, and notes when it sampled what, before anything else is done with it.
+NOTED = """
+import os, runpy, sys, time
+from rft_jax.sample import share, shards
+share.JOURNAL_S = 1.0
+notes = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+path_of = shards.path_of
+def noted(response, *others):
+    os.write(notes, b"%d %d %f\\n" % (response.problem, response.sample, time.monotonic()))
+    return path_of(response, *others)
+shards.path_of = noted
+sys.argv[0] = "launch/sample.py"
+runpy.run_path("launch/sample.py", run_name="__main__")
+"""
+
+
+def notes_of(file):
+    """Returns when each path was sampled, by problem and sample."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {(int(problem), int(sample)): float(when) for problem, sample, when in map(str.split, lines)}
+
+
+def test_workers_share_and_one_is_killed(done, model_folder, problems_file, tmp_path):
+    """Four that come in turn, one of them killed and started again: only its last second is done twice."""
+
+    def worker():
+        name = f"worker {len(started)}"
+        process = start(
+            model_folder, problems_file, tmp_path, program=("-c", NOTED), NOTES=str(tmp_path / name), devices=1
+        )
+        started[name] = processes[name] = process
+
+    started, processes = {}, {}
+    for _ in range(4):
+        worker()
+    victim, enough = random.choice(list(processes)), random.randint(1, 100)
+    while len(notes_of(tmp_path / victim)) < enough and processes[victim].poll() is None:
+        time.sleep(0.02)
+    processes[victim].kill()
+    killed_at = time.monotonic()
+    _, err = processes.pop(victim).communicate()
+    assert started[victim].returncode in (0, -signal.SIGKILL), err  # 0: the others were faster, nothing was left
+    worker()
+    for process in processes.values():
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+        assert "Traceback" not in err
     assert contents(tmp_path) == contents(done[0])
+    assert not (tmp_path / "paths" / "claims").exists()
+
+    notes = {name: notes_of(tmp_path / name) for name in started}
+    sampled = collections.Counter(at for each in notes.values() for at in each)
+    assert len(sampled) == 1024
+    again = {(name, at) for name, each in notes.items() for at in each if sampled[at] > 1}
+    told = {name: (len(each), sum(owner == name for owner, _ in again)) for name, each in notes.items()}
+    print(f"killed: {victim}; sampled, and of that also by another: {told}; in all {sampled.total()}")
+    # What two did was the last that the first of them did before it was killed.
+    assert max(sampled.values()) <= 2
+    assert all(killed_at - notes[victim].get(at, 0) < 5 for _, at in again)
 
 
 @pytest.mark.slow
@@ -142,7 +196,7 @@ def test_killed_ten_times(done, model_folder, problems_file, tmp_path):
             assert content == contents(done[0])[name]
         if killed == 10:
             break
-        if len(contents(tmp_path)) == 2:
+        if len(contents(tmp_path)) == len(contents(done[0])):
             shutil.rmtree(tmp_path / "paths")
     assert killed == 10
     run(model_folder, problems_file, tmp_path)
@@ -173,7 +227,7 @@ def test_a_corrupt_shard_is_sampled_anew(done, model_folder, problems_file, tmp_
     victim.write_bytes(victim.read_bytes()[:-1] + b" ")
     said = run(model_folder, problems_file, tmp_path)
     assert f"{victim.name} does not match its checksum" in said
-    assert "512 of 1024 paths" in said
+    assert "128 of 1024 paths" in said
     assert contents(tmp_path) == contents(done[0])
 
 

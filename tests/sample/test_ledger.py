@@ -1,10 +1,14 @@
 """What is missing is found, what is damaged is set aside, and other settings are refused."""
 
 import json
+import threading
+import time
 
 import pytest
 
 from rft_jax.errors import UserError
+from rft_jax.records import checksum
+from rft_jax.records.lines import dump
 from rft_jax.records.path import Path, read_paths
 from rft_jax.sample import ledger
 from rft_jax.sample.ledger import Ledger, Shard, numbers
@@ -12,8 +16,8 @@ from rft_jax.sample.ledger import Ledger, Shard, numbers
 SETTINGS = {"model": "abc", "temperature": 0.7, "end_tokens": (2,)}
 
 
-def open_ledger(folder, problems=70, k=60, part=0, parts=1, writer=True, **changes):
-    return Ledger(folder, SETTINGS | changes, problems=problems, k=k, part=part, parts=parts, writer=writer)
+def open_ledger(folder, problems=70, k=60, **changes):
+    return Ledger(folder, SETTINGS | changes, problems=problems, k=k)
 
 
 def paths(shard):
@@ -21,7 +25,7 @@ def paths(shard):
 
 
 def fill(book, shards=None):
-    for shard in book.missing if shards is None else shards:
+    for shard in book.missing() if shards is None else shards:
         book.write(shard, paths(shard))
 
 
@@ -39,7 +43,8 @@ def test_done_once_is_done(tmp_path):
     fill(open_ledger(tmp_path))
     assert sampled(tmp_path) == everything(70, 60)
     again = open_ledger(tmp_path)
-    assert (again.missing, again.done, again.wanted) == ([], 4200, 4200)
+    assert (again.missing(), again.done, again.wanted) == ([], 4200, 4200)
+    assert not again.tiles
 
 
 @pytest.mark.parametrize("steps", [(1, 60), (8, 16, 60), (49, 50, 51, 130), (60, 20)], ids=str)
@@ -53,26 +58,63 @@ def test_a_larger_k_adds(tmp_path, steps):
     assert sampled(tmp_path) == everything(70, 200)
 
 
-def test_tasks_share_without_overlap(tmp_path):
-    books = [open_ledger(tmp_path, part=part, parts=3) for part in range(3)]
-    shares = [set(book.missing) for book in books]
-    assert not (shares[0] & shares[1] | shares[0] & shares[2] | shares[1] & shares[2])
-    fill(books[0])
-    fill(books[2])
-    # Another number of tasks, and one that starts late, find what the dead one left.
-    rest = open_ledger(tmp_path, part=0, parts=1)
-    assert set(rest.missing) == shares[1]
-    fill(rest)
+def test_tiles_come_in_order_and_are_the_unit(tmp_path):
+    book = open_ledger(tmp_path)
+    names = list(book.tiles)
+    assert names[:3] == ["00000-00007.000-049", "00000-00007.050-099", "00008-00015.000-049"]
+    assert names[-1] == "00064-00069.050-099"
+    assert [shard for name in names for shard in book.missing(book.tiles[name])] == book.missing()
+    assert [shard.name for shard in book.missing()][:2] == ["00000-00007.000-049.jsonl", "00000-00007.050-059.jsonl"]
+    # Shards of other shapes: what is missing around them is cut to rectangles within each tile.
+    for shard in (Shard((0, 5), (0, 3)), Shard((4, 12), (10, 55)), Shard((66, 70), (0, 60))):
+        book.write(shard, paths(shard))
+    fill(open_ledger(tmp_path))
     assert sampled(tmp_path) == everything(70, 60)
+
+
+def test_work_of_others_is_noticed(tmp_path):
+    one, other = open_ledger(tmp_path), open_ledger(tmp_path)
+    first, *rest = one.missing()
+    other.write(first, paths(first))
+    assert first.stem in one.tiles
+    assert first.stem not in one.look()
+    assert one.missing() == rest
+    assert one.done == first.size
+    fill(other, rest)
+    assert not one.look()
+
+
+def test_all_commands_in_a_folder_have_the_same_tiles(tmp_path):
+    """Whatever k they have, as two workers must not make shards that overlap."""
+    few = open_ledger(tmp_path, k=4)
+    many = open_ledger(tmp_path, k=100)
+    assert list(few.tiles) == [name for name in many.tiles if name.endswith(".000-049")]
+    assert few.missing()[0] == Shard((0, 32), (0, 4))
+    fill(few)
+    many.look()
+    fill(many)
+    assert sampled(tmp_path) == everything(70, 100)
+
+
+def test_two_settings_at_the_same_moment(tmp_path, monkeypatch):
+    """Exactly one command makes the manifest; the other one is refused, though it had seen none."""
+    open_ledger(tmp_path)
+    manifest = (tmp_path / ledger.MANIFEST).read_bytes()
+    monkeypatch.setattr(ledger.FilePath, "exists", lambda self: False)
+    with pytest.raises(UserError, match=r"temperature was 0\.7, now 1\.0"):
+        open_ledger(tmp_path, temperature=1.0)
+    open_ledger(tmp_path)
+    assert (tmp_path / ledger.MANIFEST).read_bytes() == manifest
+    assert not [*tmp_path.glob(".*")]
 
 
 @pytest.mark.parametrize("damage", ["byte", "cut", "no checksum", "old checksum"])
 def test_a_damaged_shard_is_made_anew(tmp_path, damage, caplog):
     fill(open_ledger(tmp_path, k=20))
-    victim = tmp_path / "00032-00063.000-019.jsonl"
+    victim = tmp_path / "00032-00039.000-019.jsonl"
     content = victim.read_bytes()
     if damage == "byte":
-        victim.write_bytes(content.replace(b"40/7", b"40/8"))
+        victim.write_bytes(content.replace(b"33/7", b"33/8"))
     elif damage == "cut":
         victim.write_bytes(content[:-10])
     elif damage == "no checksum":
@@ -80,7 +122,7 @@ def test_a_damaged_shard_is_made_anew(tmp_path, damage, caplog):
     else:
         victim.with_name(victim.name + ".sha256").write_text("0" * 64 + f"  {victim.name}\n")
     book = open_ledger(tmp_path, k=30)  # with a larger k, so that the new shard has another name
-    assert Shard((32, 64), (0, 30)) in book.missing
+    assert Shard((32, 40), (0, 30)) in book.missing()
     assert victim.name in caplog.text
     fill(book)
     assert sampled(tmp_path) == everything(70, 30)
@@ -108,29 +150,70 @@ def test_a_manifest_that_is_none(tmp_path):
             open_ledger(tmp_path)
 
 
-@pytest.mark.parametrize(("k", "part", "parts"), [(0, 0, 1), (1, 1, 1), (1, -1, 2)])
-def test_nothing_to_ask_for(tmp_path, k, part, parts):
-    with pytest.raises(UserError):
-        open_ledger(tmp_path, k=k, part=part, parts=parts)
+def test_a_manifest_that_is_being_written(tmp_path):
+    """Without hard links it is not there at once."""
+    open_ledger(tmp_path)
+    file = tmp_path / ledger.MANIFEST
+    content = file.read_text()
+    file.write_text(content[:10])
+    threading.Timer(0.7, file.write_text, [content]).start()
+    assert open_ledger(tmp_path).wanted == 4200
+
+
+@pytest.mark.parametrize("tile", [[8], [0, 50], "8"], ids=str)
+def test_a_manifest_with_a_wrong_tile(tmp_path, tile):
+    open_ledger(tmp_path)
+    file = tmp_path / ledger.MANIFEST
+    file.write_text(json.dumps(json.loads(file.read_text()) | {ledger.TILE: tile}))
+    with pytest.raises(UserError, match="tile is"):
+        open_ledger(tmp_path)
+
+
+def test_nothing_to_ask_for(tmp_path):
+    with pytest.raises(UserError, match="k = 0"):
+        open_ledger(tmp_path, k=0)
 
 
 def test_a_shard_takes_its_own_paths_only(tmp_path):
     book = open_ledger(tmp_path)
+    shard, other, *_ = book.missing()
     with pytest.raises(ValueError, match="other paths"):
-        book.write(book.missing[0], paths(book.missing[1]))
-    book.write(book.missing[0], paths(book.missing[0])[::-1])
-    lines = (tmp_path / book.missing[0].name).read_text().splitlines()
+        book.write(shard, paths(other))
+    book.write(shard, paths(shard)[::-1])
+    lines = (tmp_path / shard.name).read_text().splitlines()
     order = [(json.loads(line)["problem"], json.loads(line)["sample"]) for line in lines]
-    assert order == list(numbers(book.missing[0]))
+    assert order == list(numbers(shard))
 
 
-def test_only_the_writer_changes_the_folder(tmp_path, caplog):
-    book = open_ledger(tmp_path / "new", writer=False)
-    assert len(book.missing) == 6
-    book.write(book.missing[0], paths(book.missing[0]))
-    assert not (tmp_path / "new").exists()
+def test_one_process_reads_and_the_others_learn(tmp_path):
+    """What process 0 finds is what all of them have, as they must make the same jobs."""
+    fill(open_ledger(tmp_path), [Shard((0, 8), (0, 50))])
+    found = []
+
+    def first(find):
+        found.append(json.loads(json.dumps(find())))
+        return found[-1]
+
+    here = Ledger(tmp_path, SETTINGS, problems=70, k=60, agree=first)
     fill(open_ledger(tmp_path))
-    victim = min(tmp_path.glob("*.jsonl"))
-    victim.write_bytes(b"")
-    assert len(open_ledger(tmp_path, writer=False).missing) == 1
-    assert victim.exists()
+    there = Ledger(tmp_path / "not here", SETTINGS, problems=70, k=60, agree=lambda find: found[0])
+    assert here.missing() == there.missing()
+    assert not (tmp_path / "not here").exists()
+
+
+@pytest.mark.slow
+def test_ten_thousand_shards_open_in_ten_seconds(tmp_path):
+    problems = 80_000
+    book = open_ledger(tmp_path, problems=problems, k=50)
+    # 400 paths of GSM8K's mean length; all shards have the same, as opening reads and hashes but does not parse.
+    content = b"".join(dump(Path(8, sample, "m", "x" * 300, 130, "eos").to_fields()) for sample in range(400))
+    digest = checksum.line(content, "").split()[0]
+    for shard in book.missing():
+        (tmp_path / shard.name).write_bytes(content)
+        (tmp_path / f"{shard.name}.sha256").write_text(f"{digest}  {shard.name}\n")
+    assert len(book.tiles) == 10_000
+    begun = time.monotonic()
+    assert not open_ledger(tmp_path, problems=problems, k=50).tiles
+    seconds = time.monotonic() - begun
+    print(f"opened in {seconds:.1f} s")
+    assert seconds < 10

@@ -38,7 +38,6 @@ def config(model_folder, problems_file):
         ({"shots": 65, "shots_from": "problems"}, "has 64 problems"),
         ({"mesh": MeshConfig(tensor=3)}, "does not cover the 8 devices"),
         ({"rows": 0}, "rows = 0"),
-        ({"part": 2, "parts": 2}, "part 2 of 2"),
         ({"begin_token": 99999}, "bos token 99999 is no token of the model"),
         ({"end_tokens": (320,)}, "stop token 320 is no token of the model"),
         ({"task": "gsm9k"}, "no task is called 'gsm9k'.*did you mean 'gsm8k'"),

@@ -69,7 +69,7 @@ def _flush_on_device(owner, first, pages, _reach, _depth, live, begin, age, *arr
     count = jnp.sum(pages < no_page, axis=1)
     pages = pages.at[numbers, jnp.where(page < no_page, count, pages.shape[1])].set(page, mode="drop")
     reach = jnp.max(jnp.where(pages < no_page, pages + 1, 0))[None]
-    depth = jnp.max(count + (page < no_page))[None]
+    depth = jnp.max(count + (page < no_page).astype(count.dtype))[None]
     target = jnp.where(page < no_page, page, no_page + numbers)  # all different, so that the writes need no order
 
     def moved(pool: jax.Array, rows: jax.Array) -> jax.Array:

@@ -1,10 +1,9 @@
 """Attention over keys and values that lie in pages, for decoding.
 
-A pool of M pages of C steps each belongs, in any order, to X rows or prompts. Each page is multiplied where it lies by
-its owner's query, so no key is ever gathered. A loop goes over the pool up to the highest page in use: as pages are
-taken from the low end, a step reads what the pool holds, however large it is. What the pages of a row give, and the
-parts of a row (prefix, prompt, history, current page), are merged by their maxima and weights (exactly, as in arXiv
-2205.14135).
+A pool of M pages of C steps each belongs, in any order, to X rows or prompts. A step reads what the pool holds, however
+large it is, in one of two ways: rows *walk* through their pages, or a *sweep* goes over the pool up to the highest page
+in use (pages are taken from the low end). What the pages of a row give, and the parts of a row (prefix, prompt,
+history, current page), are merged by their maxima and weights (exactly, as in arXiv 2205.14135).
 
 Shapes use the project's alphabet (README). Values are [M, K, C, H]; keys have one of two orders, named by their last
 axes: "hc" lets both products run along the last axis, which is 2 to 10 times faster on CPU; "ch" is what XLA
@@ -43,15 +42,19 @@ class PageTable:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """How much a loop over a pool takes at once.
+    """How a pool is read.
 
     Attributes:
-        pages: of the pool, that are multiplied together.
-        columns: of the page table, that are added up together.
+        way: "walk", row by row through the table, or "sweep", over the pool.
+        rows: of the table, that walk together.
+        pages: of the pool, that are multiplied together in a sweep.
+        columns: of the table, whose sums are added together after a sweep.
     """
 
-    pages: int = 64
-    columns: int = 1
+    way: Literal["walk", "sweep"] = "walk"
+    rows: int = 32
+    pages: int = 256
+    columns: int = 32
 
 
 class Partial(NamedTuple):
@@ -66,6 +69,23 @@ class Partial(NamedTuple):
     top: jax.Array
     weight: jax.Array
     context: jax.Array
+
+
+def nothing(query: jax.Array) -> Partial:
+    """Returns what queries [X, K, Q, H] get from no keys at all."""
+    shape = query.shape[:3]
+    return Partial(
+        jnp.full(shape, EMPTY, jnp.float32), jnp.zeros(shape, jnp.float32), jnp.zeros(query.shape, jnp.float32)
+    )
+
+
+def add(*parts: Partial) -> Partial:
+    """Returns the attention to the keys of all parts, unnormalised."""
+    top = functools.reduce(jnp.maximum, (part.top for part in parts))
+    shares = [jnp.exp(part.top - top) for part in parts]
+    weight = functools.reduce(jnp.add, (share * part.weight for share, part in zip(shares, parts, strict=True)))
+    contexts = (share[..., None] * part.context for share, part in zip(shares, parts, strict=True))
+    return Partial(top, weight, functools.reduce(jnp.add, contexts))
 
 
 def lay(x: jax.Array, order: KeyOrder) -> jax.Array:
@@ -102,9 +122,58 @@ def paged(
         valid: bool [M, C], the positions of each page to see.
         table: which page is whose, and how much of it is in use.
         order: of the keys, "hc" or "ch".
-        reading: how much is read at once; the result is the same.
+        reading: how the pool is read; the result is the same.
     """
-    pages = min(reading.pages, len(keys))  # the last part of a pool may begin within the one before, to no harm
+    read = _walk if reading.way == "walk" else _sweep
+    return read(query, keys, values, valid, table, order, reading)
+
+
+def _walk(
+    query: jax.Array,
+    keys: jax.Array,
+    values: jax.Array,
+    valid: jax.Array,
+    table: PageTable,
+    order: KeyOrder,
+    reading: Reading,
+) -> Partial:
+    """Some rows at a time go through their pages, first to last; what is copied of the pool stays in a CPU's cache."""
+    rows = min(reading.rows, len(query))
+    no_page = len(keys)
+    depths = jnp.sum(table.pages < no_page, axis=1)
+
+    def block(number: jax.Array, done: Partial) -> Partial:
+        def here(x: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_slice_in_dim(x, number * rows, rows)
+
+        queries, pages = here(query), here(table.pages)
+
+        def column(number: jax.Array, sums: Partial) -> Partial:
+            page = jax.lax.dynamic_index_in_dim(pages, number, axis=1, keepdims=False)
+            seen = _gather(valid, page, False)
+            key, value = (x.at[page].get(mode="clip") for x in (keys, values))
+            return add(sums, dense(queries, key, value, seen, order))
+
+        sums = jax.lax.fori_loop(0, jnp.max(here(depths)), column, nothing(queries))
+        return Partial(
+            *(jax.lax.dynamic_update_slice_in_dim(x, new, number * rows, 0) for x, new in zip(done, sums, strict=True))
+        )
+
+    # The last block may begin within the one before, to no harm.
+    return jax.lax.fori_loop(0, -(-len(query) // rows), block, nothing(query))
+
+
+def _sweep(
+    query: jax.Array,
+    keys: jax.Array,
+    values: jax.Array,
+    valid: jax.Array,
+    table: PageTable,
+    order: KeyOrder,
+    reading: Reading,
+) -> Partial:
+    """Each page is multiplied where it lies by its owner's query, up to the highest page in use: nothing is copied."""
+    pages = min(reading.pages, len(keys))
 
     def read(chunk: jax.Array, parts: Partial) -> Partial:
         def here(x: jax.Array) -> jax.Array:
@@ -186,8 +255,5 @@ def shared(query: jax.Array, keys: jax.Array, values: jax.Array, order: KeyOrder
 
 def merge(*parts: Partial) -> jax.Array:
     """Returns the attention [X, K, Q, H], fp32, over the keys of all parts; each row sees at least one key."""
-    best = jnp.stack([part.top for part in parts]).max(axis=0)
-    shares = [jnp.exp(part.top - best) for part in parts]
-    weights = [share * part.weight for share, part in zip(shares, parts, strict=True)]
-    contexts = [share[..., None] * part.context for share, part in zip(shares, parts, strict=True)]
-    return functools.reduce(jnp.add, contexts) / functools.reduce(jnp.add, weights)[..., None]
+    whole = add(*parts)
+    return whole.context / whole.weight[..., None]

@@ -33,7 +33,7 @@ SAMPLES = [[13], [3, 9], [1, 1, 11], [6, 5], [2, 10]]
 STEPS = 14
 SIZES = CacheSizes(
     rows=5, slots=3, seats=2, samples=2, prompt_pages=6, history_pages=14, prompt_width=8, response_width=13,
-    page_size=PAGE_SIZE, reading=Reading(pages=4, columns=2),
+    page_size=PAGE_SIZE, reading=Reading(rows=2),
 )  # fmt: skip
 
 
@@ -145,11 +145,12 @@ def test_cached_equals_full(kind):
     assert_equal(decode(model, story, 1), full(model, story, 1))
 
 
-def test_keys_lie_in_either_order():
+@pytest.mark.parametrize("reading", [Reading("sweep", pages=4, columns=2), Reading("sweep"), Reading("walk")], ids=str)
+def test_pools_are_read_in_either_way_with_keys_in_either_order(reading):
     model = scaled_model(CONFIGS["gqa"])
     story = Story.random(1, CONFIGS["gqa"].vocabulary)
     prefix = (5, 9, 9, 2, 200)
-    sizes = dataclasses.replace(SIZES, key_order="ch")  # as on GPUs
+    sizes = dataclasses.replace(SIZES, key_order="ch", reading=reading)  # as on GPUs
     assert_equal(decode(model, story, 1, prefix, sizes), full(model, story, 1, prefix))
 
 

@@ -1,0 +1,77 @@
+"""The jobs of a run, as its worker claims them. They are the same on all its processes, at the same points."""
+
+import collections
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rft_jax.sample.agree import from_first
+from rft_jax.sample.schedule import Job
+from rft_jax.sample.share import LOOK_S, Share
+
+
+class Jobs:
+    """An iterator that ends when there is no job at the moment, and may be asked again later.
+
+    The jobs of one tile, one per problem, come before those of the next, so that a tile is finished before many others
+    are begun. A sample that a journal has the beginning of is a job of its own.
+    """
+
+    def __init__(
+        self,
+        share: Share | None,
+        prompts: Sequence[np.ndarray],
+        *,
+        agree: Callable[[Callable[[], Any]], Any] = from_first,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Starts with no job.
+
+        Args:
+            share: of this worker, None on all processes but the first.
+            prompts: for each problem int32 [tokens].
+            agree: calls a function on the first process and returns its result on all.
+            sleep: for so many seconds.
+        """
+        self._share, self._prompts, self._agree, self._sleep = share, prompts, agree, sleep
+        self._jobs: collections.deque[Job] = collections.deque()
+
+    def __iter__(self) -> "Jobs":
+        return self
+
+    def __next__(self) -> Job:
+        """Returns a job; raises StopIteration if there is none at the moment."""
+        if not self._fetch():
+            raise StopIteration
+        return self._jobs.popleft()
+
+    def left(self) -> bool:
+        """Waits for a job while other workers have claimed all that is left; returns False when every path is there."""
+        while not self._fetch():
+            if self._agree(lambda: self._first.complete()):
+                return False
+            self._sleep(LOOK_S)
+        return True
+
+    @property
+    def _first(self) -> Share:
+        if self._share is None:
+            raise ValueError("only the first process shares work with other workers")
+        return self._share
+
+    def _fetch(self) -> bool:
+        """Returns whether there is a job, after it claimed a tile if there was none."""
+        if not self._jobs:
+            claimed = self._agree(lambda: self._first.claim())
+            if claimed is None:
+                return False
+            begun = {(problem, sample): tokens for problem, sample, tokens in claimed["begun"]}
+            for problem, samples in claimed["jobs"]:
+                prompt, fresh = self._prompts[problem], [s for s in samples if (problem, s) not in begun]
+                for sample in sorted(set(samples) - set(fresh)):
+                    self._jobs.append(Job(problem, prompt, (sample,), np.array(begun[problem, sample], np.int32)))
+                if fresh:
+                    self._jobs.append(Job(problem, prompt, tuple(fresh)))
+        return True
