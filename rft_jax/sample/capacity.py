@@ -17,12 +17,11 @@ from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import split_kv_heads
 from rft_jax.sample.kv.paged_attention import Reading
 from rft_jax.sample.kv.pages import CacheSizes
-from rft_jax.sample.schedule import Job
+from rft_jax.sample.schedule import AHEAD, Job
 
 PAGE_SIZE = 16  # steps per page: longer pages waste more reads, shorter ones have more sums to add up
 MOST_SEATS = 32  # rows per slot: few jobs with many rows end at different times, many jobs with few rows all at once
-SEATS_PER_ROW = 2  # a job's last samples leave most of its seats empty
-SLOTS_PER_ROW = 1.5  # of single samples: the next prompts are read while the last ones are in use
+SEATS_PER_ROW = 4  # a job's last samples leave most of its seats empty, the more the less alike their lengths are
 SLACK = 1.1  # history pages over the expected number, as rows start together and only spread out later
 SHARE = 0.9  # of the free memory; the rest is for what the compiler needs
 CPU_ROWS = 256  # products with more rows are no faster on CPU
@@ -133,8 +132,8 @@ def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | 
         history_pages: for the responses; None: as many as the rows can ever need.
     """
     cpu = jax.default_backend() == "cpu"
-    seats = min(MOST_SEATS, samples)
-    slots = min(len(lengths.prompts), math.ceil((SEATS_PER_ROW if samples > 1 else SLOTS_PER_ROW) * rows / seats))
+    seats = min(MOST_SEATS, samples, rows)
+    slots = min(len(lengths.prompts), math.ceil((SEATS_PER_ROW if samples > 1 else AHEAD) * rows / seats))
     longest = _up(max(1, int(lengths.prompts.max()) - 1), PAGE_SIZE)
     pages_per_prompt = float(np.mean(np.ceil((lengths.prompts - 1) / PAGE_SIZE)))
     pages_per_row = math.ceil(lengths.max_new / PAGE_SIZE)

@@ -21,6 +21,7 @@ from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.seating import NONE, Array, Slots
 
 PREFILL_ROWS = 8  # prompts per device and prefill call
+AHEAD = 1.5  # samples that are running or may start, for each row: a row must find work while the host looks away
 
 # `StopTexts.found`.
 TextStop = Callable[[Sequence[np.ndarray], Sequence[int]], np.ndarray]
@@ -176,13 +177,17 @@ class Schedule:
         sizes = self._sizes
         most = min(PREFILL_ROWS, sizes.slots)
         taken: list[list[_Active]] = [[] for _ in self._devices]
+        chances = [self._chances(number) for number in range(len(self._devices))]
         while (job := self._next or self._another(jobs)) is not None:
             self._next = job
             needed = -(-_before_last(job) // sizes.page_size)
             able = [
                 number
                 for number, device in enumerate(self._devices)
-                if device.slots and len(device.pages) >= needed and len(taken[number]) < most
+                if device.slots
+                and len(device.pages) >= needed
+                and len(taken[number]) < most
+                and chances[number] < AHEAD * sizes.rows
             ]
             if not able or (len(job.begun) > 0 and any(taken)):  # resumed samples are wider: one at a time
                 break
@@ -192,11 +197,19 @@ class Schedule:
             slot, count = heapq.heappop(device.slots), len(job.samples)
             device.jobs[slot] = active = _Active(job, slot, pages, waiting=count, unfinished=count)
             taken[number].append(active)
+            chances[number] += min(count, sizes.seats)
             self.read_again += len(job.begun)
             self._next = None
             if len(job.begun):
                 break
         return self.batch(taken) if any(taken) else None
+
+    def _chances(self, number: int) -> int:
+        """Returns how many samples of a device's jobs run, or may start beside those that do."""
+        own = slice(number * self._sizes.rows, (number + 1) * self._sizes.rows)
+        running = np.bincount(self._slot[own][self._sample[own] != NONE], minlength=self._sizes.slots)
+        jobs = self._devices[number].jobs.values()
+        return sum(min(int(running[active.slot]) + active.waiting, self._sizes.seats) for active in jobs)
 
     def _another(self, jobs: Iterator[Job]) -> Job | None:
         return self._resumed.popleft() if self._resumed else next(jobs, None)
@@ -276,7 +289,7 @@ class Schedule:
                 if not self._over[row]:
                     done.append(self._finish(row, ended=bool(finish[row] == ENDED)))
                 self._sample[row], self._over[row] = NONE, False
-        self.steps += steps.token.size
+        self.steps += steps.token.size if np.any(steps.sample != NONE) else 0  # the device skips a call without work
         if self._text_stop is not None:
             rows = np.flatnonzero((self._sample != NONE) & ~self._over)
             new = (self._count[rows] - self._looked[rows]).tolist()

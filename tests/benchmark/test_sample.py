@@ -21,10 +21,6 @@ SCALE = 2  # of all lengths
 ROWS = 16
 CALL = 16  # steps until a row that waits for another problem gets it
 
-# These do work twice, as pages are counted for rows of all ages and for lengths like the gold ones; in "tail" the few
-# prompts whose long samples go on keep others from the rows.
-FAIL = ("twice", "limit", "tail", "smol_8", "smol_64", "smol_1319", "smol_k16")
-
 
 def small(name: str) -> Work:
     """Returns a workload with fewer problems and samples, shorter lengths and made-up prompts."""
@@ -56,10 +52,7 @@ def sampler_of(work: Work, rows: int) -> Sampler:
     return Sampler(work, architecture.size(work.size), mesh, rows=rows, top_k=50)
 
 
-CANNOT = pytest.mark.xfail(reason="work done twice, or idle rows", strict=False)
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=CANNOT if name in FAIL else ()) for name in WORKLOADS])
+@pytest.mark.parametrize("name", WORKLOADS)
 def test_all_samples_come_out_with_little_done_twice(name):
     work = small(name)
     rows = min(ROWS, work.lengths.size)

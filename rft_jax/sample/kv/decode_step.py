@@ -132,7 +132,10 @@ def _attend_on_device(
     queries = query_rows.at[index.members].get(mode="fill", fill_value=0)  # [slots, R, K, N / K, H]
     queries = queries.swapaxes(1, 2).reshape(slots, kv_heads, -1, width)
     seen = offsets[None] < index.filled[:, None]
-    prompt = paged_attention.paged(queries, *layer.prompts, seen, index.prompts, order, reading)
+    no_page = len(index.prompts.owner)
+    taken = jnp.any(index.members < rows, axis=1)[:, None]  # a slot where nobody sits is not read
+    table = dataclasses.replace(index.prompts, pages=jnp.where(taken, index.prompts.pages, no_page))
+    prompt = paged_attention.paged(queries, *layer.prompts, seen, table, order, reading)
 
     def by_row(x: jax.Array) -> jax.Array:  # [slots, K, R · N / K, ...] -> [B, K, N / K, ...]
         apart = x.reshape(slots, kv_heads, seats, heads // kv_heads, *x.shape[3:]).swapaxes(1, 2)
