@@ -57,7 +57,7 @@ class Orders:
     """What the host decides for a call.
 
     Attributes:
-        order: int32 [S], the slots of each device in the order in which samples are taken from them.
+        order: int32 [slots], the slots of each device in the order in which samples are taken from them.
         room: int32 [1] per device, how many samples may start.
         stop_slot, stop_sample: int32 [B], the sample that the row is to leave, if it still decodes it; or NONE.
         prompt_reach, prompt_depth: int32 [1] per device, `reach` and `depth` of `Cache.prompts`.
@@ -78,15 +78,15 @@ class Orders:
 )
 @dataclasses.dataclass(frozen=True)
 class Steps:
-    """What the rows did in a call of T steps; replicated on every device.
+    """What the rows did in a call; replicated on every device.
 
     Attributes:
-        token: int32 [T, B], sampled at each step.
-        sample: int32 [T, B], the sample that the token belongs to; NONE where the row was idle.
-        slot: int32 [T, B], the slot of that sample; arbitrary where the row was idle.
-        finish: int32 [T, B], GOES_ON, ENDED or FULL.
-        finite: bool [T, B], false where the logits had no finite maximum, so that the token means nothing.
-        logprobs: fp32 [T, B, 2], as `sampling.log_probabilities` gives them; None if they are not asked for.
+        token: int32 [steps, B], sampled at each step.
+        sample: int32 [steps, B], the sample that the token belongs to; NONE where the row was idle.
+        slot: int32 [steps, B], the slot of that sample; arbitrary where the row was idle.
+        finish: int32 [steps, B], GOES_ON, ENDED or FULL.
+        finite: bool [steps, B], false where the logits had no finite maximum, so that the token means nothing.
+        logprobs: fp32 [steps, B, 2], as `sampling.log_probabilities` gives them; None if they are not asked for.
     """
 
     token: Array
@@ -134,7 +134,7 @@ def decode(
         orders: for this call.
         now: int32 [], the position in the current page at which the first step writes.
         seed: uint32 [2], key data of the run's random key.
-        steps: T, as many as fit into the current page at most.
+        steps: as many as fit into the current page at most.
         parameters: of the distribution that tokens are sampled from.
         stop: which token ends a sample.
         max_new: tokens per response at most.

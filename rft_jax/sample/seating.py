@@ -53,14 +53,14 @@ class Slots:
     """What is wanted of each slot, and who sits there.
 
     Attributes:
-        problem: int32 [S], its number.
-        last_token: int32 [S], the last token of the prompt, which each sample reads first.
-        length: int32 [S], how many tokens precede it, the prefix included.
-        begun: int32 [S], how many tokens of the response are part of the prompt: of a sample that is resumed.
-        samples: int32 [S, J], the numbers of the samples, as many as `size` says.
-        size: int32 [S].
-        taken: int32 [S], how many of them have started.
-        members: int32 [S, R], the row in each seat; `no_row` for an empty one.
+        problem: int32 [slots], its number.
+        last_token: int32 [slots], the last token of the prompt, which each sample reads first.
+        length: int32 [slots], how many tokens precede it, the prefix included.
+        begun: int32 [slots], how many tokens of the response are part of the prompt: of a sample that is resumed.
+        samples: int32 [slots, samples], the numbers of the samples, as many as `size` says.
+        size: int32 [slots].
+        taken: int32 [slots], how many of them have started.
+        members: int32 [slots, R], the row in each seat; `no_row` for an empty one.
     """
 
     problem: Array
@@ -123,7 +123,7 @@ def seat(rows: Rows, slots: Slots, order: jax.Array, room: jax.Array) -> tuple[R
 
     Args:
         rows, slots: of all devices.
-        order: int32 [S], the slots in the order in which samples are taken from them.
+        order: int32 [slots], the slots in the order in which samples are taken from them.
         room: int32 [1] per device, how many may still start.
 
     Returns:

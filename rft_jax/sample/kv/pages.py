@@ -86,7 +86,7 @@ class CacheSizes:
         rows: B, sequences in flight.
         slots: prompts held.
         seats: R, rows per slot at most.
-        samples: J, samples wanted of a slot's prompt at most.
+        samples: wanted of a slot's prompt at most.
         prompt_pages, history_pages: M, pages in each pool.
         prompt_width: P, tokens of the longest prompt; a multiple of `page_size`.
         response_width: tokens of the longest response.
