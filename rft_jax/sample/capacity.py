@@ -19,7 +19,8 @@ from rft_jax.sample.kv.paged_attention import Reading
 from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.schedule import AHEAD, Job
 
-PAGE_SIZE = 16  # steps per page: longer pages waste more reads, shorter ones have more sums to add up
+SHORTEST_PAGE, LONGEST_PAGE = 16, 64  # steps; whole calls (engine.STEPS)
+PAGES_PER_ROW = 64  # at most, but for the longest page: longer pages waste more reads, more pages are more sums
 MOST_SEATS = 32  # rows per slot: few jobs with many rows end at different times, many jobs with few rows all at once
 SEATS_PER_ROW = 4  # a job's last samples leave most of its seats empty, the more the less alike their lengths are
 SLACK = 1.1  # history pages over the expected number, as rows start together and only spread out later
@@ -44,8 +45,16 @@ class Lengths:
 
     def pages(self, rows: int) -> int:
         """Returns how many pages the history of so many rows is expected to take, at once."""
-        each = math.ceil(self.max_new / PAGE_SIZE)
-        return min(rows * each, math.ceil(SLACK * rows * (self.history / PAGE_SIZE + 0.5)) + 2 * each)
+        each = math.ceil(self.max_new / self.page_size)
+        return min(rows * each, math.ceil(SLACK * rows * (self.history / self.page_size + 0.5)) + 2 * each)
+
+    @property
+    def page_size(self) -> int:
+        """Tokens per page of the cache."""
+        page = SHORTEST_PAGE
+        while page < LONGEST_PAGE and page * PAGES_PER_ROW < self.max_new:
+            page *= 2
+        return page
 
     @property
     def history(self) -> float:
@@ -118,7 +127,7 @@ def fit(
         rows -= rows % 8 if rows > 8 else 0
     # The pool takes what is left, as the lengths to expect may be wrong, but no more than the rows can fill.
     all_pages = cache_sizes(rows, lengths, samples)
-    spare = (free - row_bytes * rows) // token_bytes // PAGE_SIZE - (all_pages.prompt_pages + rows)
+    spare = (free - row_bytes * rows) // token_bytes // all_pages.page_size - (all_pages.prompt_pages + rows)
     return cache_sizes(rows, lengths, samples, history_pages=min(spare, all_pages.history_pages))
 
 
@@ -134,21 +143,22 @@ def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | 
     cpu = jax.default_backend() == "cpu"
     seats = min(MOST_SEATS, samples, rows)
     slots = min(len(lengths.prompts), math.ceil((SEATS_PER_ROW if samples > 1 else AHEAD) * rows / seats))
-    longest = _up(max(1, int(lengths.prompts.max()) - 1), PAGE_SIZE)
-    pages_per_prompt = float(np.mean(np.ceil((lengths.prompts - 1) / PAGE_SIZE)))
-    pages_per_row = math.ceil(lengths.max_new / PAGE_SIZE)
-    prompt_pages = min(slots * longest // PAGE_SIZE, math.ceil(1.05 * slots * pages_per_prompt))
+    page = lengths.page_size
+    longest = _up(max(1, int(lengths.prompts.max()) - 1), page)
+    pages_per_prompt = float(np.mean(np.ceil((lengths.prompts - 1) / page)))
+    pages_per_row = math.ceil(lengths.max_new / page)
+    prompt_pages = min(slots * longest // page, math.ceil(1.05 * slots * pages_per_prompt))
     return CacheSizes(
         rows=rows,
         slots=slots,
         seats=seats,
         samples=samples,
         # As many prompts as are expected, and one as long as any, with all that a resumed sample can have.
-        prompt_pages=prompt_pages + longest // PAGE_SIZE + pages_per_row,
+        prompt_pages=prompt_pages + longest // page + pages_per_row,
         history_pages=max(pages_per_row, rows * pages_per_row if history_pages is None else history_pages),
         prompt_width=longest,
         response_width=lengths.max_new,
-        page_size=PAGE_SIZE,
+        page_size=page,
         key_order="hc" if cpu else "ch",
         reading=Reading("walk" if cpu else "sweep"),
     )

@@ -1,6 +1,7 @@
 """Greedy decoding equals transformers' generate; samples of a problem are independent; programs copy no cache."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -39,8 +40,10 @@ def run(
     end_tokens=(END,),
     split=True,
     mesh_sizes=(1, 8, 1),
+    logprobs=False,
+    text_stop=None,
 ):
-    """Returns for each problem the responses, as token lists by sample."""
+    """Returns for each problem the responses, as token lists by sample; with `logprobs` as `Response`s."""
     encoded = prompts.split(prompt_tokens) if split else prompts.Prompts(np.zeros(0, np.int32), prompt_tokens)
     mesh = make_mesh(*mesh_sizes)
     model = jax.device_put(model, partition.shardings(model, mesh))
@@ -50,15 +53,17 @@ def run(
     sizes = capacity.cache_sizes(rows, lengths, k, history_pages)
     engine = DeviceEngine(
         model, mesh, sizes, prefix=encoded.prefix, parameters=parameters, stop=decode.stop_at(end_tokens),
-        max_new=max_new, seed=7, dtype=F32,
+        max_new=max_new, seed=7, dtype=F32, logprobs=logprobs,
     )  # fmt: skip
-    schedule = Schedule(sizes, devices=capacity.devices(mesh), skipped=len(encoded.prefix))
+    schedule = Schedule(
+        sizes, devices=capacity.devices(mesh), skipped=len(encoded.prefix), logprobs=logprobs, text_stop=text_stop
+    )
     work = iter([Job(number, own, tuple(range(k))) for number, own in enumerate(encoded.own)])
     found = [[None] * k for _ in prompt_tokens]
     with jax.transfer_guard("disallow"):
         for response in responses(engine, schedule, work):
             assert found[response.problem][response.sample] is None
-            found[response.problem][response.sample] = response.tokens.tolist()
+            found[response.problem][response.sample] = response if logprobs else response.tokens.tolist()
     return found
 
 
@@ -220,6 +225,61 @@ def test_sampling_ends_when_no_response_is_as_short_as_expected(sharp_model, end
     short = run(sharp_model, tokens, rows=16, history_pages=9, **settings)
     assert short == ample
     assert max(len(path) for (path,) in short) == 80
+
+
+@pytest.mark.parametrize("history_pages", [None, 6], ids=["ample", "samples are resumed"])
+def test_log_probabilities_equal_a_full_forward(sharp_model, history_pages):
+    """In paths that were resumed too: the pool has room for the longest sample and a little more."""
+    tokens = [np.array([1, 5, 9, number], np.int32) for number in range(12)]
+    parameters = SamplingParameters(0.7, top_k=8)
+    settings = {"rows": 8, "max_new": 80, "end_tokens": (3, 5, 99), "mesh_sizes": (1, 1, 8), "logprobs": True}
+    found = run(sharp_model, tokens, parameters=parameters, history_pages=history_pages, **settings)
+    longest = max(len(response.tokens) for (response,) in found)
+    assert longest > 60
+    for prompt, (response,) in zip(tokens, found, strict=True):
+        whole = np.concatenate([prompt, response.tokens])
+        padded = jnp.asarray(np.pad(whole, (0, 84 - len(whole))))[None]
+        positions = jnp.arange(84, dtype=jnp.int32)[None]
+        logits = forward_unstacked(sharp_model, padded, jnp.ones_like(padded), positions)
+        logits = np.asarray(sharp_model.logits(logits), np.float64)[0, len(prompt) - 1 : len(whole) - 1]
+        for column, temperature in ((0, 0.7), (1, 1.0)):
+            expected = scipy.special.log_softmax(logits / temperature, axis=-1)
+            expected = np.take_along_axis(expected, response.tokens[:, None], axis=-1)[:, 0]
+            np.testing.assert_allclose(response.logprobs[:, column], expected, atol=1e-4)
+
+
+def decode_program(max_new):
+    config = architecture.size("tiny")
+    model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=F32, stacked=False))
+    sizes = capacity.cache_sizes(8, capacity.Lengths(np.full(4, 20), np.full(4, max_new), max_new), 10)
+    state = jax.eval_shape(lambda: decode.idle(model, sizes, F32, None))
+    int32 = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.int32)  # noqa: E731
+    orders = decode.Orders(int32(sizes.slots), int32(1), int32(8), int32(8), int32(1), int32(1))
+    run = functools.partial(
+        decode.decode,
+        steps=16,
+        parameters=SamplingParameters(0.7),
+        stop=decode.stop_at((2,)),
+        max_new=max_new,
+        dtype=F32,
+    )
+    program = jax.jit(run, donate_argnums=1)
+    return program.lower(model, state, orders, int32(), jax.ShapeDtypeStruct((2,), jnp.uint32)).as_text()
+
+
+def test_programs_do_not_grow_with_the_longest_response():
+    assert len(decode_program(256).splitlines()) == len(decode_program(8192).splitlines())
+
+
+@pytest.mark.slow
+def test_long_responses():
+    """8,192 tokens, in a pool with room for one and a half of them; the other sample waits, and goes on."""
+    config = dataclasses.replace(architecture.size("tiny-gqa"), layers=1, max_positions=9000)
+    model = Llama(config, jax.random.key(0), dtype=F32, stacked=False)
+    tokens = [np.array([1, 5, 9, number], np.int32) for number in range(2)]
+    settings = {"parameters": SamplingParameters(0.7), "end_tokens": (999,), "max_new": 8192, "mesh_sizes": (1, 1, 8)}
+    found = run(model, tokens, rows=2, history_pages=200, **settings)
+    assert [len(path) for (path,) in found] == [8192] * 2
 
 
 def test_other_seeds_problems_and_samples_differ(sharp_model):
