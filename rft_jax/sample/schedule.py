@@ -138,7 +138,7 @@ class Schedule:
         self._logprobs = np.zeros((rows, sizes.response_width, 2), np.float32) if logprobs else None
         self._looked = np.zeros(rows, np.int32)  # tokens in which there is no stop text
         self._age = np.zeros(rows, np.int32)  # in pages
-        self._over = np.zeros(rows, bool)  # decodes a sample that a stop text has ended
+        self._over = np.zeros(rows, bool)  # decodes a sample that a stop text has ended, or that has failed
         self.failure: UserError | None = None
         self._resumed: collections.deque[Job] = collections.deque()
         self._next: Job | None = None
@@ -334,6 +334,7 @@ class Schedule:
             f"problem {problem}, sample {sample}, token {self._count[row]}: the model's logits are not finite (NaN or "
             "infinity), so nothing can be sampled; its weights are damaged, or too large for --config.compute"
         )
+        self._over[row] = True  # its tokens mean nothing: no response and no journal has them
 
     def _device(self, row: int) -> _Device:
         return self._devices[row // self._sizes.rows]
