@@ -142,17 +142,12 @@ class Schedule:
         self.failure: UserError | None = None
         self._resumed: collections.deque[Job] = collections.deque()
         self._next: Job | None = None
-        self.steps = self.useful = self.read_again = 0
+        self.steps = self.made = self.read_again = 0  # rows' steps, and tokens
 
     @property
     def busy(self) -> bool:
         """Whether any job is unfinished, as far as the host has seen."""
         return any(device.jobs for device in self._devices) or bool(self._resumed) or self._next is not None
-
-    @property
-    def made(self) -> int:
-        """Tokens of all samples so far, the unfinished ones included."""
-        return self.useful + sum(len(tokens) for _, _, tokens in self.begun())
 
     @property
     def occupancy(self) -> float:
@@ -270,6 +265,7 @@ class Schedule:
             if self._logprobs is not None and steps.logprobs is not None:
                 self._logprobs[useful, self._count[useful]] = steps.logprobs[step, useful]
             self._count[useful] += 1
+            self.made += len(useful)
             for row in useful[~finite[useful]].tolist():
                 self._fail(row)
             for row in np.flatnonzero(finish != GOES_ON).tolist():
@@ -288,7 +284,6 @@ class Schedule:
                 self._over[row] = True  # until the device, which is one call ahead, has let it go
         if lost is not None:
             self._turn_page(lost)
-        self.useful += sum(len(response.tokens) for response in done)
         self._release()
         return done
 

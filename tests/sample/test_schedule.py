@@ -200,3 +200,10 @@ def test_nothing_is_kept_of_a_sample_that_is_not_finite(sample):
     begun = {(problem, number) for problem, number, _ in schedule.begun()}
     assert begun
     assert (0, sample) not in done | begun
+
+
+def test_tokens_of_an_earlier_run_are_not_made_by_this_one():
+    begun = np.full(30, 3002, np.int32)
+    schedule, _, done = run([Job(3, prompt_of(3), (2,), begun)])
+    assert schedule.made == len(done[3, 2].tokens) - 30
+    assert schedule.occupancy <= 1
