@@ -95,6 +95,22 @@ def test_another_worker_goes_on_from_the_journal(tmp_path):
     assert not (tmp_path / "claims").exists()
 
 
+def test_few_samples_go_on_where_slots_are_few(tmp_path):
+    """A resumed sample takes a slot alone, so the longest go on and the others begin anew."""
+    dead = Worker(tmp_path, "dead")
+    next(dead.jobs)
+    dead.unfinished = [(number // 10, number % 10, np.full(1 + number, 7)) for number in range(80)]
+    dead.keep()
+    one = Worker(tmp_path, "one")
+    one.jobs = Jobs(one.share, PROMPTS, resumable=1 / 20, agree=lambda find: find(), sleep=one.sleep)
+    work = list(itertools.islice(one.jobs, 12))
+    assert {(job.problem, *job.samples): len(job.begun) for job in work if len(job.begun)} == {
+        (7, 6): 77, (7, 7): 78, (7, 8): 79, (7, 9): 80,
+    }  # fmt: skip
+    wanted = [(job.problem, sample) for job in work for sample in job.samples]
+    assert sorted(wanted) == list(itertools.product(range(8), range(10)))
+
+
 def test_a_tile_that_the_journal_has_whole(tmp_path):
     """The worker was killed between the last path and the shard."""
     dead = Worker(tmp_path, "dead")
