@@ -101,9 +101,7 @@ class _Device:
     def __init__(self, sizes: CacheSizes) -> None:
         self.jobs: dict[int, _Active] = {}
         self.slots = list(range(sizes.slots))
-        self.pages = list(
-            range(sizes.prompt_pages)
-        )  # a heap: pages at the low end first, as a step reads up to the last
+        self.pages = list(range(sizes.prompt_pages))  # a heap: low numbers first, as a step reads up to the highest
         self.admission = Admission(sizes)
 
 

@@ -229,10 +229,7 @@ def test_other_seeds_problems_and_samples_differ(sharp_model):
 
 
 def test_idle_rows_see_no_slot(sharp_model):
-    """What a slot without rows gives may be no number (a sweep leaves it unread), and a row's next sample must not care:
-
-    masked positions weigh nothing, but nothing times NaN is NaN.
-    """
+    """What a slot without rows gives may be NaN, as a sweep may leave it unread: it must not get into a row's page."""
     prompts_, limit = [np.array([1, 5, 9, number], np.int32) for number in range(2)], 48
     lengths = capacity.Lengths(np.array([4, 4]), np.array([48.0, 48.0]), limit)
     sizes = capacity.cache_sizes(2, lengths, 1)

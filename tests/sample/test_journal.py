@@ -9,7 +9,7 @@ from rft_jax.records.path import Path
 from rft_jax.sample import journal
 from rft_jax.sample.claims import Claims
 from rft_jax.sample.jobs import Jobs
-from rft_jax.sample.ledger import Ledger
+from rft_jax.sample.ledger import Ledger, Shard, numbers
 from rft_jax.sample.share import JOURNAL_S, LOOK_S, Share
 
 PROMPTS = [np.array([1, number]) for number in range(20)]
@@ -124,6 +124,19 @@ def test_a_tile_that_the_journal_has_whole(tmp_path):
     one = Worker(tmp_path, "one")
     assert next(one.jobs).problem == 8
     assert one.ledger.done == 80
+
+
+def test_paths_that_are_there_are_not_counted_again(tmp_path):
+    """The worker was killed after the first of a tile's two shards, when its journal had paths of both."""
+    dead = Worker(tmp_path, "dead")
+    next(dead.jobs)
+    first = Shard((0, 8), (0, 5))
+    dead.ledger.write(first, [path(*cell) for cell in numbers(first)])
+    journal.write(tmp_path / "claims" / "00000-00007.000-049.journal", [path(0, 1), path(0, 5), path(0, 6)], [])
+    one = Worker(tmp_path, "one")
+    assert {sample for job in itertools.islice(one.jobs, 8) for sample in job.samples} == set(range(5, 10))
+    one.share.complete()
+    assert one.share.by_others == 2
 
 
 def test_jobs_end_and_go_on_as_others_finish(tmp_path):

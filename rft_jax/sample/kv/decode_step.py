@@ -134,8 +134,8 @@ def _attend_on_device(
     seen = offsets[None] < index.filled[:, None]
     prompt = paged_attention.paged(queries, *layer.prompts, seen, index.prompts, order, reading)
 
-    # A row without a seat sees no prompt. What a slot without rows gives may be NaN, as nobody reads it: it would stay in
-    # the row's page, where the next sample's mask multiplies it by 0, to NaN.
+    # A row without a seat sees no prompt: what a slot without rows gives may be NaN, which would stay in the row's page,
+    # where the next sample's mask only multiplies it by 0.
     def by_row(x: jax.Array, missing: float) -> jax.Array:  # [slots, K, R · N / K, ...] -> [B, K, N / K, ...]
         apart = x.reshape(slots, kv_heads, seats, heads // kv_heads, *x.shape[3:]).swapaxes(1, 2)
         apart = apart.reshape(slots * seats, *apart.shape[2:])
