@@ -134,7 +134,7 @@ def _attend_on_device(
     seen = offsets[None] < index.filled[:, None]
     prompt = paged_attention.paged(queries, *layer.prompts, seen, index.prompts, order, reading)
 
-    # A row without a seat sees no prompt: what a slot without rows gives may be NaN, which would stay in the row's page,
+    # A row without a seat sees no prompt: what a slot without rows gives may be NaN, and would stay in its page,
     # where the next sample's mask only multiplies it by 0.
     def by_row(x: jax.Array, missing: float) -> jax.Array:  # [slots, K, R · N / K, ...] -> [B, K, N / K, ...]
         apart = x.reshape(slots, kv_heads, seats, heads // kv_heads, *x.shape[3:]).swapaxes(1, 2)
