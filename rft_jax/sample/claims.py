@@ -129,8 +129,8 @@ class Claims:
             if name in self._held:
                 continue
             last = claims.get(name, 0)
-            before = self._owner(name, last) if last else None
-            if before is not None and not self._dead(before):
+            before = self._dead_owner(name, last) if last else None
+            if last and before is None:
                 continue
             if not self._create(name, last + 1):
                 continue
@@ -139,7 +139,7 @@ class Claims:
             if name not in look() or self._look()[0].get(name) != last + 1:
                 self.release(name)
                 continue
-            if before is not None:
+            if before not in (None, self.worker):
                 log.info("takes over %s from %s, which ended", name, before)
             return name
         return None
@@ -170,7 +170,7 @@ class Claims:
             self._beat_file(self._beats).unlink(missing_ok=True)
             claims, _ = self._look()
             for name, number in list(claims.items()):
-                if self._dead(self._owner(name, number)):
+                if self._dead_owner(name, number):
                     self._remove(name, number)
                     del claims[name]
             if not claims:
@@ -227,6 +227,16 @@ class Claims:
         now = self._clock()
         _, since = self._seen.setdefault(worker, (None, now))
         return now - since > DEAD_S or self._gone(worker)
+
+    def _dead_owner(self, name: str, number: int) -> str | None:
+        """Returns who made a claim that this worker does not hold and that nobody works on, None if somebody does."""
+        owner = self._owner(name, number)
+        if self._dead(owner):
+            # It may have given the work up before its end, and another worker made a claim of this number.
+            self._owners.pop((name, number), None)
+            owner = self._owner(name, number)
+        # Its own claim is one that `lost` could not read: others wait for this worker, who is alive.
+        return owner if owner == self.worker or self._dead(owner) else None
 
     def _owner(self, name: str, number: int) -> str:
         """Returns who made a claim; where it does not say (killed in between), the claim itself stands for a worker."""

@@ -150,12 +150,12 @@ def decode(
     def run_step(number: jax.Array, loop: tuple[State, jax.Array, Steps]) -> tuple[State, jax.Array, Steps]:
         state, room, made = loop
         free = state.rows.sample == NONE
-        rows, slots, room, asked = seat(state.rows, state.slots, orders.order, room)
+        rows, seated, room, asked = seat(state.rows, state.slots, orders.order, room)
         begin = jnp.where(free, now + number, state.begin)
         sequence = asked.length + rows.count - asked.begun
-        seats = jnp.where(rows.slot < sizes_slots, rows.slot * seats_each + rows.seat, 0)
+        seats = jnp.where(rows.slot < slots, rows.slot * seats_each + rows.seat, slots * seats_each)
         logits, cache = step(
-            model, rows.token, sequence, forget(state.cache, free), slots.members, seats, begin, now + number, dtype
+            model, rows.token, sequence, forget(state.cache, free), seated.members, seats, begin, now + number, dtype
         )
         token, sane, told = _draw(logits, seed, asked.problem, rows.sample, rows.count, parameters)
         count = rows.count + 1
@@ -168,9 +168,9 @@ def decode(
             rows, token=token, count=count, sample=jnp.where(finish == GOES_ON, rows.sample, NONE)
         )
         made = jax.tree.map(lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, number, 0), made, new)
-        return State(cache, after, slots, begin), room, made
+        return State(cache, after, seated, begin), room, made
 
-    sizes_slots = len(state.slots.size) // partition.batch_devices()  # slot numbers are per device
+    slots = len(state.slots.size) // partition.batch_devices()  # slot numbers are per device
     seats_each = state.slots.members.shape[1]
     waiting = jnp.any(state.slots.taken < state.slots.size) & jnp.any(orders.room > 0)
     busy = jnp.any(rows.sample != NONE) | waiting

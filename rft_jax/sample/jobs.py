@@ -1,6 +1,7 @@
 """The jobs of a run, as its worker claims them. They are the same on all its processes, at the same points."""
 
 import collections
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ class Jobs:
     """An iterator that ends when there is no job at the moment, and may be asked again later.
 
     The jobs of one tile, one per problem, come before those of the next, so that a tile is finished before many others
-    are begun. A sample that a journal has the beginning of is a job of its own.
+    are begun. A sample that a journal has the beginning of is a job of its own, if it goes on from there.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class Jobs:
         share: Share | None,
         prompts: Sequence[np.ndarray],
         *,
+        resumable: float = 1.0,
         agree: Callable[[Callable[[], Any]], Any] = from_first,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -32,10 +34,13 @@ class Jobs:
         Args:
             share: of this worker, None on all processes but the first.
             prompts: for each problem int32 [tokens].
+            resumable: share of a tile's samples that may go on from what a journal has of them, the longest first. Each
+                takes a slot for itself, so where slots are for many rows the others are faster begun anew.
             agree: calls a function on the first process and returns its result on all.
             sleep: for so many seconds.
         """
         self._share, self._prompts, self._agree, self._sleep = share, prompts, agree, sleep
+        self._resumable = resumable
         self._jobs: collections.deque[Job] = collections.deque()
 
     def __iter__(self) -> "Jobs":
@@ -67,7 +72,9 @@ class Jobs:
             claimed = self._agree(lambda: self._first.claim())
             if claimed is None:
                 return False
-            begun = {(problem, sample): tokens for problem, sample, tokens in claimed["begun"]}
+            most = math.ceil(self._resumable * sum(len(samples) for _, samples in claimed["jobs"]))
+            longest = sorted(claimed["begun"], key=lambda one: -len(one[2]))[:most]
+            begun = {(problem, sample): tokens for problem, sample, tokens in longest}
             for problem, samples in claimed["jobs"]:
                 prompt, fresh = self._prompts[problem], [s for s in samples if (problem, s) not in begun]
                 for sample in sorted(set(samples) - set(fresh)):

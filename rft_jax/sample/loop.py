@@ -136,7 +136,9 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         # A journal holds no log-probabilities, so with them a sample is begun anew after a kill.
         unfinished = (lambda: ()) if config.logprobs else schedule.begun
         share = Share(ledger, claims, paths / CLAIMS, unfinished=unfinished) if claims else None
-        jobs = Jobs(share, encoded.own)
+        # Half of the slots are spare (capacity.SEATS_PER_ROW); with one row per slot all samples take one anyway.
+        resumable = 1.0 if sizes.seats == 1 else sizes.slots / (2 * sizes.rows)
+        jobs = Jobs(share, encoded.own, resumable=resumable)
         grader = graders.load(tasks.load(asked.task).grader)
         with (
             Progress(ledger.wanted, ledger.done, schedule, problems, grader) as progress,

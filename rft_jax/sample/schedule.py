@@ -102,9 +102,7 @@ class _Device:
     def __init__(self, sizes: CacheSizes) -> None:
         self.jobs: dict[int, _Active] = {}
         self.slots = list(range(sizes.slots))
-        self.pages = list(
-            range(sizes.prompt_pages)
-        )  # a heap: pages at the low end first, as a step reads up to the last
+        self.pages = list(range(sizes.prompt_pages))  # a heap: low numbers first, as a step reads up to the highest
         self.admission = Admission(sizes)
 
 
@@ -139,21 +137,16 @@ class Schedule:
         self._logprobs = np.zeros((rows, sizes.response_width, 2), np.float32) if logprobs else None
         self._looked = np.zeros(rows, np.int32)  # tokens in which there is no stop text
         self._age = np.zeros(rows, np.int32)  # in pages
-        self._over = np.zeros(rows, bool)  # decodes a sample that a stop text has ended
+        self._over = np.zeros(rows, bool)  # decodes a sample that a stop text has ended, or that has failed
         self.failure: UserError | None = None
         self._resumed: collections.deque[Job] = collections.deque()
         self._next: Job | None = None
-        self.steps = self.useful = self.read_again = 0
+        self.steps = self.made = self.read_again = 0  # rows' steps, and tokens
 
     @property
     def busy(self) -> bool:
         """Whether any job is unfinished, as far as the host has seen."""
         return any(device.jobs for device in self._devices) or bool(self._resumed) or self._next is not None
-
-    @property
-    def made(self) -> int:
-        """Tokens of all samples so far, the unfinished ones included."""
-        return self.useful + sum(len(tokens) for _, _, tokens in self.begun())
 
     @property
     def occupancy(self) -> float:
@@ -283,6 +276,7 @@ class Schedule:
             if self._logprobs is not None and steps.logprobs is not None:
                 self._logprobs[useful, self._count[useful]] = steps.logprobs[step, useful]
             self._count[useful] += 1
+            self.made += len(useful)
             for row in useful[~finite[useful]].tolist():
                 self._fail(row)
             for row in np.flatnonzero(finish != GOES_ON).tolist():
@@ -301,7 +295,6 @@ class Schedule:
                 self._over[row] = True  # until the device, which is one call ahead, has let it go
         if lost is not None:
             self._turn_page(lost)
-        self.useful += sum(len(response.tokens) for response in done)
         self._release()
         return done
 
@@ -347,6 +340,7 @@ class Schedule:
             f"problem {problem}, sample {sample}, token {self._count[row]}: the model's logits are not finite (NaN or "
             "infinity), so nothing can be sampled; its weights are damaged, or too large for --config.compute"
         )
+        self._over[row] = True  # its tokens mean nothing: no response and no journal has them
 
     def _device(self, row: int) -> _Device:
         return self._devices[row // self._sizes.rows]

@@ -98,7 +98,7 @@ class Share:
             paths, begun = journal.read(self._journal(name))
             if paths or begun:
                 log.info("%s: a journal has %d paths of it and the beginnings of %d", name, len(paths), len(begun))
-            self._found += len(paths)
+            self._found += sum((path.problem, path.sample) in wanted for path in paths)
             for path in paths:
                 self.add(path)
             jobs: dict[int, list[int]] = {}

@@ -124,6 +124,32 @@ def test_a_claim_that_does_not_say_whose(tmp_path):
     assert not [*(tmp_path / "claims").glob("*.claim")]
 
 
+def test_a_claim_of_the_same_number_by_another_worker(tmp_path):
+    """One has given the work up, and ended, since others saw that it had it."""
+    clock, left = Clock(), names("w1")
+    ended = set()
+    one, two, three = (worker(tmp_path, name, clock, gone=ended.__contains__) for name in ("one", "two", "three"))
+    assert one.take(left) == "w1"
+    assert three.take(left) is None
+    one.close()
+    ended.add("one")
+    assert two.take(left) == "w1"
+    assert three.take(left) is None
+    three.close()
+    assert two.lost() == []
+
+
+def test_its_own_claim_that_it_could_not_read_once(tmp_path, monkeypatch):
+    """As others see that it is alive, nobody else will have the work."""
+    one, left = worker(tmp_path, "one", Clock()), names("w1")
+    assert one.take(left) == "w1"
+    with monkeypatch.context() as context:
+        context.setattr(one, "_content", lambda *_: "")
+        assert one.lost() == ["w1"]
+    assert one.take(left) == "w1"
+    assert one.lost() == []
+
+
 def test_one_of_many_threads_wins(tmp_path):
     def run(number):
         one = Claims(tmp_path / "claims", worker=f"n{number}")

@@ -288,6 +288,39 @@ def test_other_seeds_problems_and_samples_differ(sharp_model):
     assert len({tuple(path) for paths in got for path in paths}) == 32
 
 
+def test_idle_rows_see_no_slot(sharp_model):
+    """What a slot without rows gives may be NaN, as a sweep may leave it unread: it must not get into a row's page."""
+    prompts_, limit = [np.array([1, 5, 9, number], np.int32) for number in range(2)], 48
+    lengths = capacity.Lengths(np.array([4, 4]), np.array([48.0, 48.0]), limit)
+    sizes = capacity.cache_sizes(2, lengths, 1)
+    mesh = make_mesh(1, 1, 8)
+    engine = DeviceEngine(
+        jax.device_put(sharp_model, partition.shardings(sharp_model, mesh)), mesh, sizes,
+        prefix=np.zeros(0, np.int32), parameters=SamplingParameters(0.7), max_new=limit, seed=7, dtype=F32,
+        stop=lambda token, count, problem, sample: problem == 0,
+    )  # fmt: skip
+    schedule = Schedule(sizes, devices=1, skipped=0)
+    engine.prefill(schedule.fill(iter([Job(number, prompt, (0,)) for number, prompt in enumerate(prompts_)])))
+    steps, _ = engine.wait(engine.start(schedule.orders()))
+    assert (steps.sample[-1] != decode.NONE).tolist() == [False, True]
+
+    def one_bad(pool):
+        pool = np.array(pool)
+        pool[0] = np.nan  # the page of the prompt that nobody reads any more
+        return pool
+
+    cache = engine._state.cache
+    layers = tuple(
+        dataclasses.replace(layer, prompts=tuple(jax.device_put(one_bad(x), x.sharding) for x in layer.prompts))
+        for layer in cache.layers
+    )
+    engine._state = dataclasses.replace(engine._state, cache=dataclasses.replace(cache, layers=layers))
+    steps, _ = engine.wait(engine.start(schedule.orders()))
+    assert (steps.sample[-1] != decode.NONE).tolist() == [False, True]
+    for layer in engine._state.cache.layers:
+        assert all(np.isfinite(x).all() for x in layer.current)
+
+
 def test_programs_copy_no_cache():
     """Temporaries of the compiled decode program stay below 15 % of the cache, at the benchmark's head width."""
     config = dataclasses.replace(

@@ -9,7 +9,7 @@ from rft_jax.records.path import Path
 from rft_jax.sample import journal
 from rft_jax.sample.claims import Claims
 from rft_jax.sample.jobs import Jobs
-from rft_jax.sample.ledger import Ledger
+from rft_jax.sample.ledger import Ledger, Shard, numbers
 from rft_jax.sample.share import JOURNAL_S, LOOK_S, Share
 
 PROMPTS = [np.array([1, number]) for number in range(20)]
@@ -95,6 +95,22 @@ def test_another_worker_goes_on_from_the_journal(tmp_path):
     assert not (tmp_path / "claims").exists()
 
 
+def test_few_samples_go_on_where_slots_are_few(tmp_path):
+    """A resumed sample takes a slot alone, so the longest go on and the others begin anew."""
+    dead = Worker(tmp_path, "dead")
+    next(dead.jobs)
+    dead.unfinished = [(number // 10, number % 10, np.full(1 + number, 7)) for number in range(80)]
+    dead.keep()
+    one = Worker(tmp_path, "one")
+    one.jobs = Jobs(one.share, PROMPTS, resumable=1 / 20, agree=lambda find: find(), sleep=one.sleep)
+    work = list(itertools.islice(one.jobs, 12))
+    assert {(job.problem, *job.samples): len(job.begun) for job in work if len(job.begun)} == {
+        (7, 6): 77, (7, 7): 78, (7, 8): 79, (7, 9): 80,
+    }  # fmt: skip
+    wanted = [(job.problem, sample) for job in work for sample in job.samples]
+    assert sorted(wanted) == list(itertools.product(range(8), range(10)))
+
+
 def test_a_tile_that_the_journal_has_whole(tmp_path):
     """The worker was killed between the last path and the shard."""
     dead = Worker(tmp_path, "dead")
@@ -108,6 +124,19 @@ def test_a_tile_that_the_journal_has_whole(tmp_path):
     one = Worker(tmp_path, "one")
     assert next(one.jobs).problem == 8
     assert one.ledger.done == 80
+
+
+def test_paths_that_are_there_are_not_counted_again(tmp_path):
+    """The worker was killed after the first of a tile's two shards, when its journal had paths of both."""
+    dead = Worker(tmp_path, "dead")
+    next(dead.jobs)
+    first = Shard((0, 8), (0, 5))
+    dead.ledger.write(first, [path(*cell) for cell in numbers(first)])
+    journal.write(tmp_path / "claims" / "00000-00007.000-049.journal", [path(0, 1), path(0, 5), path(0, 6)], [])
+    one = Worker(tmp_path, "one")
+    assert {sample for job in itertools.islice(one.jobs, 8) for sample in job.samples} == set(range(5, 10))
+    one.share.complete()
+    assert one.share.by_others == 2
 
 
 def test_jobs_end_and_go_on_as_others_finish(tmp_path):

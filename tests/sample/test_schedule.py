@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from rft_jax.errors import UserError
 from rft_jax.sample.engine import responses
 from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.schedule import Job, Schedule
@@ -179,3 +180,30 @@ def test_little_is_done_twice_where_pages_are_short(kind):
     for (problem, sample), response in done.items():
         assert len(response.tokens) == lengths[problem, sample]
     assert schedule.read_again < 0.02 * lengths.sum()
+
+
+@pytest.mark.parametrize("sample", [0, 5, 1], ids=["it ends with the token", "within the call", "later"])
+def test_nothing_is_kept_of_a_sample_that_is_not_finite(sample):
+    """Its token means nothing: neither a response nor a journal may have it."""
+
+    class Broken(DeviceModel):
+        def _device(self, *orders):
+            token, samples, slot, finish, finite = super()._device(*orders)
+            return token, samples, slot, finish, finite & ~((token == sample) & (samples == sample))  # of problem 0
+
+    schedule = Schedule(SIZES, devices=1, skipped=SKIPPED)
+    device = Broken(SIZES, 1, mixed, prompt_of, SKIPPED)
+    done = set()
+    with pytest.raises(UserError, match=f"problem 0, sample {sample}, token 1: .* not finite"):
+        for response in responses(device, schedule, iter(jobs(3, 6))):
+            done.add((response.problem, response.sample))
+    begun = {(problem, number) for problem, number, _ in schedule.begun()}
+    assert begun
+    assert (0, sample) not in done | begun
+
+
+def test_tokens_of_an_earlier_run_are_not_made_by_this_one():
+    begun = np.full(30, 3002, np.int32)
+    schedule, _, done = run([Job(3, prompt_of(3), (2,), begun)])
+    assert schedule.made == len(done[3, 2].tokens) - 30
+    assert schedule.occupancy <= 1

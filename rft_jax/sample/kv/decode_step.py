@@ -10,7 +10,7 @@ from rft_jax.model.attention import per_device, repeat_heads
 from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
 from rft_jax.sample.kv import paged_attention
-from rft_jax.sample.kv.paged_attention import KeyOrder, Partial, Reading, lay
+from rft_jax.sample.kv.paged_attention import EMPTY, KeyOrder, Partial, Reading, lay
 from rft_jax.sample.kv.pages import Cache, LayerCache, PageTable
 
 
@@ -61,7 +61,7 @@ def step(
         positions: int32 [B], of the tokens in their sequence (prefix, prompt and response).
         cache: donate it.
         members: int32 [slots, R], the rows that share each slot; B or more for an empty seat.
-        seats: int32 [B], the index of each row in `members`, flattened.
+        seats: int32 [B], the index of each row in `members`, flattened; slots · R for a row without a seat.
         begin: int32 [B], first valid position in the row's current page; earlier ones hold the previous sequence's
             keys.
         now: int32 [], the position in the current page that is written now, from 0 to C - 1.
@@ -137,11 +137,14 @@ def _attend_on_device(
     table = dataclasses.replace(index.prompts, pages=jnp.where(taken, index.prompts.pages, no_page))
     prompt = paged_attention.paged(queries, *layer.prompts, seen, table, order, reading)
 
-    def by_row(x: jax.Array) -> jax.Array:  # [slots, K, R · N / K, ...] -> [B, K, N / K, ...]
+    # A row without a seat sees no prompt: what a slot without rows gives may be NaN, and would stay in its page,
+    # where the next sample's mask only multiplies it by 0.
+    def by_row(x: jax.Array, missing: float) -> jax.Array:  # [slots, K, R · N / K, ...] -> [B, K, N / K, ...]
         apart = x.reshape(slots, kv_heads, seats, heads // kv_heads, *x.shape[3:]).swapaxes(1, 2)
-        return apart.reshape(slots * seats, *apart.shape[2:]).at[index.seats].get(mode="clip")
+        apart = apart.reshape(slots * seats, *apart.shape[2:])
+        return apart.at[index.seats].get(mode="fill", fill_value=missing)
 
-    parts += [Partial(*(by_row(x) for x in prompt))]
+    parts += [Partial(by_row(prompt.top, EMPTY), by_row(prompt.weight, 0.0), by_row(prompt.context, 0.0))]
     if layer.prefix is not None:
         parts += [paged_attention.shared(query_rows, *layer.prefix, order)]
     context = paged_attention.merge(*parts)
