@@ -10,7 +10,9 @@ import numpy as np
 import optax
 import pytest
 import scipy.stats
+from jax.sharding import AxisType
 
+from rft_jax import runtime
 from rft_jax.hf import pretrained
 from rft_jax.model import architecture, partition
 from rft_jax.model.llama import Llama, forward
@@ -26,6 +28,10 @@ from tests.shared_data import shared
 
 F32 = jnp.float32
 MAX_NEW = 24
+
+
+def one_device():
+    return jax.make_mesh((1, 1, 1), runtime.AXES, (AxisType.Explicit,) * 3, devices=jax.devices()[:1])
 
 
 def run(
@@ -45,7 +51,7 @@ def run(
 ):
     """Returns for each problem the responses, as token lists by sample; with `logprobs` as `Response`s."""
     encoded = prompts.split(prompt_tokens) if split else prompts.Prompts(np.zeros(0, np.int32), prompt_tokens)
-    mesh = make_mesh(*mesh_sizes)
+    mesh = make_mesh(*mesh_sizes) if mesh_sizes else one_device()
     model = jax.device_put(model, partition.shardings(model, mesh))
     lengths = capacity.Lengths(
         np.array([len(own) for own in encoded.own]), np.full(len(prompt_tokens), max_new), max_new
@@ -277,7 +283,7 @@ def test_long_responses():
     config = dataclasses.replace(architecture.size("tiny-gqa"), layers=1, max_positions=9000)
     model = Llama(config, jax.random.key(0), dtype=F32, stacked=False)
     tokens = [np.array([1, 5, 9, number], np.int32) for number in range(2)]
-    settings = {"parameters": SamplingParameters(0.7), "end_tokens": (999,), "max_new": 8192, "mesh_sizes": (1, 1, 8)}
+    settings = {"parameters": SamplingParameters(0.7), "end_tokens": (999,), "max_new": 8192, "mesh_sizes": None}
     found = run(model, tokens, rows=2, history_pages=200, **settings)
     assert [len(path) for (path,) in found] == [8192] * 2
 
