@@ -211,8 +211,10 @@ def _added(by_page: Partial, table: PageTable, columns: int) -> Partial:
         page = some(column)
         share = jnp.exp(_gather(by_page.top, page, EMPTY) - top[:, None])
         weight = jnp.sum(_gather(by_page.weight, page, 0.0) * share, axis=1)
-        context = jnp.sum(_gather(by_page.context, page, 0.0) * share[..., None], axis=1)
-        return sums[0] + weight, sums[1] + context
+        # One addition per column, all in one kernel; a sum over a gathered axis would write what it gathers first.
+        contexts = (_gather(by_page.context, page[:, i], 0).astype(jnp.float32) for i in range(columns))
+        context = sum((x * share[:, i, ..., None] for i, x in enumerate(contexts)), sums[1])
+        return sums[0] + weight, context
 
     def start(x: jax.Array, value: float) -> jax.Array:
         return jnp.full((len(owned), *x.shape[1:]), value, jnp.float32)
