@@ -140,7 +140,7 @@ def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | 
         samples: of a job, at most.
         history_pages: for the responses; None: as many as the rows can ever need.
     """
-    cpu = jax.default_backend() == "cpu"
+    backend = jax.default_backend()
     seats = min(MOST_SEATS, samples, rows)
     slots = min(len(lengths.prompts), math.ceil((SEATS_PER_ROW if samples > 1 else AHEAD) * rows / seats))
     page = lengths.page_size
@@ -159,8 +159,8 @@ def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | 
         prompt_width=longest,
         response_width=lengths.max_new,
         page_size=page,
-        key_order="hc" if cpu else "ch",
-        reading=Reading("walk" if cpu else "sweep"),
+        key_order="hc" if backend == "cpu" else "ch",
+        reading=Reading("walk" if backend == "cpu" else "kernel" if backend == "gpu" else "sweep"),
     )
 
 

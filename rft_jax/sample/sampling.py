@@ -154,21 +154,26 @@ def nucleus_threshold(logits: jax.Array, top_p: float) -> jax.Array:
 
 def invert(logits: jax.Array, uniform: jax.Array) -> jax.Array:
     """Returns the token of each row at which the cumulative softmax of logits [B, V] passes `uniform` [B]."""
-    relative = logits - jnp.max(logits, axis=-1, keepdims=True)
-    # Nothing, not little, for what is left out; and no denormal numbers, which slow a CPU down.
-    levels = [jnp.where(relative > FAINT, jnp.exp(jnp.maximum(relative, FAINT)), 0.0)]
+    relative = _grouped(logits - jnp.max(logits, axis=-1, keepdims=True), NEVER)
+    # Computed twice, for the sums and for the chosen group, rather than written.
+    levels = [jnp.sum(_mass(relative), axis=-1)]
     while levels[-1].shape[-1] > GROUP:
         # Each sum is used twice, and XLA would rather compute it twice.
         levels[-1] = jax.lax.optimization_barrier(_grouped(levels[-1], 0.0))
         levels.append(jnp.sum(levels[-1], axis=-1))
     # From the sums of the largest groups down to the tokens: no running sum is over more than GROUP numbers.
     *groups_below, mass = levels
-    target = uniform * jnp.sum(mass, axis=-1)
-    index, target = _first_above(mass, target)
+    index, target = _first_above(mass, uniform * jnp.sum(mass, axis=-1))
     for groups in reversed(groups_below):
         inside, target = _first_above(_at(groups, index), target)
         index = index * GROUP + inside
-    return index.astype(jnp.int32)
+    inside, _ = _first_above(_mass(_at(relative, index)), target)
+    return (index * GROUP + inside).astype(jnp.int32)
+
+
+def _mass(relative: jax.Array) -> jax.Array:
+    """Returns exp: nothing, not little, for what is left out; and no denormal numbers, which slow a CPU down."""
+    return jnp.where(relative > FAINT, jnp.exp(jnp.maximum(relative, FAINT)), 0.0)
 
 
 def _first_above(mass: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -1,5 +1,8 @@
 """Forward, gradient and decode step lower for platforms that are not here."""
 
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -26,10 +29,10 @@ def training_loss(model, tokens):
     return jnp.mean(model.logits(hidden).astype(jnp.float32))
 
 
-def decode(model, tokens, lengths, rows, members):
+def decode(model, tokens, lengths, rows, members, way="sweep", page_size=4):
     sizes = CacheSizes(
-        rows=6, slots=2, seats=3, samples=3, prompt_pages=4, history_pages=9, prompt_width=8, response_width=8,
-        page_size=4, key_order="ch", reading=Reading("sweep"),
+        rows=6, slots=2, seats=3, samples=3, prompt_pages=4, history_pages=9, prompt_width=2 * page_size,
+        response_width=2 * page_size, page_size=page_size, key_order="ch", reading=Reading(way),
     )  # fmt: skip
     state = empty(model, sizes, BF16)
     pages = jnp.arange(4, dtype=jnp.int32).reshape(2, 2)
@@ -48,3 +51,14 @@ def test_lowers(platform):
     for function, *arguments in programs:
         lowered = jax.jit(function).trace(*arguments).lower(lowering_platforms=(platform,))
         assert "stablehlo.dot_general" in lowered.as_text()
+
+
+def test_attends_in_one_kernel_on_gpus():
+    config = dataclasses.replace(architecture.size("tiny-gqa"), head_width=64)
+    model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=BF16, stacked=False))
+    int32 = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.int32)  # noqa: E731
+    step = functools.partial(decode, way="kernel", page_size=16)
+    traced = jax.jit(step).trace(model, int32(2, 32), int32(2), int32(6), int32(2, 3))
+    # Per layer one for prompts, and one for history and current page together.
+    kernels = traced.lower(lowering_platforms=("cuda",)).as_text().count("@__gpu$xla.gpu.triton")
+    assert kernels == 2 * config.layers

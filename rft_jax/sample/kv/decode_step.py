@@ -123,9 +123,9 @@ def _attend_on_device(
     query_rows = query.reshape(rows, kv_heads, heads // kv_heads, width)
 
     seen = (offsets[None] >= index.begin[:, None]) & (offsets[None] <= index.now)
-    parts = [paged_attention.dense(query_rows, keys, values, seen, order)]
-    seen = offsets[None] >= index.first[:, None]
-    parts += [paged_attention.paged(query_rows, *layer.history, seen, index.history, order, reading)]
+    valid = offsets[None] >= index.first[:, None]
+    current = keys, values
+    parts = [*paged_attention.own(query_rows, current, seen, layer.history, valid, index.history, order, reading)]
 
     # The queries of all rows of a slot are stacked, so that its prompt is read once for all of them.
     slots, seats = index.members.shape

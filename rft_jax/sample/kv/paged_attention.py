@@ -1,9 +1,10 @@
 """Attention over keys and values that lie in pages, for decoding.
 
-A pool of M pages of C steps each belongs, in any order, to X rows or prompts. A step reads what the pool holds, however
-large it is, in one of two ways: rows *walk* through their pages, or a *sweep* goes over the pool up to the highest page
-in use (pages are taken from the low end). What the pages of a row give, and the parts of a row (prefix, prompt,
-history, current page), are merged by their maxima and weights (exactly, as in arXiv 2205.14135).
+A pool of M pages of C steps each belongs, in any order, to X rows or prompts. A step reads what the pool holds,
+however large it is, in one of three ways: rows *walk* through their pages on CPUs; they do so within one *kernel* on
+GPUs (walk_kernel.py); elsewhere, and where the kernel does not take the shapes, a *sweep* goes over the pool up to the
+highest page in use (pages are taken from the low end). What the pages of a row give, and the parts of a row (prefix,
+prompt, history, current page), are merged by their maxima and weights (exactly, as in arXiv 2205.14135).
 
 Shapes use the project's alphabet (README). Values are [M, K, C, H]; keys have one of two orders, named by their last
 axes: "hc" lets both products run along the last axis, which is 2 to 10 times faster on CPU; "ch" is what XLA
@@ -16,6 +17,8 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from rft_jax.sample.kv import walk_kernel
 
 KeyOrder = Literal["hc", "ch"]
 
@@ -45,16 +48,16 @@ class Reading:
     """How a pool is read.
 
     Attributes:
-        way: "walk", row by row through the table, or "sweep", over the pool.
-        rows: of the table, that walk together.
+        way: "walk", row by row through the table; "kernel", the same in one kernel; or "sweep", over the pool.
+        rows: of the table, that walk together (not in the kernel, where each walks alone).
         pages: of the pool, that are multiplied together in a sweep.
         columns: of the table, whose sums are added together after a sweep.
     """
 
-    way: Literal["walk", "sweep"] = "walk"
+    way: Literal["walk", "sweep", "kernel"] = "walk"
     rows: int = 32
     pages: int = 256
-    columns: int = 32
+    columns: int = 8
 
 
 class Partial(NamedTuple):
@@ -124,8 +127,30 @@ def paged(
         order: of the keys, "hc" or "ch".
         reading: how the pool is read; the result is the same.
     """
+    if _by_kernel(keys, order, reading):
+        return Partial(*walk_kernel.walk(query, keys, values, valid, table.pages, None, empty=EMPTY))
     read = _walk if reading.way == "walk" else _sweep
     return read(query, keys, values, valid, table, order, reading)
+
+
+def own(
+    query: jax.Array,
+    current: tuple[jax.Array, jax.Array],
+    seen: jax.Array,
+    history: tuple[jax.Array, jax.Array],
+    valid: jax.Array,
+    table: PageTable,
+    order: KeyOrder,
+    reading: Reading,
+) -> tuple[Partial, ...]:
+    """Attends each row to its current page, keys and values as for `dense`, and to its history, as for `paged`."""
+    if _by_kernel(history[0], order, reading):
+        return (Partial(*walk_kernel.walk(query, *history, valid, table.pages, (*current, seen), empty=EMPTY)),)
+    return dense(query, *current, seen, order), paged(query, *history, valid, table, order, reading)
+
+
+def _by_kernel(keys: jax.Array, order: KeyOrder, reading: Reading) -> bool:
+    return reading.way == "kernel" and order == "ch" and walk_kernel.supports(keys)
 
 
 def _walk(
@@ -211,8 +236,10 @@ def _added(by_page: Partial, table: PageTable, columns: int) -> Partial:
         page = some(column)
         share = jnp.exp(_gather(by_page.top, page, EMPTY) - top[:, None])
         weight = jnp.sum(_gather(by_page.weight, page, 0.0) * share, axis=1)
-        context = jnp.sum(_gather(by_page.context, page, 0.0) * share[..., None], axis=1)
-        return sums[0] + weight, sums[1] + context
+        # One addition per column, all in one kernel; a sum over a gathered axis would write what it gathers first.
+        contexts = (_gather(by_page.context, page[:, i], 0).astype(jnp.float32) for i in range(columns))
+        context = sum((x * share[:, i, ..., None] for i, x in enumerate(contexts)), sums[1])
+        return sums[0] + weight, context
 
     def start(x: jax.Array, value: float) -> jax.Array:
         return jnp.full((len(owned), *x.shape[1:]), value, jnp.float32)
