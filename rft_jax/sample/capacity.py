@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from rft_jax.errors import UserError
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import split_kv_heads
+from rft_jax.sample.kv.kernel_check import kernel_agrees
 from rft_jax.sample.kv.paged_attention import Reading
 from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.schedule import AHEAD, Job
@@ -128,7 +129,12 @@ def fit(
     # The pool takes what is left, as the lengths to expect may be wrong, but no more than the rows can fill.
     all_pages = cache_sizes(rows, lengths, samples)
     spare = (free - row_bytes * rows) // token_bytes // all_pages.page_size - (all_pages.prompt_pages + rows)
-    return cache_sizes(rows, lengths, samples, history_pages=min(spare, all_pages.history_pages))
+    sizes = cache_sizes(rows, lengths, samples, history_pages=min(spare, all_pages.history_pages))
+    queries = model.heads // tensor // kv_heads if model.heads % tensor == 0 else model.heads // model.kv_heads
+    shape = {"kv_heads": kv_heads, "queries": queries, "width": model.head_width, "page_size": sizes.page_size}
+    if jax.default_backend() == "gpu" and kernel_agrees(**shape, dtype=dtype):
+        sizes = dataclasses.replace(sizes, reading=Reading("kernel"))
+    return sizes
 
 
 def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | None = None) -> CacheSizes:
@@ -140,7 +146,7 @@ def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | 
         samples: of a job, at most.
         history_pages: for the responses; None: as many as the rows can ever need.
     """
-    backend = jax.default_backend()
+    cpu = jax.default_backend() == "cpu"
     seats = min(MOST_SEATS, samples, rows)
     slots = min(len(lengths.prompts), math.ceil((SEATS_PER_ROW if samples > 1 else AHEAD) * rows / seats))
     page = lengths.page_size
@@ -159,8 +165,8 @@ def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | 
         prompt_width=longest,
         response_width=lengths.max_new,
         page_size=page,
-        key_order="hc" if backend == "cpu" else "ch",
-        reading=Reading("walk" if backend == "cpu" else "kernel" if backend == "gpu" else "sweep"),
+        key_order="hc" if cpu else "ch",
+        reading=Reading("walk" if cpu else "sweep"),
     )
 
 
