@@ -47,7 +47,7 @@ class Admission:
         self._ended = []
 
 
-def room(pool: int, held: np.ndarray, survival: Survival, *, waiting: int, age: int = 0) -> int:
+def room(pool: int, held: np.ndarray, survival: Survival, *, waiting: int) -> int:
     """Returns how many samples may start in the call to be planned on one device.
 
     At every later flush the pages needed, as expected plus MARGIN standard deviations, are within the pool. If nothing
@@ -59,7 +59,6 @@ def room(pool: int, held: np.ndarray, survival: Survival, *, waiting: int, age: 
             call now running are among them, with the pages that they start with.
         survival: of samples.
         waiting: samples that could start otherwise, by work and idle rows.
-        age: pages that each of them needs at once, to go on where it lost its own before. They are there for sure.
     """
     share = np.maximum(survival.survives, _TINY)
     pages = np.arange(len(share))
@@ -70,21 +69,15 @@ def room(pool: int, held: np.ndarray, survival: Survival, *, waiting: int, age: 
     variance = _later(live / share, pages**2 * share) - _later(live / share**2, (pages * share) ** 2)
     variance = np.maximum(variance, 0)  # rounding
     # What each new one adds.
-    reaches = share[age:] / share[age]
-    new_mean, new_variance = np.zeros((2, DELAY + len(pages)))
-    new_mean[DELAY : DELAY + len(reaches)] = pages[age:] * reaches
-    new_variance[DELAY : DELAY + len(reaches)] = pages[age:] ** 2 * reaches * (1 - reaches)
-    new_mean, new_variance = new_mean[: len(pages)], new_variance[: len(pages)]
+    new_mean, new_variance = np.zeros((2, len(pages)))
+    new_mean[DELAY:] = (pages * share)[: len(pages) - DELAY]
+    new_variance[DELAY:] = (pages**2 * share * (1 - share))[: len(pages) - DELAY]
 
     def too_many(count: int) -> bool:
         needed = mean + count * new_mean + MARGIN * np.sqrt(variance + count * new_variance)
         return bool(np.any(needed > pool))
 
-    most = waiting
-    if age:
-        sure = pool - int(np.sum(held + DELAY))
-        most = min(most, max(0, sure) // age)
-    count = bisect.bisect_left(range(1, most + 1), True, key=too_many)
+    count = bisect.bisect_left(range(1, waiting + 1), True, key=too_many)
     if count < waiting:
         count = min(count, _in_time(pool, live, survival))
     return count if len(held) else max(count, min(1, waiting))
