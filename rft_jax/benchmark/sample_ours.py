@@ -16,8 +16,10 @@ from rft_jax.model.llama import Llama
 from rft_jax.sample import capacity, prompts
 from rft_jax.sample.decode import Orders
 from rft_jax.sample.engine import DeviceEngine, responses
+from rft_jax.sample.job import Job, Response
+from rft_jax.sample.prompt_batch import prompt_batch
 from rft_jax.sample.sampling import SamplingParameters
-from rft_jax.sample.schedule import Job, Response, Schedule
+from rft_jax.sample.schedule import Schedule
 
 
 class Sampler:
@@ -53,7 +55,7 @@ class Sampler:
         # Compiles by reading no prompt and decoding in idle rows.
         devices = capacity.devices(mesh)
         idle = Schedule(sizes, devices=devices, skipped=0)
-        self._engine.prefill(idle.batch([[] for _ in range(devices)]))
+        self._engine.prefill(prompt_batch([[] for _ in range(devices)], sizes, skipped=0))
         self._engine.wait(self._engine.start(idle.orders()))
         self._schedule = Schedule(sizes, devices=devices, skipped=len(encoded.prefix))
 

@@ -15,10 +15,11 @@ from jax.sharding import Mesh
 from rft_jax.errors import UserError
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import split_kv_heads
+from rft_jax.sample.job import Job
 from rft_jax.sample.kv.kernel_check import kernel_agrees
 from rft_jax.sample.kv.paged_attention import Reading
 from rft_jax.sample.kv.pages import CacheSizes
-from rft_jax.sample.schedule import AHEAD, Job
+from rft_jax.sample.schedule import AHEAD
 
 SHORTEST_PAGE, LONGEST_PAGE = 16, 64  # steps; whole calls (engine.STEPS)
 PAGES_PER_ROW = 64  # at most, but for the longest page: longer pages waste more reads, more pages are more sums

@@ -14,10 +14,12 @@ from rft_jax.model import partition
 from rft_jax.model.llama import Llama
 from rft_jax.sample import decode
 from rft_jax.sample.decode import Orders, Steps, Stop
+from rft_jax.sample.job import Job, Response
 from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.kv.prefill import prefill, read_prefix
+from rft_jax.sample.prompt_batch import PromptBatch
 from rft_jax.sample.sampling import SamplingParameters
-from rft_jax.sample.schedule import Job, PromptBatch, Response, Schedule
+from rft_jax.sample.schedule import Schedule
 from rft_jax.sample.seating import open_slots
 
 STEPS = 16  # per call: fewer return to the host oftener, more leave rows idle for longer at the end of the work

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rft_jax.sample.agree import from_first
-from rft_jax.sample.schedule import Job
+from rft_jax.sample.job import Job
 from rft_jax.sample.share import LOOK_S, Share
 
 

@@ -7,91 +7,34 @@ before that.
 
 import collections
 import dataclasses
-import functools
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 
-import jax
 import numpy as np
 
 from rft_jax.errors import UserError
 from rft_jax.sample.admission import Admission
 from rft_jax.sample.decode import ENDED, GOES_ON, Orders, Steps
+from rft_jax.sample.job import Job, Response
 from rft_jax.sample.kv.pages import CacheSizes
-from rft_jax.sample.seating import NONE, Array, Slots
+from rft_jax.sample.prompt_batch import PREFILL_ROWS, Placed, PromptBatch, before_last, prompt_batch
+from rft_jax.sample.seating import NONE
 
-PREFILL_ROWS = 8  # prompts per device and prefill call
 AHEAD = 1.5  # samples that are running or may start, for each row: a row must find work while the host looks away
 
 # `StopTexts.found`.
 TextStop = Callable[[Sequence[np.ndarray], Sequence[int]], np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """Samples wanted of one problem.
-
-    Attributes:
-        problem: its number.
-        prompt: int32 [tokens], without the prefix that all prompts share; at least one token.
-        samples: their numbers, ascending.
-        begun: int32 [tokens], what the sample, the only one, has already; it goes on from there.
-        logprobs: fp32 [tokens, 2], of those tokens; None where they are not asked for.
-    """
-
-    problem: int
-    prompt: np.ndarray
-    samples: tuple[int, ...]
-    begun: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
-    logprobs: np.ndarray | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Response:
-    """One finished sample.
-
-    Attributes:
-        problem, sample: their numbers.
-        tokens: int32 [tokens], an eos token included.
-        ended: whether it ended with eos; otherwise it was cut at the limit, or at a stop text.
-        logprobs: fp32 [tokens, 2], as `sampling.log_probabilities` gives them; None if they are not asked for.
-    """
-
-    problem: int
-    sample: int
-    tokens: np.ndarray
-    ended: bool
-    logprobs: np.ndarray | None = None
-
-
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["tokens", "lengths", "slots", "pages", "wanted"], meta_fields=[]
-)
-@dataclasses.dataclass(frozen=True)
-class PromptBatch:
-    """Prompts to read: arrays as `kv.prefill` takes them, and what is wanted of each, as in `seating.Slots`."""
-
-    tokens: Array
-    lengths: Array
-    slots: Array
-    pages: Array
-    wanted: Slots
-
-
 @dataclasses.dataclass(eq=False)
-class _Active:
+class _Active(Placed):
     """A job that holds a slot.
 
     Attributes:
-        job: what is wanted.
-        slot, pages: what it holds on its device.
         waiting: samples that no row has started.
         unfinished: samples that have not come back.
     """
 
-    job: Job
-    slot: int
-    pages: list[int]
     waiting: int
     unfinished: int
 
@@ -173,7 +116,7 @@ class Schedule:
         chances = [self._chances(number) for number in range(len(self._devices))]
         while (job := self._next or self._another(jobs)) is not None:
             self._next = job
-            needed = -(-_before_last(job) // sizes.page_size)
+            needed = -(-before_last(job) // sizes.page_size)
             able = [
                 number
                 for number, device in enumerate(self._devices)
@@ -195,7 +138,7 @@ class Schedule:
             self._next = None
             if len(job.begun):
                 break
-        return self.batch(taken) if any(taken) else None
+        return prompt_batch(taken, sizes, self._skipped) if any(taken) else None
 
     def _chances(self, number: int) -> int:
         """Returns how many samples of a device's jobs run, or may start beside those that do."""
@@ -206,38 +149,6 @@ class Schedule:
 
     def _another(self, jobs: Iterator[Job]) -> Job | None:
         return self._resumed.popleft() if self._resumed else next(jobs, None)
-
-    def batch(self, taken: list[list[_Active]]) -> PromptBatch:
-        """Returns the prompts of some jobs as `prefill` takes them: taken[d] is device d's, perhaps none."""
-        sizes = self._sizes
-        longest = max((_before_last(active.job) for actives in taken for active in actives), default=0)
-        width, rows = _width(longest, sizes)
-        shape = (len(taken), rows)
-        tokens = np.zeros((*shape, width), np.int32)
-        pages = np.full((*shape, width // sizes.page_size), sizes.no_prompt_page, np.int32)
-        at = np.full(shape, sizes.no_slot, np.int32)
-        problem, last_token, before, begun, size = (np.zeros(shape, np.int32) for _ in range(5))
-        samples = np.zeros((*shape, sizes.samples), np.int32)
-        for device, actives in enumerate(taken):
-            for row, active in enumerate(actives):
-                job, here = active.job, (device, row)
-                text = np.concatenate([job.prompt, job.begun])
-                before[here], begun[here] = len(text) - 1, len(job.begun)
-                tokens[device, row, : len(text) - 1] = text[:-1]
-                last_token[here] = text[-1]  # each sample's first to read
-                pages[device, row, : len(active.pages)] = active.pages
-                at[here], problem[here], size[here] = active.slot, job.problem, len(job.samples)
-                samples[device, row, : len(job.samples)] = job.samples
-
-        def flat(x: np.ndarray) -> np.ndarray:
-            return x.reshape(-1, *x.shape[2:])
-
-        wanted = Slots(
-            problem=flat(problem), last_token=flat(last_token), length=flat(before) + self._skipped, begun=flat(begun),
-            samples=flat(samples), size=flat(size), taken=np.zeros(len(flat(size)), np.int32),
-            members=np.zeros((len(flat(size)), 0), np.int32),
-        )  # fmt: skip
-        return PromptBatch(flat(tokens), flat(before), flat(at), flat(pages), wanted)
 
     def orders(self) -> Orders:
         """Plans the next call."""
@@ -359,18 +270,3 @@ class Schedule:
                     heapq.heappush(device.slots, slot)
                     for page in active.pages:
                         heapq.heappush(device.pages, page)
-
-
-def _before_last(job: Job) -> int:
-    """Returns how many tokens are read before the last one, which each sample reads first."""
-    return len(job.prompt) + len(job.begun) - 1
-
-
-def _width(longest: int, sizes: CacheSizes) -> tuple[int, int]:
-    """Returns the width of a batch of prompts, and its rows: few shapes, as each is compiled."""
-    if longest <= sizes.prompt_width:
-        return sizes.prompt_width, min(PREFILL_ROWS, sizes.slots)
-    width = max(sizes.prompt_width, sizes.page_size)
-    while width < longest:
-        width *= 2
-    return min(width, sizes.pages_per_slot * sizes.page_size), 1

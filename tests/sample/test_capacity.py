@@ -11,7 +11,7 @@ from rft_jax.errors import UserError
 from rft_jax.model import architecture
 from rft_jax.runtime import make_mesh
 from rft_jax.sample import capacity
-from rft_jax.sample.schedule import Job
+from rft_jax.sample.job import Job
 
 LENGTHS = capacity.Lengths(np.array([40, 90, 60]), np.array([50.0, 80.0, 20.0]), 256)
 MODEL = architecture.size("llama2-7b")  # nothing of it is made here

@@ -19,9 +19,10 @@ from rft_jax.model.llama import Llama, forward
 from rft_jax.runtime import make_mesh
 from rft_jax.sample import capacity, decode, prompts
 from rft_jax.sample.engine import DeviceEngine, responses
+from rft_jax.sample.job import Job
 from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.sampling import SamplingParameters
-from rft_jax.sample.schedule import Job, Schedule
+from rft_jax.sample.schedule import Schedule
 from rft_jax.task.templates.paper import instruction
 from tests.sample.conftest import END, save_tokenizer
 from tests.shared_data import shared

@@ -13,7 +13,7 @@ from rft_jax.data.encode import Encoder
 from rft_jax.records.path import read_paths
 from rft_jax.records.problem import read_problems
 from rft_jax.sample import loop, settings, shards
-from rft_jax.sample.schedule import Response
+from rft_jax.sample.job import Response
 from rft_jax.task.template import text_of
 from rft_jax.task.templates.paper import Paper
 from rft_jax.task.templates.shots import Shots

@@ -7,8 +7,9 @@ import pytest
 
 from rft_jax.errors import UserError
 from rft_jax.sample.engine import responses
+from rft_jax.sample.job import Job
 from rft_jax.sample.kv.pages import CacheSizes
-from rft_jax.sample.schedule import Job, Schedule
+from rft_jax.sample.schedule import Schedule
 from tests.sample.device_model import DeviceModel
 
 SIZES = CacheSizes(

@@ -8,7 +8,7 @@ import pytest
 
 from rft_jax.data.encode import Encoder
 from rft_jax.sample import shards
-from rft_jax.sample.schedule import Response
+from rft_jax.sample.job import Response
 from rft_jax.sample.stop_texts import StopTexts
 from rft_jax.task.templates.paper import Paper
 from tests import tokenizers
