@@ -149,7 +149,10 @@ def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | 
     """
     cpu = jax.default_backend() == "cpu"
     seats = min(MOST_SEATS, samples, rows)
-    slots = min(len(lengths.prompts), math.ceil((SEATS_PER_ROW if samples > 1 else AHEAD) * rows / seats))
+    if samples == 1:
+        slots = min(len(lengths.prompts), math.ceil(AHEAD * rows))
+    else:  # more than there are problems, perhaps: a sample that is resumed takes a slot
+        slots = math.ceil(SEATS_PER_ROW * rows / seats)
     page = lengths.page_size
     longest = _up(max(1, int(lengths.prompts.max()) - 1), page)
     pages_per_prompt = float(np.mean(np.ceil((lengths.prompts - 1) / page)))

@@ -26,7 +26,7 @@ def fit(monkeypatch, free, lengths=LENGTHS, tensor=1):
 
 
 def test_rows_grow_with_the_memory(monkeypatch):
-    rows = [fit(monkeypatch, mebibytes << 20).rows for mebibytes in (450, 600, 1200, 2400, 100_000)]
+    rows = [fit(monkeypatch, mebibytes << 20).rows for mebibytes in (500, 600, 1200, 2400, 100_000)]
     assert rows == sorted(rows)
     assert 1 <= rows[0] < rows[2] < rows[-1] == 40  # 300 samples over 8 devices, in eights
     assert (600 << 20) < fit(monkeypatch, 1200 << 20).tokens * A_TOKEN < (1200 << 20)
