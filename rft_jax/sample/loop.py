@@ -18,16 +18,17 @@ from rft_jax.hf import pretrained
 from rft_jax.model.llama import Llama
 from rft_jax.records import manifest
 from rft_jax.records.problem import Problem, read_problems
-from rft_jax.sample import agree, capacity, fingerprint, prompts, settings, shards
-from rft_jax.sample.claims import Claims
+from rft_jax.sample import capacity, fingerprint, prompts, settings, shards
 from rft_jax.sample.decode import stop_at
 from rft_jax.sample.engine import DeviceEngine, responses
-from rft_jax.sample.jobs import Jobs
-from rft_jax.sample.ledger import CLAIMS, Ledger
 from rft_jax.sample.progress import Progress
 from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Schedule
-from rft_jax.sample.share import Share
+from rft_jax.sample.sharing import agree
+from rft_jax.sample.sharing.claims import Claims
+from rft_jax.sample.sharing.jobs import Jobs
+from rft_jax.sample.sharing.ledger import CLAIMS, Ledger
+from rft_jax.sample.sharing.share import Share
 from rft_jax.sample.stop_texts import StopTexts
 from rft_jax.task import grader as graders
 from rft_jax.task import task as tasks

@@ -8,7 +8,7 @@ import numpy as np
 from rft_jax.data.encode import Encoder
 from rft_jax.records.path import Logprobs, Path
 from rft_jax.sample.job import Job, Response
-from rft_jax.sample.ledger import Shard, numbers
+from rft_jax.sample.sharing.ledger import Shard, numbers
 
 _LONGEST_CHARACTER = 4  # bytes of UTF-8
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rft_jax.records.path import read_paths
-from rft_jax.sample import ledger
+from rft_jax.sample.sharing import ledger
 
 ROOT = Path(__file__).parents[2]
 DEVICES = "--xla_force_host_platform_device_count={} --xla_backend_optimization_level=0"
@@ -97,7 +97,8 @@ def test_eight_devices(done, model_folder, problems_file, tmp_path, mesh):
 # Samples with a journal every second, and notes when it sampled what, before anything else is done with it.
 NOTED = """
 import os, runpy, sys, time
-from rft_jax.sample import share, shards
+from rft_jax.sample import shards
+from rft_jax.sample.sharing import share
 share.JOURNAL_S = 1.0
 notes = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 path_of = shards.path_of

@@ -8,8 +8,8 @@ from rft_jax import config_flag
 from rft_jax.config import SampleConfig
 from rft_jax.data.prompt_format import PromptFormat
 from rft_jax.errors import UserError
-from rft_jax.sample.ledger import Ledger
 from rft_jax.sample.settings import of_a_path
+from rft_jax.sample.sharing.ledger import Ledger
 from rft_jax.task.templates.paper import Paper
 
 

@@ -21,7 +21,7 @@ from types import TracebackType
 
 from rft_jax import files
 from rft_jax.errors import UserError
-from rft_jax.sample import host
+from rft_jax.sample.sharing import host
 
 log = logging.getLogger(__name__)
 

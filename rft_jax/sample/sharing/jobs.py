@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rft_jax.sample.agree import from_first
 from rft_jax.sample.job import Job
-from rft_jax.sample.share import LOOK_S, Share
+from rft_jax.sample.sharing.agree import from_first
+from rft_jax.sample.sharing.share import LOOK_S, Share
 
 
 class Jobs:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from rft_jax.records.path import Path
-from rft_jax.sample import journal
-from rft_jax.sample.claims import Claims
-from rft_jax.sample.jobs import Jobs
-from rft_jax.sample.ledger import Ledger, Shard, numbers
-from rft_jax.sample.share import JOURNAL_S, LOOK_S, Share
+from rft_jax.sample.sharing import journal
+from rft_jax.sample.sharing.claims import Claims
+from rft_jax.sample.sharing.jobs import Jobs
+from rft_jax.sample.sharing.ledger import Ledger, Shard, numbers
+from rft_jax.sample.sharing.share import JOURNAL_S, LOOK_S, Share
 
 PROMPTS = [np.array([1, number]) for number in range(20)]
 

@@ -15,10 +15,10 @@ import pytest
 
 from rft_jax.errors import UserError
 from rft_jax.records.path import Path, read_paths
-from rft_jax.sample import claims, host, ledger
-from rft_jax.sample.claims import BEAT_S, DEAD_S, Claims
-from rft_jax.sample.ledger import Ledger
-from rft_jax.sample.share import LOOK_S, Share
+from rft_jax.sample.sharing import claims, host, ledger
+from rft_jax.sample.sharing.claims import BEAT_S, DEAD_S, Claims
+from rft_jax.sample.sharing.ledger import Ledger
+from rft_jax.sample.sharing.share import LOOK_S, Share
 
 
 class Clock:
@@ -85,7 +85,7 @@ def test_a_silent_worker_is_dead_after_a_while(tmp_path, offset):
 
 def test_a_process_of_this_machine_that_ended_is_dead_at_once(tmp_path):
     code = (
-        "import os, pathlib, signal, sys; from rft_jax.sample.claims import Claims\n"
+        "import os, pathlib, signal, sys; from rft_jax.sample.sharing.claims import Claims\n"
         "Claims(pathlib.Path(sys.argv[1])).take(lambda: ['w1']); print(flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
@@ -191,9 +191,9 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 QUICK = """
 import os, pathlib, sys, time
 from rft_jax.records.path import Path
-from rft_jax.sample import share
-from rft_jax.sample.claims import Claims
-from rft_jax.sample.ledger import Ledger
+from rft_jax.sample.sharing import share
+from rft_jax.sample.sharing.claims import Claims
+from rft_jax.sample.sharing.ledger import Ledger
 share.JOURNAL_S = share.LOOK_S = 0.3
 folder, notes = pathlib.Path(sys.argv[1]), os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
 book = Ledger(folder, {}, problems=128, k=32)
