@@ -25,15 +25,11 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         UserError: the folder is missing, not writable, or its disk is full.
     """
     target = Path(path)
-    temporary = _temporary_name(target)
-    try:
-        with _one_line_for_disk_errors(target):
-            yield temporary
-            _sync(temporary)
-            temporary.replace(target)
-            _sync(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _temporary_file(target) as temporary:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(target)
+        _sync(target.parent)
 
 
 @contextlib.contextmanager
@@ -77,31 +73,27 @@ def create_file(path: str | os.PathLike[str], content: bytes) -> bool:
         UserError: the folder is missing, not writable, or its disk is full.
     """
     target = Path(path)
-    temporary = _temporary_name(target)
-    try:
-        with _one_line_for_disk_errors(target):
-            temporary.write_bytes(content)
-            _sync(temporary)
+    with _temporary_file(target) as temporary:
+        temporary.write_bytes(content)
+        _sync(temporary)
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            # Where the server's first reply got lost, the link that exists is ours.
+            return temporary.stat().st_nlink > 1
+        except OSError:  # no hard links here: a kill in the middle of this leaves the file cut
             try:
-                os.link(temporary, target)
+                with target.open("xb") as stream:
+                    stream.write(content)
             except FileExistsError:
-                # Where the server's first reply got lost, the link that exists is ours.
-                return temporary.stat().st_nlink > 1
-            except OSError:  # no hard links here: a kill in the middle of this leaves the file cut
-                try:
-                    with target.open("xb") as stream:
-                        stream.write(content)
-                except FileExistsError:
-                    return False
-                _sync(target)
-            _sync(target.parent)
-            return True
-    finally:
-        temporary.unlink(missing_ok=True)
+                return False
+            _sync(target)
+        _sync(target.parent)
+        return True
 
 
 def names(folder: str | os.PathLike[str]) -> list[str]:
-    """Returns the names in a folder, in no order; raises OSError."""
+    """Returns the names in a folder, in no order, without making a Path of each; raises OSError."""
     with os.scandir(folder) as entries:
         return [entry.name for entry in entries]
 
@@ -120,6 +112,16 @@ def make_folder(path: str | os.PathLike[str]) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)  # another process may be removing it too
             else:
                 leftover.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _temporary_file(target: Path) -> Iterator[Path]:
+    temporary = _temporary_name(target)
+    try:
+        with _one_line_for_disk_errors(target):
+            yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _temporary_name(target: Path) -> Path:

@@ -42,7 +42,16 @@ class Sampler:
         samples = tuple(range(work.lengths.shape[1]))
         self._jobs = [Job(number, own, samples) for number, own in enumerate(encoded.own)]
         lengths = capacity.Lengths(np.array([len(own) for own in encoded.own]), work.expected, work.limit)
-        sizes = capacity.fit(lengths, config, mesh, jobs=self._jobs, dtype=dtype, prefix=len(encoded.prefix), rows=rows)
+        sizes = capacity.fit(
+            lengths,
+            config,
+            mesh,
+            samples=len(samples),
+            wanted=work.lengths.size,
+            dtype=dtype,
+            prefix=len(encoded.prefix),
+            rows=rows,
+        )
         forced = jnp.asarray(work.lengths, jnp.int32)
 
         def stop(token: jax.Array, count: jax.Array, problem: jax.Array, sample: jax.Array) -> jax.Array:

@@ -4,7 +4,6 @@ import bisect
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,6 @@ from jax.sharding import Mesh
 from rft_jax.errors import UserError
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import split_kv_heads
-from rft_jax.sample.job import Job
 from rft_jax.sample.kv.kernel_check import kernel_agrees
 from rft_jax.sample.kv.paged_attention import Reading
 from rft_jax.sample.kv.pages import CacheSizes
@@ -75,7 +73,8 @@ def fit(
     model: LlamaConfig,
     mesh: Mesh,
     *,
-    jobs: Sequence[Job],
+    samples: int,
+    wanted: int,
     dtype: jnp.dtype,
     prefix: int,
     rows: int | None,
@@ -86,7 +85,8 @@ def fit(
         lengths: to expect.
         model: its architecture; the weights are on the devices already.
         mesh: of the devices.
-        jobs: to be done.
+        samples: of a job, at most.
+        wanted: samples of all jobs.
         dtype: of the cache.
         prefix: tokens that all prompts share.
         rows: samples in flight on one device at most; None leaves it to the memory and the work.
@@ -94,11 +94,10 @@ def fit(
     Raises:
         UserError: not even one problem fits; the message says what would help.
     """
-    samples = max(len(job.samples) for job in jobs)
     if rows is None:
-        wanted = math.ceil(sum(len(job.samples) for job in jobs) / devices(mesh))
+        each = math.ceil(wanted / devices(mesh))
         most = CPU_ROWS if jax.default_backend() == "cpu" else MOST_ROWS
-        rows = min(most, wanted if wanted < 8 else _up(wanted, 8))
+        rows = min(most, each if each < 8 else _up(each, 8))
     if rows < 1:
         raise UserError(f"rows = {rows}: a device has at least 1 sample in flight")
     tensor = mesh.shape["tensor"]
@@ -131,10 +130,12 @@ def fit(
     all_pages = cache_sizes(rows, lengths, samples)
     spare = (free - row_bytes * rows) // token_bytes // all_pages.page_size - (all_pages.prompt_pages + rows)
     sizes = cache_sizes(rows, lengths, samples, history_pages=min(spare, all_pages.history_pages))
-    queries = model.heads // tensor // kv_heads if model.heads % tensor == 0 else model.heads // model.kv_heads
-    shape = {"kv_heads": kv_heads, "queries": queries, "width": model.head_width, "page_size": sizes.page_size}
-    if jax.default_backend() == "gpu" and kernel_agrees(**shape, dtype=dtype):
-        sizes = dataclasses.replace(sizes, reading=Reading("kernel"))
+    heads = model.heads // tensor if model.heads % tensor == 0 else model.heads
+    shape = {"kv_heads": kv_heads, "queries": heads // kv_heads, "width": model.head_width}
+    if jax.default_backend() == "gpu":
+        agrees = kernel_agrees(**shape, page_size=sizes.page_size, dtype=dtype)
+        if _smallest(int(agrees)):
+            sizes = dataclasses.replace(sizes, reading=Reading("kernel"))
     return sizes
 
 
@@ -184,9 +185,13 @@ def free_bytes(device: jax.Device) -> int:
 
 
 def _least(number: int) -> int:
-    """Returns the smallest of the processes' numbers: all of them must choose the same sizes."""
-    mebibytes = np.array(max(0, number) // 2**20, np.int32)  # bytes would not fit into JAX's integers
-    return int(np.min(multihost_utils.process_allgather(mebibytes))) * 2**20
+    """Returns the smallest of the processes' numbers of bytes, in whole MiB."""
+    return _smallest(max(0, number) // 2**20) * 2**20  # bytes would not fit into JAX's integers
+
+
+def _smallest(number: int) -> int:
+    """Returns the smallest of the processes' numbers: all of them must run the same programs."""
+    return int(np.min(multihost_utils.process_allgather(np.array(number, np.int32))))
 
 
 def _size(number: int) -> str:

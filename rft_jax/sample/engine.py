@@ -112,18 +112,6 @@ class DeviceEngine:
         """Returns what the rows did in these steps, as numpy arrays."""
         return jax.tree.map(lambda x: jax.device_get(x.addressable_data(0)), started)
 
-    def memory(self, orders: Orders) -> float:
-        """Returns the size of the compiled program's temporaries, as a fraction of the cache."""
-        now = self._put(np.asarray(self._now, np.int32), None)
-        with jax.set_mesh(self._mesh):
-            compiled = self._decode.lower(self._model, self._state, self._placed(orders), now, self._seed).compile()
-        layers = jax.tree.leaves(self._state.cache.layers)
-        held = sum(leaf.addressable_shards[0].data.nbytes for leaf in layers)
-        memory = compiled.memory_analysis()
-        if memory is None:
-            raise ValueError("this platform does not tell the memory of a compiled program")
-        return memory.temp_size_in_bytes / held
-
     def _placed(self, tree: T) -> T:
         return jax.tree.map(lambda x: self._put(x, "lengths" if x.ndim == 1 else "tokens"), tree)
 

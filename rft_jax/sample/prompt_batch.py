@@ -80,6 +80,11 @@ def prompt_batch(taken: Sequence[Sequence[Placed]], sizes: CacheSizes, skipped: 
     return PromptBatch(flat(tokens), flat(before), flat(at), flat(pages), wanted)
 
 
+def most_prompts(sizes: CacheSizes) -> int:
+    """Returns how many prompts per device a batch holds."""
+    return min(PREFILL_ROWS, sizes.slots)
+
+
 def before_last(job: Job) -> int:
     """Returns how many tokens are read before the last one, which each sample reads first."""
     return len(job.prompt) + len(job.begun) - 1
@@ -88,7 +93,7 @@ def before_last(job: Job) -> int:
 def _width(longest: int, sizes: CacheSizes) -> tuple[int, int]:
     """Returns the width of a batch of prompts, and its rows: few shapes, as each is compiled."""
     if longest <= sizes.prompt_width:
-        return sizes.prompt_width, min(PREFILL_ROWS, sizes.slots)
+        return sizes.prompt_width, most_prompts(sizes)
     width = max(sizes.prompt_width, sizes.page_size)
     while width < longest:
         width *= 2

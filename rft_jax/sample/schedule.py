@@ -17,7 +17,7 @@ from rft_jax.sample.admission import Admission
 from rft_jax.sample.decode import ENDED, GOES_ON, Orders, Steps
 from rft_jax.sample.job import Job, Response
 from rft_jax.sample.kv.pages import CacheSizes
-from rft_jax.sample.prompt_batch import PREFILL_ROWS, Placed, PromptBatch, before_last, prompt_batch
+from rft_jax.sample.prompt_batch import Placed, PromptBatch, before_last, most_prompts, prompt_batch
 from rft_jax.sample.seating import NONE
 
 AHEAD = 1.5  # samples that are running or may start, for each row: a row must find work while the host looks away
@@ -111,7 +111,6 @@ class Schedule:
     def fill(self, jobs: Iterator[Job]) -> PromptBatch | None:
         """Takes as many jobs as fit in one prefill call; returns None when there is no room or no job left."""
         sizes = self._sizes
-        most = min(PREFILL_ROWS, sizes.slots)
         taken: list[list[_Active]] = [[] for _ in self._devices]
         chances = [self._chances(number) for number in range(len(self._devices))]
         while (job := self._next or self._another(jobs)) is not None:
@@ -122,7 +121,7 @@ class Schedule:
                 for number, device in enumerate(self._devices)
                 if device.slots
                 and len(device.pages) >= needed
-                and len(taken[number]) < most
+                and len(taken[number]) < most_prompts(sizes)
                 and chances[number] < AHEAD * sizes.rows
             ]
             if not able or (len(job.begun) > 0 and any(taken)):  # resumed samples are wider: one at a time

@@ -1,30 +1,12 @@
-"""From missing shards to jobs, and from responses back to paths."""
+"""From responses to paths."""
 
 import bisect
-from collections.abc import Sequence
-
-import numpy as np
 
 from rft_jax.data.encode import Encoder
 from rft_jax.records.path import Logprobs, Path
-from rft_jax.sample.job import Job, Response
-from rft_jax.sample.sharing.ledger import Shard, numbers
+from rft_jax.sample.job import Response
 
 _LONGEST_CHARACTER = 4  # bytes of UTF-8
-
-
-def jobs(missing: Sequence[Shard], prompts: Sequence[np.ndarray]) -> list[Job]:
-    """Returns one job per problem, with all of its missing samples.
-
-    Args:
-        missing: shards to make.
-        prompts: for each problem int32 [tokens].
-    """
-    wanted: dict[int, list[int]] = {}
-    for shard in missing:
-        for number, sample in numbers(shard):
-            wanted.setdefault(number, []).append(sample)
-    return [Job(number, prompts[number], tuple(sorted(samples))) for number, samples in sorted(wanted.items())]
 
 
 def path_of(response: Response, encoder: Encoder, model: str) -> Path:

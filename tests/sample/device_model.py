@@ -16,12 +16,13 @@ class DeviceModel:
         given_way: how often a row lost its pages.
         oldest_gave_way: whether the one with the most tokens ever did.
         in_use: the share of the pool in use at each turn of the page.
+        stopped: the tokens that each sample had which the host stopped.
     """
 
     def __init__(self, sizes, devices, ends, prompt_of, skipped, steps=None):
         self.sizes, self.ends, self.prompt_of, self.skipped = sizes, ends, prompt_of, skipped
         self.steps, self.now, self.prefills = steps or sizes.page_size, 0, 0
-        self.given_way, self.oldest_gave_way, self.in_use = 0, False, []
+        self.given_way, self.oldest_gave_way, self.in_use, self.stopped = 0, False, [], []
         rows = lambda value: np.full(sizes.rows, value, np.int32)  # noqa: E731
         slots = lambda *shape: np.zeros((sizes.slots, *shape), np.int32)  # noqa: E731
         members = slots(sizes.seats) + np.int32(sizes.no_row)
@@ -67,6 +68,7 @@ class DeviceModel:
     def _device(self, number, order, room, stop_slot, stop_sample, reach, depth):
         rows, slots = self.state[number]
         told = (stop_sample == rows.sample) & (stop_slot == rows.slot) & (rows.sample != NONE)
+        self.stopped += rows.count[told].tolist()
         rows.sample[told] = NONE
         shape = (self.steps, self.sizes.rows)
         token, sample, slot, finish = (np.zeros(shape, np.int32) for _ in range(4))

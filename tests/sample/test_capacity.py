@@ -11,7 +11,6 @@ from rft_jax.errors import UserError
 from rft_jax.model import architecture
 from rft_jax.runtime import make_mesh
 from rft_jax.sample import capacity
-from rft_jax.sample.job import Job
 
 LENGTHS = capacity.Lengths(np.array([40, 90, 60]), np.array([50.0, 80.0, 20.0]), 256)
 MODEL = architecture.size("llama2-7b")  # nothing of it is made here
@@ -20,9 +19,10 @@ A_TOKEN = 2 * 32 * 4096 * 2  # bytes in bf16
 
 def fit(monkeypatch, free, lengths=LENGTHS, tensor=1):
     monkeypatch.setattr(capacity, "free_bytes", lambda device: free)
-    jobs = [Job(number, np.zeros(40, np.int32), tuple(range(100))) for number in range(3)]
     mesh = make_mesh(-1, 1, tensor)
-    return capacity.fit(lengths, MODEL, mesh, jobs=jobs, dtype=jnp.dtype(jnp.bfloat16), prefix=0, rows=None)
+    return capacity.fit(
+        lengths, MODEL, mesh, samples=100, wanted=300, dtype=jnp.dtype(jnp.bfloat16), prefix=0, rows=None
+    )
 
 
 def test_rows_grow_with_the_memory(monkeypatch):

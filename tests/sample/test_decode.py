@@ -18,6 +18,7 @@ from rft_jax.model import architecture, partition
 from rft_jax.model.llama import Llama, forward
 from rft_jax.runtime import make_mesh
 from rft_jax.sample import capacity, decode, prompts
+from rft_jax.sample.admission import Admission
 from rft_jax.sample.engine import DeviceEngine, responses
 from rft_jax.sample.job import Job
 from rft_jax.sample.kv.pages import CacheSizes
@@ -48,9 +49,12 @@ def run(
     split=True,
     mesh_sizes=(1, 8, 1),
     logprobs=False,
-    text_stop=None,
+    careless=False,
 ):
-    """Returns for each problem the responses, as token lists by sample; with `logprobs` as `Response`s."""
+    """Returns for each problem the responses, as token lists by sample; with `logprobs` as `Response`s.
+
+    Where it is careless, all samples start that rows can take, whatever room there is, so that some lose their pages.
+    """
     encoded = prompts.split(prompt_tokens) if split else prompts.Prompts(np.zeros(0, np.int32), prompt_tokens)
     mesh = make_mesh(*mesh_sizes) if mesh_sizes else one_device()
     model = jax.device_put(model, partition.shardings(model, mesh))
@@ -62,15 +66,16 @@ def run(
         model, mesh, sizes, prefix=encoded.prefix, parameters=parameters, stop=decode.stop_at(end_tokens),
         max_new=max_new, seed=7, dtype=F32, logprobs=logprobs,
     )  # fmt: skip
-    schedule = Schedule(
-        sizes, devices=capacity.devices(mesh), skipped=len(encoded.prefix), logprobs=logprobs, text_stop=text_stop
-    )
+    schedule = Schedule(sizes, devices=capacity.devices(mesh), skipped=len(encoded.prefix), logprobs=logprobs)
     work = iter([Job(number, own, tuple(range(k))) for number, own in enumerate(encoded.own)])
     found = [[None] * k for _ in prompt_tokens]
-    with jax.transfer_guard("disallow"):
+    with pytest.MonkeyPatch.context() as patch, jax.transfer_guard("disallow"):
+        if careless:
+            patch.setattr(Admission, "room", lambda self, held, *, waiting: waiting)
         for response in responses(engine, schedule, work):
             assert found[response.problem][response.sample] is None
             found[response.problem][response.sample] = response if logprobs else response.tokens.tolist()
+        assert (schedule.read_again > 0) == careless  # samples were resumed
     return found
 
 
@@ -229,9 +234,9 @@ def test_sampling_ends_when_no_response_is_as_short_as_expected(sharp_model, end
     tokens = [np.array([1, 5, 9, number], np.int32) for number in range(20)]
     settings = {"parameters": SamplingParameters(0.7), "end_tokens": ends, "max_new": 80, "mesh_sizes": (1, 1, 8)}
     ample = run(sharp_model, tokens, rows=16, **settings)
-    short = run(sharp_model, tokens, rows=16, history_pages=9, **settings)
-    assert short == ample
-    assert max(len(path) for (path,) in short) == 80
+    for careless in (False, True):
+        assert run(sharp_model, tokens, rows=16, history_pages=9, careless=careless, **settings) == ample
+    assert max(len(path) for (path,) in ample) == 80
 
 
 @pytest.mark.parametrize("history_pages", [None, 6], ids=["ample", "samples are resumed"])
@@ -240,7 +245,8 @@ def test_log_probabilities_equal_a_full_forward(sharp_model, history_pages):
     tokens = [np.array([1, 5, 9, number], np.int32) for number in range(12)]
     parameters = SamplingParameters(0.7, top_k=8)
     settings = {"rows": 8, "max_new": 80, "end_tokens": (3, 5, 99), "mesh_sizes": (1, 1, 8), "logprobs": True}
-    found = run(sharp_model, tokens, parameters=parameters, history_pages=history_pages, **settings)
+    room = {"history_pages": history_pages, "careless": history_pages is not None}
+    found = run(sharp_model, tokens, parameters=parameters, **room, **settings)
     longest = max(len(response.tokens) for (response,) in found)
     assert longest > 60
     for prompt, (response,) in zip(tokens, found, strict=True):

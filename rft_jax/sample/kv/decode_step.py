@@ -109,7 +109,7 @@ def _attend_on_device(
         layer: the cache of this layer.
         index: what each row sees of it.
         order: of the keys, "hc" or "ch".
-        reading: how much of a pool is read at once.
+        reading: how a pool is read.
 
     Returns:
         The attention [B, 1, N, H], and keys and values of the current page with this token in it.

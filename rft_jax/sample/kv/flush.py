@@ -16,7 +16,7 @@ def flush(cache: Cache, live: jax.Array, begin: jax.Array, age: jax.Array) -> tu
     Args:
         cache: after C steps; donate it.
         live: bool [B], the rows whose sequence goes on.
-        begin: int32 [B], as for `step`.
+        begin: int32 [B], as for `step`; C for a sequence that begins with the next step.
         age: int32 [B], priority: where pages are short, the rows with the largest age keep theirs; of equal ones, the
             first.
 

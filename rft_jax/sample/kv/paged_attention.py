@@ -180,9 +180,7 @@ def _walk(
             return add(sums, dense(queries, key, value, seen, order))
 
         sums = jax.lax.fori_loop(0, jnp.max(here(depths)), column, nothing(queries))
-        return Partial(
-            *(jax.lax.dynamic_update_slice_in_dim(x, new, number * rows, 0) for x, new in zip(done, sums, strict=True))
-        )
+        return _written(done, sums, number * rows)
 
     # The last block may begin within the one before, to no harm.
     return jax.lax.fori_loop(0, -(-len(query) // rows), block, nothing(query))
@@ -206,12 +204,7 @@ def _sweep(
 
         queries = query.at[here(table.owner)].get(mode="clip")
         found = dense(queries, here(keys), here(values), here(valid), order)
-        return Partial(
-            *(
-                jax.lax.dynamic_update_slice_in_dim(x, new, chunk * pages, 0)
-                for x, new in zip(parts, found, strict=True)
-            )
-        )
+        return _written(parts, found, chunk * pages)
 
     # What the loop does not write is never read: a row's pages are all within reach.
     shape = (len(keys), *query.shape[1:3])
@@ -247,6 +240,12 @@ def _added(by_page: Partial, table: PageTable, columns: int) -> Partial:
     top = jax.lax.fori_loop(0, loops, largest, start(by_page.top, EMPTY))
     sums = jax.lax.fori_loop(0, loops, add, (start(by_page.weight, 0.0), start(by_page.context, 0.0)))
     return Partial(top, *sums)
+
+
+def _written(whole: Partial, part: Partial, first: jax.Array) -> Partial:
+    """Returns the whole with a part in it, from this row or page on."""
+    pairs = zip(whole, part, strict=True)
+    return Partial(*(jax.lax.dynamic_update_slice_in_dim(x, new, first, axis=0) for x, new in pairs))
 
 
 def _ceil(number: jax.Array, divisor: int) -> jax.Array:

@@ -92,7 +92,7 @@ class CacheSizes:
         response_width: tokens of the longest response.
         page_size: C, steps per page and between two flushes.
         key_order: how keys lie in a page, "hc" or "ch"; see kv/paged_attention.py.
-        reading: how much of a pool is read at once.
+        reading: how a pool is read.
     """
 
     rows: int

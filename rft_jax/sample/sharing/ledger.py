@@ -121,6 +121,11 @@ class Ledger:
         self._add(there)
 
     @property
+    def samples_per_job(self) -> int:
+        """How many samples of one problem a tile has at most."""
+        return min(self._size[1], self._k)
+
+    @property
     def done(self) -> int:
         """How many of the wanted paths are there."""
         return int(np.count_nonzero(self._covered))
