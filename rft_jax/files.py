@@ -6,6 +6,7 @@ renamed. Whatever a killed process leaves behind has the suffix `PARTIAL`.
 """
 
 import contextlib
+import itertools
 import os
 import secrets
 import shutil
@@ -15,6 +16,9 @@ from pathlib import Path
 from rft_jax.errors import UserError
 
 PARTIAL = ".partial"
+# Processes on several machines may write the same target, and containers often have the same process ids.
+_TOKEN = secrets.token_hex(4)
+_numbers = itertools.count()
 
 
 @contextlib.contextmanager
@@ -92,6 +96,11 @@ def create_file(path: str | os.PathLike[str], content: bytes) -> bool:
         return True
 
 
+def this_process() -> str:
+    """Returns what the names of this process's temporary files have after their targets' names."""
+    return f"{os.getpid()}-{_TOKEN}"
+
+
 def names(folder: str | os.PathLike[str]) -> list[str]:
     """Returns the names in a folder, in no order, without making a Path of each; raises OSError."""
     with os.scandir(folder) as entries:
@@ -125,8 +134,7 @@ def _temporary_file(target: Path) -> Iterator[Path]:
 
 
 def _temporary_name(target: Path) -> Path:
-    # Processes on several machines may write the same target, and containers often have the same process ids.
-    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+    return target.with_name(f".{target.name}.{this_process()}.{next(_numbers)}{PARTIAL}")
 
 
 def _sync(path: Path) -> None:

@@ -8,12 +8,13 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 
 from rft_jax.errors import UserError
-from rft_jax.files import PARTIAL
+from rft_jax.files import PARTIAL, this_process
 
 _LOCK = "lock"
 
@@ -39,12 +40,12 @@ def scratch(target: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def _locked(folder: pathlib.Path) -> int:
-    """Makes the lock file, locked before it has its name, and returns it open; its text is this process's number."""
+    """Makes the lock file, locked before it has its name, and returns it open; its text is `this_process()`."""
     begun = folder / f"{_LOCK}{PARTIAL}"
     descriptor = os.open(begun, os.O_CREAT | os.O_RDWR, 0o600)
     with contextlib.suppress(OSError):  # a file system without locks: then nobody can take this folder for dead
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, str(os.getpid()).encode())
+        os.write(descriptor, this_process().encode())
         begun.rename(folder / _LOCK)
     return descriptor
 
@@ -55,8 +56,6 @@ def _remove_dead(parent: pathlib.Path) -> None:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             maker = stream.read()
             shutil.rmtree(lock.parent, ignore_errors=True)
-            # The outputs that it had begun, see `files.whole_file`.
-            output = lock.parent.name.removesuffix(PARTIAL).rpartition(".")[0]
-            for leftover in parent.glob(f".*.{maker}{PARTIAL}") if maker.isdecimal() else ():
-                if leftover.name.startswith(output.partition(".jsonl")[0]):
-                    leftover.unlink(missing_ok=True)
+            if re.fullmatch(r"\d+-[0-9a-f]+", maker, re.ASCII):
+                for begun in parent.glob(f".*.{maker}.*{PARTIAL}"):  # by `files.whole_file`
+                    begun.unlink(missing_ok=True)

@@ -1,10 +1,10 @@
 """What a killed selection leaves goes with the next one; what a living one uses stays."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+from rft_jax.files import whole_file
 from rft_jax.select.scratch import scratch
 
 KILLED = """
@@ -36,12 +36,12 @@ def test_what_a_killed_one_left_is_removed(tmp_path: Path) -> None:
 def test_what_a_living_one_uses_stays(tmp_path: Path) -> None:
     with scratch(tmp_path / "out.jsonl") as first:
         (first / "paths-0").write_text("x")
-        begun = tmp_path / f".out.jsonl.{os.getpid()}.partial"
-        begun.write_text("half")
-        with scratch(tmp_path / "out.jsonl") as second:
-            assert first != second
-        assert (first / "paths-0").read_text() == "x"
-        assert begun.read_text() == "half"
+        with whole_file(tmp_path / "out.jsonl") as begun:
+            begun.write_text("half")
+            with scratch(tmp_path / "out.jsonl") as second:
+                assert first != second
+            assert (first / "paths-0").read_text() == "x"
+            assert begun.read_text() == "half"
 
 
 def test_folders_of_others_stay(tmp_path: Path) -> None:
