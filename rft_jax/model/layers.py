@@ -53,12 +53,13 @@ class Layer(nnx.Module):
     ) -> tuple[jax.Array, Any]:
         """Returns the residual stream [B, T, D] after this layer, and the layer's cache."""
         normed = rms_norm(x, self.attention_norm[...], self.config.rms_epsilon)
-        query = jnp.einsum("btd,nhd->btnh", normed, gathered(self.query[...], "query", x.dtype))
-        key = jnp.einsum("btd,khd->btkh", normed, gathered(self.key[...], "key", x.dtype))
-        value = jnp.einsum("btd,khd->btkh", normed, gathered(self.value[...], "value", x.dtype))
+        query = _heads(normed, gathered(self.query[...], "query", x.dtype))
+        key = _heads(normed, gathered(self.key[...], "key", x.dtype))
+        value = _heads(normed, gathered(self.value[...], "value", x.dtype))
         context, cache = attend(cache, rope.rotate(query, rotary), rope.rotate(key, rotary), value)
         output = gathered(self.output[...], "output", x.dtype)
-        x = x + jnp.einsum("btnh,dnh->btd", context, output, out_sharding=result("hidden", x.shape))
+        context, output = context.reshape(*x.shape[:2], -1), output.reshape(len(output), -1)
+        x = x + jnp.einsum("btf,df->btd", context, output, out_sharding=result("hidden", x.shape))
         return x + self._mlp(rms_norm(x, self.mlp_norm[...], self.config.rms_epsilon)), cache
 
     def _mlp(self, x: jax.Array) -> jax.Array:
@@ -66,6 +67,13 @@ class Layer(nnx.Module):
         up = jnp.einsum("btd,fd->btf", x, gathered(self.up[...], "up", x.dtype))
         down = gathered(self.down[...], "down", x.dtype)
         return jnp.einsum("btf,df->btd", jax.nn.silu(gate) * up, down, out_sharding=result("hidden", x.shape))
+
+
+def _heads(x: jax.Array, weight: jax.Array) -> jax.Array:
+    """Returns the products [B, T, N, H] of [B, T, D] and a weight [N, H, D]."""
+    # As a matrix: on CPU, XLA copies a weight of three axes each time that it multiplies by it.
+    product = jnp.einsum("btd,fd->btf", x, weight.reshape(-1, weight.shape[-1]))
+    return product.reshape(*x.shape[:2], *weight.shape[:2])
 
 
 def rms_norm(x: jax.Array, scale: jax.Array, epsilon: float) -> jax.Array:

@@ -7,6 +7,7 @@ vocabulary (50 times slower on CPU).
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +57,7 @@ def sample_tokens(logits: jax.Array, uniform: jax.Array, parameters: SamplingPar
     """
     if parameters.temperature == 0:
         return most_likely(logits)
-    return invert(filtered(logits, parameters), uniform)
+    return invert(logits, threshold(logits, parameters), parameters.temperature, uniform)
 
 
 def log_probabilities(logits: jax.Array, tokens: jax.Array, temperature: float) -> jax.Array:
@@ -87,32 +88,29 @@ def finite(logits: jax.Array) -> jax.Array:
 
     The largest logit is then a number; smaller ones may be minus infinity. A NaN anywhere is the largest.
     """
-    return jnp.isfinite(jnp.max(logits, axis=-1))
+    return jnp.isfinite(_largest(logits))
 
 
-def filtered(logits: jax.Array, parameters: SamplingParameters) -> jax.Array:
-    """Returns the logits [B, V] divided by the temperature, minus infinity for the tokens that the filters drop."""
-    logits = logits / parameters.temperature
+def threshold(logits: jax.Array, parameters: SamplingParameters) -> jax.Array:
+    """Returns the smallest of the logits [B, V] that the filters keep, fp32 [B]; minus infinity if they keep all."""
+    least = jnp.full(len(logits), NEVER, logits.dtype)
     if parameters.top_k is not None and parameters.top_k < logits.shape[-1]:
-        logits = _keep(logits, kth_largest(logits, parameters.top_k))
+        least = jax.lax.optimization_barrier(kth_largest(logits, parameters.top_k))
     if parameters.top_p is not None and parameters.top_p < 1:
-        logits = _keep(logits, nucleus_threshold(logits, parameters.top_p))
+        least = nucleus_threshold(
+            logits, _mass(logits, _largest(logits), least, parameters.temperature), parameters.top_p
+        )
     if parameters.min_p is not None:
-        logits = _keep(logits, jnp.max(logits, axis=-1) + jnp.log(jnp.float32(parameters.min_p)))
-    return logits
-
-
-def _keep(logits: jax.Array, threshold: jax.Array) -> jax.Array:
-    threshold = jax.lax.optimization_barrier(threshold)  # or XLA computes it anew for every token
-    return jnp.where(logits >= threshold[:, None], logits, NEVER)
+        # Relative to the most likely token, which the other filters keep.
+        least = jnp.maximum(least, _largest(logits) + parameters.temperature * math.log(parameters.min_p))
+    return jax.lax.optimization_barrier(least)  # or XLA computes it anew for every token
 
 
 def most_likely(logits: jax.Array) -> jax.Array:
     """Returns the first of the most likely tokens, int32 [B]."""
-    groups = _grouped(logits, NEVER)
     # XLA's argmax is 30 times slower on CPU than its max: look for the group by its maximum, then inside.
-    group = jnp.argmax(jnp.max(groups, axis=-1), axis=-1)
-    inside = jnp.argmax(_at(groups, group), axis=-1)
+    group = jnp.argmax(_maxima(logits), axis=-1)
+    inside = jnp.argmax(_at(_grouped(logits, NEVER), group), axis=-1)
     return (group * GROUP + inside).astype(jnp.int32)
 
 
@@ -123,18 +121,22 @@ def kth_largest(logits: jax.Array, k: int) -> jax.Array:
     """
     groups = _grouped(logits, NEVER)
     if k < groups.shape[1]:
-        _, best = jax.lax.top_k(jnp.max(groups, axis=-1), k)
+        _, best = jax.lax.top_k(_maxima(logits), k)
         groups = jnp.take_along_axis(groups, best[:, :, None], axis=1)
     # The smallest of them, not the last: XLA knows a slice of top_k only as a sort of everything, 90 times slower.
     return jnp.min(jax.lax.top_k(groups.reshape(len(logits), -1), k)[0], axis=-1)
 
 
-def nucleus_threshold(logits: jax.Array, top_p: float) -> jax.Array:
+def nucleus_threshold(logits: jax.Array, weights: jax.Array, top_p: float) -> jax.Array:
     """Returns for each row the smallest logit, [B], above which there is less probability than `top_p`.
 
     Bisection on the bits of the probabilities, which order as their values: 31 sums instead of a sort, and exact.
+
+    Args:
+        logits: [B, V].
+        weights: [B, V], from 0 to 1, to which the tokens' probabilities are proportional.
+        top_p: as in SamplingParameters.
     """
-    weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
     enough = top_p * jnp.sum(weights, axis=-1)
 
     def halve(_: int, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -152,11 +154,19 @@ def nucleus_threshold(logits: jax.Array, top_p: float) -> jax.Array:
     return jnp.min(jnp.where(kept, logits, jnp.inf), axis=-1)
 
 
-def invert(logits: jax.Array, uniform: jax.Array) -> jax.Array:
-    """Returns the token of each row at which the cumulative softmax of logits [B, V] passes `uniform` [B]."""
-    relative = _grouped(logits - jnp.max(logits, axis=-1, keepdims=True), NEVER)
+def invert(logits: jax.Array, least: jax.Array, temperature: float, uniform: jax.Array) -> jax.Array:
+    """Returns the token of each row at which the cumulative distribution passes `uniform` [B].
+
+    Args:
+        logits: [B, V].
+        least: [B], the smallest logit that counts.
+        temperature: above 0; the logits are divided by it.
+        uniform: as for `sample_tokens`.
+    """
+    largest = jax.lax.optimization_barrier(_largest(logits))
+    groups = _grouped(logits, NEVER)
     # Computed twice, for the sums and for the chosen group, rather than written.
-    levels = [jnp.sum(_mass(relative), axis=-1)]
+    levels = [jnp.sum(_mass(groups, largest, least, temperature), axis=-1)]
     while levels[-1].shape[-1] > GROUP:
         # Each sum is used twice, and XLA would rather compute it twice.
         levels[-1] = jax.lax.optimization_barrier(_grouped(levels[-1], 0.0))
@@ -164,16 +174,29 @@ def invert(logits: jax.Array, uniform: jax.Array) -> jax.Array:
     # From the sums of the largest groups down to the tokens: no running sum is over more than GROUP numbers.
     *groups_below, mass = levels
     index, target = _first_above(mass, uniform * jnp.sum(mass, axis=-1))
-    for groups in reversed(groups_below):
-        inside, target = _first_above(_at(groups, index), target)
+    for sums in reversed(groups_below):
+        inside, target = _first_above(_at(sums, index), target)
         index = index * GROUP + inside
-    inside, _ = _first_above(_mass(_at(relative, index)), target)
+    inside, _ = _first_above(_mass(_at(groups, index), largest, least, temperature), target)
     return (index * GROUP + inside).astype(jnp.int32)
 
 
-def _mass(relative: jax.Array) -> jax.Array:
-    """Returns exp: nothing, not little, for what is left out; and no denormal numbers, which slow a CPU down."""
-    return jnp.where(relative > FAINT, jnp.exp(jnp.maximum(relative, FAINT)), 0.0)
+def _mass(logits: jax.Array, largest: jax.Array, least: jax.Array, temperature: float) -> jax.Array:
+    """Returns what tokens weigh, from 0 to 1, for logits [B, ...]; `largest` and `least`, [B], are of their rows."""
+    largest, least = (x.reshape(-1, *[1] * (logits.ndim - 1)) for x in (largest, least))
+    relative = (logits - largest) / temperature
+    # Nothing, not little, for what does not count; and no denormal numbers, which slow a CPU down.
+    return jnp.where((logits >= least) & (relative > FAINT), jnp.exp(jnp.maximum(relative, FAINT)), 0.0)
+
+
+def _largest(logits: jax.Array) -> jax.Array:
+    """Returns the largest of each row of logits [B, V]; from the groups' maxima, which others need too."""
+    return jnp.max(_maxima(logits), axis=-1)
+
+
+def _maxima(logits: jax.Array) -> jax.Array:
+    """Returns the largest of each group of logits [B, V]."""
+    return jnp.max(_grouped(logits, NEVER), axis=-1)
 
 
 def _first_above(mass: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -120,7 +120,8 @@ def _attend_on_device(
     key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)  # [B, K, 1, H]
     keys = jax.lax.dynamic_update_slice_in_dim(keys, lay(key, order), index.now, axis=2 + order.index("c"))
     values = jax.lax.dynamic_update_slice_in_dim(values, value, index.now, axis=2)
-    query_rows = query.reshape(rows, kv_heads, heads // kv_heads, width)
+    # Read by each part; XLA would compute it for each.
+    query_rows = jax.lax.optimization_barrier(query.reshape(rows, kv_heads, heads // kv_heads, width))
 
     seen = (offsets[None] >= index.begin[:, None]) & (offsets[None] <= index.now)
     valid = offsets[None] >= index.first[:, None]

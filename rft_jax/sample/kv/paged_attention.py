@@ -49,13 +49,14 @@ class Reading:
 
     Attributes:
         way: "walk", row by row through the table; "kernel", the same in one kernel; or "sweep", over the pool.
-        rows: of the table, that walk together (not in the kernel, where each walks alone).
+        rows, queries: of the table, that walk together at most (not in the kernel, where each row walks alone).
         pages: of the pool, that are multiplied together in a sweep.
         columns: of the table, whose sums are added together after a sweep.
     """
 
     way: Literal["walk", "sweep", "kernel"] = "walk"
     rows: int = 32
+    queries: int = 256
     pages: int = 256
     columns: int = 8
 
@@ -159,31 +160,38 @@ def _walk(
     values: jax.Array,
     valid: jax.Array,
     table: PageTable,
-    order: KeyOrder,
+    key_order: KeyOrder,
     reading: Reading,
 ) -> Partial:
-    """Some rows at a time go through their pages, first to last; what is copied of the pool stays in a CPU's cache."""
-    rows = min(reading.rows, len(query))
-    no_page = len(keys)
-    depths = jnp.sum(table.pages < no_page, axis=1)
+    """Some rows at a time go through their pages, first to last; what is copied of the pool stays in a CPU's cache.
+
+    Those with the most pages come first, so that rows that walk together have about as many, and those without are
+    left out.
+    """
+    rows = min(len(query), reading.rows, max(1, reading.queries // query.shape[2]))
+    depths = jnp.sum(table.pages < len(keys), axis=1)
+    order = jnp.argsort(depths, descending=True)
+    depths, queries, pages = depths[order], query[order], table.pages[order]
 
     def block(number: jax.Array, done: Partial) -> Partial:
         def here(x: jax.Array) -> jax.Array:
             return jax.lax.dynamic_slice_in_dim(x, number * rows, rows)
 
-        queries, pages = here(query), here(table.pages)
+        own_queries, own_pages = here(queries), here(pages)
 
         def column(number: jax.Array, sums: Partial) -> Partial:
-            page = jax.lax.dynamic_index_in_dim(pages, number, axis=1, keepdims=False)
+            page = jax.lax.dynamic_index_in_dim(own_pages, number, axis=1, keepdims=False)
             seen = _gather(valid, page, False)
             key, value = (x.at[page].get(mode="clip") for x in (keys, values))
-            return add(sums, dense(queries, key, value, seen, order))
+            return add(sums, dense(own_queries, key, value, seen, key_order))
 
-        sums = jax.lax.fori_loop(0, jnp.max(here(depths)), column, nothing(queries))
+        sums = jax.lax.fori_loop(0, jnp.max(here(depths)), column, nothing(own_queries))
         return _written(done, sums, number * rows)
 
     # The last block may begin within the one before, to no harm.
-    return jax.lax.fori_loop(0, -(-len(query) // rows), block, nothing(query))
+    done = jax.lax.fori_loop(0, _ceil(jnp.sum(depths > 0), rows), block, nothing(query))
+    place = jnp.zeros_like(order).at[order].set(jnp.arange(len(order)), unique_indices=True)
+    return Partial(*(x[place] for x in done))
 
 
 def _sweep(
