@@ -16,7 +16,7 @@ from rft_jax.model.llama import Llama
 from rft_jax.sample import capacity, prompts
 from rft_jax.sample.decode import Orders
 from rft_jax.sample.engine import DeviceEngine, responses
-from rft_jax.sample.job import Job, Response
+from rft_jax.sample.job import Job, Response, split
 from rft_jax.sample.prompt_batch import prompt_batch
 from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Schedule
@@ -40,7 +40,6 @@ class Sampler:
         model = jax.device_put(model, partition.shardings(model, mesh))
         encoded = prompts.split([np.array(prompt, np.int32) for prompt in work.prompts])
         samples = tuple(range(work.lengths.shape[1]))
-        self._jobs = [Job(number, own, samples) for number, own in enumerate(encoded.own)]
         lengths = capacity.Lengths(np.array([len(own) for own in encoded.own]), work.expected, work.limit)
         sizes = capacity.fit(
             lengths,
@@ -52,6 +51,8 @@ class Sampler:
             prefix=len(encoded.prefix),
             rows=rows,
         )
+        whole = (Job(number, own, samples) for number, own in enumerate(encoded.own))
+        self._jobs = [job for each in whole for job in split(each, sizes.samples)]
         forced = jnp.asarray(work.lengths, jnp.int32)
 
         def stop(token: jax.Array, count: jax.Array, problem: jax.Array, sample: jax.Array) -> jax.Array:

@@ -22,11 +22,12 @@ from rft_jax.sample.schedule import AHEAD
 SHORTEST_PAGE, LONGEST_PAGE = 16, 64  # steps; whole calls (engine.STEPS)
 PAGES_PER_ROW = 64  # at most, but for the longest page: longer pages waste more reads, more pages are more sums
 MOST_SEATS = 32  # rows per slot: few jobs with many rows end at different times, many jobs with few rows all at once
+PROMPT_SHARE = 1 / 20  # of what a row reads of its own response, its part of the prompt may add
 SEATS_PER_ROW = 4  # a job's last samples leave most of its seats empty, the more the less alike their lengths are
 SLACK = 1.1  # history pages over the expected number, as rows start together and only spread out later
 SHARE = 0.9  # of the free memory; the rest is for what the compiler needs
-CPU_ROWS = 256  # products with more rows are no faster on CPU
 MOST_ROWS = 4096
+CPU_ROWS, MORE_CPU_ROWS = 256, 512  # with more rows products are little faster on CPU: not worth waiting for pages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Lengths:
         prompts: int [problems], of the prompts without the prefix.
         responses: float [problems], to expect of the responses.
         max_new: where responses are cut.
+        begun: of the samples that may go on from a journal, on average; 0 if there are none.
     """
 
     prompts: np.ndarray
     responses: np.ndarray
     max_new: int
+    begun: float = 0.0
 
     def pages(self, rows: int) -> int:
         """Returns how many pages the history of so many rows is expected to take, at once."""
@@ -59,7 +62,8 @@ class Lengths:
     @property
     def history(self) -> float:
         """Average tokens of a row's sequence so far, at a random step: longer sequences take more of the steps."""
-        cut = np.clip(self.responses, 1, self.max_new).astype(float)
+        # What was seen at a random moment has half of its length, on average.
+        cut = np.clip(np.maximum(self.responses, 2 * self.begun), 1, self.max_new).astype(float)
         return float(np.sum(cut**2) / (2 * np.sum(cut)))
 
 
@@ -85,7 +89,7 @@ def fit(
         lengths: to expect.
         model: its architecture; the weights are on the devices already.
         mesh: of the devices.
-        samples: of a job, at most.
+        samples: of a problem, at most; jobs may have less (`CacheSizes.samples`).
         wanted: samples of all jobs.
         dtype: of the cache.
         prefix: tokens that all prompts share.
@@ -94,11 +98,7 @@ def fit(
     Raises:
         UserError: not even one problem fits; the message says what would help.
     """
-    if rows is None:
-        each = math.ceil(wanted / devices(mesh))
-        most = CPU_ROWS if jax.default_backend() == "cpu" else MOST_ROWS
-        rows = min(most, each if each < 8 else _up(each, 8))
-    if rows < 1:
+    if rows is not None and rows < 1:
         raise UserError(f"rows = {rows}: a device has at least 1 sample in flight")
     tensor = mesh.shape["tensor"]
     kv_heads = split_kv_heads(model.heads, model.kv_heads, tensor)
@@ -109,10 +109,19 @@ def fit(
     # A row's logits are there several times: as the model gives them, exponentiated, and on their way.
     row_bytes = 4 * (4 * model.vocabulary // tensor + 16 * model.width)
 
+    def cache_bytes(rows: int, cut: Lengths, history_pages: int | None = None) -> int:
+        return token_bytes * cache_sizes(rows, cut, samples, history_pages).tokens + row_bytes * rows
+
     def needed(rows: int, max_new: int = lengths.max_new) -> int:
         cut = dataclasses.replace(lengths, max_new=max_new)
-        return token_bytes * cache_sizes(rows, cut, samples, history_pages=cut.pages(rows)).tokens + row_bytes * rows
+        return cache_bytes(rows, cut, cut.pages(rows))
 
+    if rows is None:
+        each = math.ceil(wanted / devices(mesh))
+        rows = min(each if each < 8 else _up(each, 8), MOST_ROWS)
+        if jax.default_backend() == "cpu":
+            more = min(rows, MORE_CPU_ROWS)
+            rows = more if cache_bytes(more, lengths) <= free else min(rows, CPU_ROWS)
     if needed(1) > free:
         fits = bisect.bisect_right(range(1, lengths.max_new), free, key=lambda max_new: needed(1, max_new))
         ways = [f"--config.max_new_tokens={fits} would fit"] if fits else []
@@ -145,15 +154,20 @@ def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | 
     Args:
         rows: samples in flight.
         lengths: to expect.
-        samples: of a job, at most.
+        samples: of a problem, at most; jobs may have less (`CacheSizes.samples`).
         history_pages: for the responses; None: as many as the rows can ever need.
     """
     cpu = jax.default_backend() == "cpu"
     seats = min(MOST_SEATS, samples, rows)
+    if lengths.begun > 0:
+        # Each sample that is resumed needs a slot for itself. Where responses are long, prompts are little to read
+        # beside them, so few rows need to share one, and slots can be many; a problem's samples are several jobs then.
+        shared = _power_of_two(float(np.mean(lengths.prompts)) / (PROMPT_SHARE * lengths.begun))
+        if shared < seats:
+            seats, samples = shared, min(samples, 2 * shared)
+    slots = math.ceil((AHEAD if seats == 1 else SEATS_PER_ROW) * rows / seats)
     if samples == 1:
-        slots = min(len(lengths.prompts), math.ceil(AHEAD * rows))
-    else:  # more than there are problems, perhaps: a sample that is resumed takes a slot
-        slots = math.ceil(SEATS_PER_ROW * rows / seats)
+        slots = min(len(lengths.prompts), slots)
     page = lengths.page_size
     longest = _up(max(1, int(lengths.prompts.max()) - 1), page)
     pages_per_prompt = float(np.mean(np.ceil((lengths.prompts - 1) / page)))
@@ -196,6 +210,11 @@ def _smallest(number: int) -> int:
 
 def _size(number: int) -> str:
     return f"{max(0, number) / 2**30:.1f} GiB" if number > 2**30 else f"{max(0, number) / 2**20:.1f} MiB"
+
+
+def _power_of_two(number: float) -> int:
+    """Returns the smallest power of two that is not below a number; at least 1."""
+    return 2 ** max(0, math.ceil(math.log2(number)))
 
 
 def _up(number: int, step: int) -> int:

@@ -24,6 +24,12 @@ class Job:
     logprobs: np.ndarray | None = None
 
 
+def split(job: Job, most: int) -> list[Job]:
+    """Returns jobs of so many samples at most that ask for the same."""
+    starts = range(0, len(job.samples), most)
+    return [dataclasses.replace(job, samples=job.samples[start : start + most]) for start in starts]
+
+
 @dataclasses.dataclass(frozen=True)
 class Response:
     """One finished sample.

@@ -24,7 +24,7 @@ from rft_jax.sample.engine import DeviceEngine, responses
 from rft_jax.sample.progress import Progress
 from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Schedule
-from rft_jax.sample.sharing import agree
+from rft_jax.sample.sharing import agree, journal
 from rft_jax.sample.sharing.claims import Claims
 from rft_jax.sample.sharing.jobs import Jobs
 from rft_jax.sample.sharing.ledger import CLAIMS, Ledger
@@ -102,13 +102,14 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
             np.array([len(own) for own in encoded.own]),
             expected_lengths(encoder, problems, config.max_new_tokens),
             config.max_new_tokens,
+            begun=agree.from_first(lambda: journal.mean_begun(paths / CLAIMS)),
         )
         model: Llama = pretrained.load(folder, mesh, dtype=dtype, stacked=False)
         sizes = capacity.fit(
             lengths,
             architecture,
             mesh,
-            samples=ledger.samples_per_job,
+            samples=ledger.samples_per_problem,
             wanted=ledger.wanted - ledger.done,
             dtype=dtype,
             prefix=len(encoded.prefix),
@@ -140,7 +141,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         share = Share(ledger, claims, paths / CLAIMS, unfinished=unfinished) if claims else None
         # Half of the slots are spare (capacity.SEATS_PER_ROW); with one row per slot all samples take one anyway.
         resumable = 1.0 if sizes.seats == 1 else sizes.slots / (2 * sizes.rows)
-        jobs = Jobs(share, encoded.own, resumable=resumable)
+        jobs = Jobs(share, encoded.own, most=sizes.samples, resumable=resumable)
         grader = graders.load(tasks.load(asked.task).grader)
         with (
             Progress(ledger.wanted, ledger.done, schedule, problems, grader) as progress,

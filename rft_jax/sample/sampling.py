@@ -196,7 +196,7 @@ def _largest(logits: jax.Array) -> jax.Array:
 
 def _maxima(logits: jax.Array) -> jax.Array:
     """Returns the largest of each group of logits [B, V]."""
-    return jnp.max(_grouped(logits, NEVER), axis=-1)
+    return jax.lax.optimization_barrier(jnp.max(_grouped(logits, NEVER), axis=-1))  # or XLA looks once for each use
 
 
 def _first_above(mass: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:

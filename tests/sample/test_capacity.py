@@ -42,3 +42,19 @@ def test_the_advice_when_nothing_fits_is_true(monkeypatch):
         fit(monkeypatch, free, dataclasses.replace(LENGTHS, max_new=fits + 1))
     with pytest.raises(UserError, match=r"free: a smaller --config\.prompt_tokens"):
         fit(monkeypatch, 0, tensor=8)
+
+
+def test_long_responses_can_all_be_resumed():
+    """A sample that goes on from a journal takes a slot: there are enough where prompts are little to read."""
+
+    def sizes(begun):
+        lengths = capacity.Lengths(np.full(300, 100), np.full(300, 130.0), 8192, begun=begun)
+        return capacity.cache_sizes(256, lengths, 50)
+
+    short, longer, longest = sizes(65.0), sizes(1000.0), sizes(4000.0)
+    assert short == sizes(0.0)
+    assert (short.seats, short.samples) == (32, 50)
+    assert (longer.seats, longer.samples) == (2, 4)
+    assert longer.slots >= 2 * longer.rows
+    assert longest.seats == 1
+    assert longest.slots >= longest.rows

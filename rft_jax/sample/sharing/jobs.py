@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rft_jax.sample.job import Job
+from rft_jax.sample.job import Job, split
 from rft_jax.sample.sharing.agree import from_first
-from rft_jax.sample.sharing.share import LOOK_S, Share
+from rft_jax.sample.sharing.share import Share
 
 
 class Jobs:
@@ -25,6 +25,7 @@ class Jobs:
         share: Share | None,
         prompts: Sequence[np.ndarray],
         *,
+        most: int,
         resumable: float = 1.0,
         agree: Callable[[Callable[[], Any]], Any] = from_first,
         sleep: Callable[[float], None] = time.sleep,
@@ -34,13 +35,14 @@ class Jobs:
         Args:
             share: of this worker, None on all processes but the first.
             prompts: for each problem int32 [tokens].
+            most: samples per job.
             resumable: share of a tile's samples that may go on from what a journal has of them, the longest first. Each
                 takes a slot for itself, so where slots are for many rows the others are faster begun anew.
             agree: calls a function on the first process and returns its result on all.
             sleep: for so many seconds.
         """
         self._share, self._prompts, self._agree, self._sleep = share, prompts, agree, sleep
-        self._resumable = resumable
+        self._most, self._resumable = most, resumable
         self._jobs: collections.deque[Job] = collections.deque()
 
     def __iter__(self) -> "Jobs":
@@ -55,9 +57,10 @@ class Jobs:
     def left(self) -> bool:
         """Waits for a job while other workers have claimed all that is left; returns False when every path is there."""
         while not self._fetch():
-            if self._agree(lambda: self._first.complete()):
+            complete, pause = self._agree(lambda: [self._first.complete(), self._first.pause])
+            if complete:
                 return False
-            self._sleep(LOOK_S)
+            self._sleep(pause)
         return True
 
     @property
@@ -79,6 +82,5 @@ class Jobs:
                 prompt, fresh = self._prompts[problem], [s for s in samples if (problem, s) not in begun]
                 for sample in sorted(set(samples) - set(fresh)):
                     self._jobs.append(Job(problem, prompt, (sample,), np.array(begun[problem, sample], np.int32)))
-                if fresh:
-                    self._jobs.append(Job(problem, prompt, tuple(fresh)))
+                self._jobs += split(Job(problem, prompt, tuple(fresh)), self._most)
         return True

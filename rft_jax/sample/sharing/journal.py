@@ -65,3 +65,9 @@ def read(file: FilePath) -> tuple[list[Path], Begun]:
         log.warning("%s is no journal of this version (%s): ignored, its paths are sampled anew", file, error)
         return [], {}
     return paths, begun
+
+
+def mean_begun(folder: FilePath) -> float:
+    """Returns how many tokens the begun samples in a folder's journals have, on average; 0 if there are none."""
+    lengths = [len(tokens) for file in folder.glob("*.journal") for tokens in read(file)[1].values()]
+    return sum(lengths) / max(1, len(lengths))

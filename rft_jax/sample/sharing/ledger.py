@@ -121,7 +121,7 @@ class Ledger:
         self._add(there)
 
     @property
-    def samples_per_job(self) -> int:
+    def samples_per_problem(self) -> int:
         """How many samples of one problem a tile has at most."""
         return min(self._size[1], self._k)
 

@@ -20,7 +20,7 @@ from rft_jax.sample.sharing.ledger import Ledger, Shard, numbers
 log = logging.getLogger(__name__)
 
 JOURNAL_S = 60.0  # what a kill loses at most
-LOOK_S = 3.0  # between two looks for work where there was none
+LOOK_S, MOST_LOOK_S = 3.0, 30.0  # between two looks for work where there was none: twice as long each time
 
 Unfinished = Callable[[], Iterable[tuple[int, int, np.ndarray]]]
 
@@ -45,6 +45,7 @@ class Share:
 
     Attributes:
         by_others: paths that others made: since the start, as of the last look, or found in journals.
+        pause: seconds until it looks for work again; many workers that wait must not keep a file system busy.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Share:
         self._written = self._found = 0
         self._waits = False
         self.by_others = 0
+        self.pause = LOOK_S
 
     def claim(self) -> dict[str, Any] | None:
         """Claims a tile, unless others have all that is left, or this worker its fair share.
@@ -105,9 +107,11 @@ class Share:
             for problem, sample in sorted(wanted.keys() & self._part_of.keys()):
                 jobs.setdefault(problem, []).append(sample)
             if jobs:
+                self._next_look = -float("inf")
                 beginnings = [[*cell, tokens] for cell, tokens in begun.items() if cell in self._part_of]
                 return {"jobs": list(jobs.items()), "begun": beginnings}
-        self._next_look = self._clock() + LOOK_S
+        self.pause = LOOK_S if self._next_look < 0 else min(2 * self.pause, max(MOST_LOOK_S, LOOK_S))
+        self._next_look = self._clock() + self.pause
         return None
 
     def add(self, path: Path) -> None:

@@ -18,7 +18,7 @@ from rft_jax.records.path import Path, read_paths
 from rft_jax.sample.sharing import claims, host, ledger
 from rft_jax.sample.sharing.claims import BEAT_S, DEAD_S, Claims
 from rft_jax.sample.sharing.ledger import Ledger
-from rft_jax.sample.sharing.share import LOOK_S, Share
+from rft_jax.sample.sharing.share import MOST_LOOK_S, Share
 
 
 class Clock:
@@ -194,7 +194,7 @@ from rft_jax.records.path import Path
 from rft_jax.sample.sharing import share
 from rft_jax.sample.sharing.claims import Claims
 from rft_jax.sample.sharing.ledger import Ledger
-share.JOURNAL_S = share.LOOK_S = 0.3
+share.JOURNAL_S = share.LOOK_S = share.MOST_LOOK_S = 0.3
 folder, notes = pathlib.Path(sys.argv[1]), os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
 book = Ledger(folder, {}, problems=128, k=32)
 with Claims(folder / "claims", needed=book.tiles.__contains__) as claims:
@@ -331,7 +331,7 @@ class Worker:
             self.on = False
         else:
             self.check_idle()
-            self.simulation.at(self.simulation.now + LOOK_S, self.work)
+            self.simulation.at(self.simulation.now + self.share.pause, self.work)
 
     def finish(self, problem, sample):
         if not self.awake(lambda: self.finish(problem, sample)):
@@ -354,7 +354,7 @@ class Worker:
         for name in unfinished:
             owner = (self.simulation.folder / "claims" / f"{name}.{last[name]}.claim").read_text()
             if self.simulation.last_beat[owner] < self.idle_since:
-                assert now - self.idle_since < DEAD_S + BEAT_S, f"{name} is {owner}'s, who is dead"
+                assert now - self.idle_since < DEAD_S + BEAT_S + MOST_LOOK_S, f"{name} is {owner}'s, who is dead"
 
 
 def simulate(folder, monkeypatch, *, workers, tiles, seed):

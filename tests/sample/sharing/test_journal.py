@@ -33,7 +33,7 @@ class Worker:
         self.share = Share(
             self.ledger, claims, folder / "claims", unfinished=lambda: self.unfinished, clock=lambda: self.now
         )
-        self.jobs = Jobs(self.share, PROMPTS, agree=lambda find: find(), sleep=self.sleep)
+        self.jobs = Jobs(self.share, PROMPTS, most=100, agree=lambda find: find(), sleep=self.sleep)
 
     def sleep(self, seconds):
         self.now += seconds
@@ -101,9 +101,11 @@ def test_few_samples_go_on_where_slots_are_few(tmp_path):
     next(dead.jobs)
     dead.unfinished = [(number // 10, number % 10, np.full(1 + number, 7)) for number in range(80)]
     dead.keep()
+    assert journal.mean_begun(tmp_path / "claims") == np.mean(range(1, 81))
     one = Worker(tmp_path, "one")
-    one.jobs = Jobs(one.share, PROMPTS, resumable=1 / 20, agree=lambda find: find(), sleep=one.sleep)
-    work = list(itertools.islice(one.jobs, 12))
+    one.jobs = Jobs(one.share, PROMPTS, most=4, resumable=1 / 20, agree=lambda find: find(), sleep=one.sleep)
+    work = list(itertools.islice(one.jobs, 4 + 7 * 3 + 2))
+    assert max(len(job.samples) for job in work) == 4
     assert {(job.problem, *job.samples): len(job.begun) for job in work if len(job.begun)} == {
         (7, 6): 77, (7, 7): 78, (7, 8): 79, (7, 9): 80,
     }  # fmt: skip
