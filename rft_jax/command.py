@@ -6,11 +6,14 @@ Exit codes: 0 done; 1 failed, with one line on what and where; 2 bad flags; 130 
 import io
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 from absl import app, flags
 
-from rft_jax import plugin
+from rft_jax import plugin, stopping
+from rft_jax.distributed import lifeline
 from rft_jax.errors import UserError, did_you_mean
 
 
@@ -39,14 +42,25 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
         try:
             with plugin.blamed():
                 main()
+            if line := lifeline.current():
+                line.tell_end(None)
         except UserError as error:
-            _stop(1, str(error))
+            _fail(" ".join(str(error).split()))
         except flags.Error as error:  # a bad field override, found only once the config is loaded
             _stop(2, str(error))
         except KeyboardInterrupt as interrupt:
             _stop(130, str(interrupt) or "interrupted")
+        except Exception as error:
+            if line := lifeline.current():
+                line.explain(error)
+            traceback.print_exc()
+            _fail(f"{type(error).__name__}: {error}", told=True)
 
-    app.run(guarded, flags_parser=parse)
+    stopping.catch()
+    try:
+        app.run(guarded, flags_parser=parse)
+    except KeyboardInterrupt:  # before or after main
+        _stop(130, "interrupted")
 
 
 def show(text: str) -> None:
@@ -68,6 +82,19 @@ def show(text: str) -> None:
         raise UserError(f"cannot write the output: {error.strerror}") from error
 
 
-def _stop(code: int, message: str) -> None:
+def _fail(error: str, *, told: bool = False) -> NoReturn:
+    """Tells the user of an error, unless it is told already or process 0 does so for all, and the other processes."""
+    line = lifeline.current()
+    if line:
+        line.tell_end(error)
+        told = told or line.same_end(error)
+    if not told:
+        print(f"error: {error}", file=sys.stderr)
+    if line:
+        line.leave()
+    stopping.end(1)
+
+
+def _stop(code: int, message: str) -> NoReturn:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(code)
+    stopping.end(code)

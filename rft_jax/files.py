@@ -107,8 +107,12 @@ def names(folder: str | os.PathLike[str]) -> list[str]:
         return [entry.name for entry in entries]
 
 
-def make_folder(path: str | os.PathLike[str]) -> None:
-    """Makes a folder and its parents if needed; removes unfinished leftovers of killed processes from it.
+def make_folder(path: str | os.PathLike[str], *, clean: bool = True) -> None:
+    """Makes a folder and its parents if needed.
+
+    Args:
+        path: of the folder.
+        clean: whether to remove unfinished leftovers of killed processes from it; nobody else may be writing there.
 
     Raises:
         UserError: it cannot be made, or a file of that name exists.
@@ -116,7 +120,8 @@ def make_folder(path: str | os.PathLike[str]) -> None:
     folder = Path(path)
     with _one_line_for_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in (*folder.glob(f".*{PARTIAL}"), *folder.glob(f".*{PARTIAL}.replaced")):
+        leftovers = (*folder.glob(f".*{PARTIAL}"), *folder.glob(f".*{PARTIAL}.replaced")) if clean else ()
+        for leftover in leftovers:
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)  # another process may be removing it too
             else:

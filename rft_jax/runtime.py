@@ -3,15 +3,15 @@
 import ctypes
 import logging
 import os
-import signal
-import sys
 from pathlib import Path
-from types import FrameType
 
 import jax
 from absl import logging as absl_logging
 from jax.sharding import AxisType, Mesh
 
+from rft_jax import stopping
+from rft_jax.distributed import processes
+from rft_jax.distributed.connect import connect
 from rft_jax.errors import UserError
 
 AXES = ("data", "fsdp", "tensor")  # of the mesh; see model/partition.py for what each is for
@@ -20,32 +20,20 @@ AXES = ("data", "fsdp", "tensor")  # of the mesh; see model/partition.py for wha
 def start() -> None:
     """Prepares this process. Call it once, before anything that touches a device.
 
-    Several processes find each other through JAX's own variables (JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES,
-    JAX_PROCESS_ID), or through SLURM, Open MPI or a TPU pod, which JAX detects.
+    Several processes find each other as processes.py says; then only a child of this process returns.
+
+    Raises:
+        UserError: the environment is half set or contradicts itself, or the processes did not all meet.
     """
     _keep_freed_memory()
     if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rft_jax" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
-    if _several_processes() and not jax.distributed.is_initialized():
-        count, number = os.environ.get("JAX_NUM_PROCESSES"), os.environ.get("JAX_PROCESS_ID")
-        jax.distributed.initialize(
-            num_processes=int(count) if count else None, process_id=int(number) if number else None
-        )
+    found = processes.from_environment(os.environ, processes.visible_gpus(os.environ))
+    if found is not None and not jax.distributed.is_initialized():
+        connect(found)
     log_on_process_zero(jax.process_index())
-    signal.signal(signal.SIGINT, _leave)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    """Ends the process on Ctrl-C, at once.
-
-    A KeyboardInterrupt raised while JAX is tracing is swallowed or becomes another error, and an interpreter that shuts
-    down while devices compute may crash. Nothing is lost: files appear whole or not at all (files.py), and a killed
-    process's leftovers are recognised by their suffix.
-    """
-    bar_above = b"\n" if sys.stderr.isatty() else b""
-    os.write(2, bar_above + b"error: interrupted; finished work is kept, and the same command continues from there\n")
-    os._exit(130)
+    stopping.leave_at_once()
 
 
 def _keep_freed_memory() -> None:
@@ -61,13 +49,6 @@ def _keep_freed_memory() -> None:
         return  # another C library
     for setting, value in ((mmap_max, 0), (trim_threshold, -1), (arena_max, 1)):
         mallopt(setting, value)
-
-
-def _several_processes() -> bool:
-    counts = (
-        os.environ.get(name, "1") for name in ("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-    )
-    return any(int(count) > 1 for count in counts) or "," in os.environ.get("TPU_WORKER_HOSTNAMES", "")
 
 
 def log_on_process_zero(process: int) -> None:

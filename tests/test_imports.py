@@ -21,7 +21,10 @@ FLOORS: list[set[str]] = [
     {"select", "world"},
     {"task"},
     {"records"},
-    {"config", "config_flag", "runtime", "command", "files"},
+    {"config", "config_flag", "runtime", "command"},
+    {"distributed"},
+    {"files", "one_writer"},
+    {"stopping"},
     {"plugin"},
     {"errors", "names"},
 ]

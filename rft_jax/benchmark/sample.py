@@ -45,7 +45,8 @@ def run(
         names: of the workloads; None: all.
         size: name of an architecture to use instead of the workloads' own.
         rows: samples in flight in our engine; 0: it chooses.
-        seconds: time for each engine in a round; work that is one batch of a peer gets as much as it needs.
+        seconds: time for each engine in a round; work that is one batch of a peer gets as much as it needs, and of one
+            sample per problem ours does.
         rounds: number of rounds.
         peer_python: a Python that can import both tunix and this project.
 
@@ -71,13 +72,17 @@ def run(
     for name in names or WORKLOADS:
         work = source.work(WORKLOADS[name], size)
         batches = sorted({min(batch, work.lengths.size) for batch in WORKLOADS[name].batches})
-        # A peer does work of one batch whole, so ours does too: the last samples are the slowest.
-        limit = WHOLE * seconds if work.lengths.size <= batches[-1] else seconds
+        # A peer does work of one batch whole, so ours does too: the last samples are the slowest. And with one sample
+        # per problem ours reads all prompts of its rows first, which a peer does batch by batch.
+        one_batch, one_sample = work.lengths.size <= batches[-1], work.lengths.shape[1] == 1
+        limits = {
+            engine: seconds * (WHOLE if one_batch or (one_sample and engine == "ours") else 1) for engine in pythons
+        }
         engines = [(engine, batch) for engine in pythons for batch in ([rows] if engine == "ours" else batches)]
         measured: dict[tuple[str, int], list[dict[str, Any]]] = {engine: [] for engine in engines}
         for _ in range(rounds):
             for engine, batch in engines:
-                measured[engine, batch].append(_measure(pythons[engine], engine, work, limit, batch))
+                measured[engine, batch].append(_measure(pythons[engine], engine, work, limits[engine], batch))
         yield _row(name, {engine: _medians(results) for engine, results in measured.items()})
         compiled = sum(result["compiled"] for result in measured["ours", rows])
         yield (

@@ -12,6 +12,7 @@ import termios
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rft_jax import stopping
 from rft_jax.errors import UserError
 
 
@@ -92,7 +93,8 @@ def _stop_with_us() -> Iterator[list[subprocess.Popen[bytes]]]:
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield started
+        with stopping.handled_elsewhere():
+            yield started
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from rft_jax.config import PipelineConfig
+from rft_jax.distributed import processes
 from rft_jax.errors import UserError
 from rft_jax.files import make_folder, whole_file
 from rft_jax.pipeline import process, recipe, stage_settings
@@ -117,6 +118,8 @@ def run(config: PipelineConfig, workdir: Path, *, redo: bool, command: str) -> N
     Raises:
         UserError: the config is wrong, a stage is stale, or a stage failed.
     """
+    if processes.from_environment(os.environ, gpus=0) is not None:
+        raise UserError("the pipeline is one process: start it without srun or mpirun, and unset JAX_NUM_PROCESSES")
     stages = recipe.stages(config, workdir)
     reader = tasks.load(config.task).reader
     compare = functools.partial(_warn_of_overlap, *recipe.sources(config, workdir), reader)

@@ -7,11 +7,12 @@ from pathlib import Path as FilePath
 import jax
 import numpy as np
 
-from rft_jax import runtime
+from rft_jax import runtime, stopping
 from rft_jax.config import SampleConfig
 from rft_jax.data import prompt_format
 from rft_jax.data import tokenizer as tokenizers
 from rft_jax.data.encode import Encoder
+from rft_jax.distributed import agreement
 from rft_jax.errors import UserError
 from rft_jax.hf import config as hf_config
 from rft_jax.hf import pretrained
@@ -41,6 +42,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
 
     Raises:
         UserError: a mistake in the settings, the model or the problems, or paths of other settings in the folder.
+        stopping.Interrupted: by SIGINT or SIGTERM, after what is begun is in the journals.
     """
     if config.model is None or config.problems is None:
         raise UserError("sampling needs --config.model=DIR and --config.problems=FILE")
@@ -86,6 +88,8 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         compute=dtype.name,
     )
     paths = workdir / "paths"
+    agreement.shared(workdir)
+    agreement.agree(agreement.settings(config) | agreed)
     ledger = Ledger(paths, agreed, problems=len(problems), k=config.k, agree=agree.from_first)
     with (
         Claims(paths / CLAIMS, needed=ledger.tiles.__contains__)
@@ -143,12 +147,19 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         resumable = 1.0 if sizes.seats == 1 else sizes.slots / (2 * sizes.rows)
         jobs = Jobs(share, encoded.own, most=sizes.samples, resumable=resumable)
         grader = graders.load(tasks.load(asked.task).grader)
+
+        def each_call() -> None:
+            stopping.check()
+            if share:
+                share.keep()
+
         with (
+            stopping.asked_first("writing down what is begun"),
             Progress(ledger.wanted, ledger.done, schedule, problems, grader) as progress,
             share or contextlib.nullcontext(),
         ):
             while jobs.left():
-                for response in responses(engine, schedule, jobs, share.keep if share else lambda: None):
+                for response in responses(engine, schedule, jobs, each_call):
                     path = shards.path_of(response, encoder, asked.name)
                     if share:
                         share.add(path)

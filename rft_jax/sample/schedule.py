@@ -113,6 +113,7 @@ class Schedule:
         sizes = self._sizes
         taken: list[list[_Active]] = [[] for _ in self._devices]
         chances = [self._chances(number) for number in range(len(self._devices))]
+        most = sizes.rows * (AHEAD if self.steps else 1)  # the first step waits for no more prompts than it needs
         while (job := self._next or self._another(jobs)) is not None:
             self._next = job
             needed = -(-before_last(job) // sizes.page_size)
@@ -122,7 +123,7 @@ class Schedule:
                 if device.slots
                 and len(device.pages) >= needed
                 and len(taken[number]) < most_prompts(sizes)
-                and chances[number] < AHEAD * sizes.rows
+                and chances[number] < most
             ]
             if not able or (len(job.begun) > 0 and any(taken)):  # resumed samples are wider: one at a time
                 break

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from rft_jax.errors import UserError
 from rft_jax.files import whole_file
+from rft_jax.one_writer import one_writer
 from rft_jax.records import checksum, manifest
 from rft_jax.records.lines import created, with_infix
 from rft_jax.records.problem import read_problems
@@ -98,7 +99,8 @@ def select(
     blocks = min(len(questions), max(1, inputs.size // _BLOCK_BYTES, 4 * workers if workers > 1 else 1))
     per_block = -(-len(questions) // blocks)
     counted = sorted({*PAPER_KS, *ks, EVERY_SAMPLE})
-    with scratch(target) as folder, ordered_map(workers) as run:
+    alone = one_writer(target, target.with_name(f".{target.name}.writer"))
+    with alone, scratch(target) as folder, ordered_map(workers) as run:
         write_gold(folder, [problem.response for problem in questions])
         pieces = cut_into_pieces(inputs.files, *([] if piece_bytes is None else [piece_bytes]))
         spill_tasks = (SpillTask(piece, decide, per_block, folder) for piece in pieces)

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from rft_jax import plugin
+from rft_jax import plugin, stopping
 from rft_jax.errors import UserError
 
 Task = TypeVar("Task")
@@ -58,6 +58,7 @@ def ordered_map(workers: int) -> Iterator[Map]:
     try:
         yield run
     except BrokenProcessPool:
+        stopping.pause(0.5)  # a scheduler's SIGTERM reaches workers too, and may have reached them first
         raise UserError(
             "a worker process was killed, probably for lack of memory; try again with fewer (--workers=1)"
         ) from None

@@ -10,6 +10,7 @@ from rft_jax.errors import UserError
 from rft_jax.hf import pretrained
 from rft_jax.hf.sidecars import PromptSidecar
 from rft_jax.model.llama import Llama
+from rft_jax.one_writer import one_writer
 from rft_jax.train import checkpoint
 
 log = logging.getLogger(__name__)
@@ -37,5 +38,6 @@ def convert(folder: Path, output: Path, tokenizer: Path | None, dtype: str) -> N
     model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True))
     prompt = None if origin.prompt is None else PromptSidecar(**origin.prompt)
     tensors = checkpoint.tensors(folder, config, model, jnp.dtype(dtype))
-    pretrained.write(output, config, tensors, tokenizer_from=tokenizer, dtype=jnp.dtype(dtype), prompt=prompt)
+    with one_writer(output, output.with_name(f".{output.name}.writer")):
+        pretrained.write(output, config, tensors, tokenizer_from=tokenizer, dtype=jnp.dtype(dtype), prompt=prompt)
     log.info("done: %s", output)

@@ -1,5 +1,7 @@
 """The training run, SFT and RFT alike: a model and a file of responses in, a better model out."""
 
+import contextlib
+import dataclasses
 import logging
 import math
 from pathlib import Path
@@ -7,12 +9,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from rft_jax import files, runtime
+from rft_jax import files, runtime, stopping
 from rft_jax.config import TrainConfig
 from rft_jax.data import tokenizer as tokenizers
 from rft_jax.data.batches import Batches
+from rft_jax.distributed import agreement
 from rft_jax.errors import UserError
 from rft_jax.hf import pretrained
+from rft_jax.one_writer import one_writer
 from rft_jax.train import start
 from rft_jax.train.assemble import (
     compute_dtype,
@@ -24,7 +28,6 @@ from rft_jax.train.assemble import (
     make_training,
 )
 from rft_jax.train.checkpoint import Checkpoints
-from rft_jax.train.interrupt import Interrupted, StopSignal
 from rft_jax.train.metrics import Reporter
 from rft_jax.train.step import put
 
@@ -41,11 +44,16 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
 
     Raises:
         UserError: a setting or the data is wrong, the disk is full, or loss or gradient is no longer finite.
-        Interrupted: by SIGINT or SIGTERM, after everything is saved.
+        stopping.Interrupted: by SIGINT or SIGTERM, after everything is saved.
     """
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
-    files.make_folder(workdir)
-    with jax.set_mesh(mesh):
+    first_process = jax.process_index() == 0
+    if first_process:
+        files.make_folder(workdir, clean=False)
+    with one_writer(workdir) if first_process else contextlib.nullcontext(), jax.set_mesh(mesh):
+        if first_process:
+            files.make_folder(workdir)  # whoever left something there is dead
+        agreement.shared(workdir)
         source = start.source(config.checkpoint, config.model, config.size, config.seed)
         folder = make_tokenizer_folder(config, source)
         tokenizer = tokenizers.load(folder)
@@ -56,27 +64,28 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         rate = make_schedule(config, batches.steps)
 
         origin = make_origin(config, source, batches, folder, prompt)
+        agreement.agree(agreement.settings(config) | dataclasses.asdict(origin))
         checkpoints = Checkpoints(workdir / "checkpoints", origin, config.keep)
         state = start.first_state(checkpoints, source, optimizer, mesh, batches.steps)
         first = checkpoints.latest or 0
 
         parameters = source.architecture.parameters
         reporter = Reporter(workdir, start=first, steps=batches.steps, parameters=parameters)
-        with checkpoints, reporter, StopSignal() as stop, jax.transfer_guard("disallow"):
+        with checkpoints, reporter, stopping.asked_first("saving after this step"), jax.transfer_guard("disallow"):
             previous = None
             for step in range(first, batches.steps):
-                state, metrics = take_step(state, *put(batches[step], stop.wished, rate(step), mesh))
+                state, metrics = take_step(state, *put(batches[step], stopping.asked(), rate(step), mesh))
                 # While the devices are busy with this step, the host reads the previous one's numbers.
-                stopping = previous is not None and report(reporter, batches, *previous)
+                stops = previous is not None and report(reporter, batches, *previous)
                 previous = step, metrics
-                if stopping or (step + 1) % config.save_every == 0 or step + 1 == batches.steps:
+                if stops or (step + 1) % config.save_every == 0 or step + 1 == batches.steps:
                     # Only a step that is known to be good is saved, so the last checkpoint always is.
-                    stopping |= report(reporter, batches, *previous)
+                    stops |= report(reporter, batches, *previous)
                     previous = None
                     checkpoints.save(step + 1, state)
-                if stopping and step + 1 < batches.steps:
+                if stops and step + 1 < batches.steps:
                     checkpoints.wait()
-                    raise Interrupted(
+                    raise stopping.Interrupted(
                         f"stopped after step {step + 1} of {batches.steps}, saved; to continue: {command}"
                     )
             checkpoints.wait()

@@ -42,9 +42,9 @@ def test_two_processes_fall_back_together(unkilled, model_folder, data, tmp_path
 
     for step in ("9", "10"):
         flip(next((steps / step / "state" / "d").iterdir()))
-    for code, errors in run_two(arguments):
-        last = errors.strip().splitlines()[-1]
-        assert code == 1, errors
-        assert last.startswith("error: ")
-        assert "state/d/" in last
-        assert "Traceback" not in errors
+    ended = run_two(arguments)
+    assert [code for code, _ in ended] == [1, 1]
+    told = [line for _, errors in ended for line in errors.splitlines() if line.startswith("error: ")]
+    assert 1 <= len(told) <= 2  # an error of all is told by process 0, or by each
+    assert all("state/d/" in line for line in told)
+    assert not any("Traceback" in errors for _, errors in ended)

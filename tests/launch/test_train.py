@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -148,6 +149,58 @@ def test_two_processes_are_as_one(unkilled, model_folder, data, tmp_path):  # no
     (tmp_path / "model").rename(tmp_path / "model of two")
     assert run(arguments)[0] == 0
     assert_near(weights(tmp_path), weights(unkilled))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["learning_rate", "seed", "data", "model", "workdir"])
+def test_processes_that_disagree_export_nothing(model_folder, data, tmp_path, what):  # noqa: F811
+    other_data = tmp_path / "others.jsonl"
+    other_data.write_text("".join(reversed(data.read_text().splitlines(keepends=True))))
+    other_model = shutil.copytree(model_folder, tmp_path / "model")
+    tensors = safetensors.load_file(other_model / "model.safetensors")
+    safetensors.save_file(
+        {name: tensor * (1 + 1e-3) for name, tensor in tensors.items()},
+        other_model / "model.safetensors",
+        {"format": "pt"},
+    )
+    changed = {"learning_rate": 2e-3, "seed": 1, "data": other_data, "model": other_model, "workdir": tmp_path / "b"}
+    commands = [
+        command(model_folder, data, tmp_path / "a"),
+        command(**{"model": model_folder, "file": data, "workdir": tmp_path / "a"} | {
+            {"data": "file"}.get(what, what): changed[what]
+        }),
+    ]  # fmt: skip
+    together = {
+        "JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}",
+        "JAX_NUM_PROCESSES": "2",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+    }
+    processes = [start(each, **together, JAX_PROCESS_ID=str(number)) for number, each in enumerate(commands)]
+    ended = [finish(process) for process in processes]
+    assert [code for code, _ in ended] == [1, 1]
+    told = [line for _, errors in ended for line in errors.splitlines() if line.startswith("error: ")]
+    assert 1 <= len(told) <= 2
+    expected = (
+        "give a folder that all hosts share" if what == "workdir" else f"process 1 has another config.{what} than"
+    )
+    assert all(expected in line for line in told)
+    assert not any("Traceback" in errors for _, errors in ended)
+    assert not list(tmp_path.glob("?/model"))
+    assert not list(tmp_path.glob("?/checkpoints/*"))
+
+
+@pytest.mark.slow
+def test_two_trainings_in_one_folder(model_folder, data, tmp_path):  # noqa: F811
+    arguments = command(model_folder, data, tmp_path, epochs=4000, save_every=10**6)
+    first = start(arguments)
+    wait_until(lambda: steps_done(tmp_path) >= 3, first)
+    code, errors = run(arguments)
+    assert code == 1
+    assert f"error: {tmp_path} is being written by process {first.pid} on " in errors.splitlines()[-1]
+    done = steps_done(tmp_path)
+    wait_until(lambda: steps_done(tmp_path) > done, first)
+    first.kill()
+    finish(first)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 
 from rft_jax.errors import UserError
 from rft_jax.pipeline import process
-from rft_jax.pipeline.run import followers, run_stages, states
+from rft_jax.pipeline.run import followers, run, run_stages, states
 from rft_jax.pipeline.stage import LOG, RECORD, Record, Stage, changes, fingerprint
 from rft_jax.pipeline.stage_settings import root
 
@@ -372,3 +372,15 @@ def test_a_record_that_cannot_be_read_is_none(tmp_path):
     (tmp_path / RECORD).write_text("{")
     assert Record.read(tmp_path) is None
     assert Record.read(tmp_path / "nowhere") is None
+
+
+def test_several_pipelines_at_once_are_refused(tmp_path, monkeypatch):
+    """Its stages may be several processes; under srun -n 2 the pipeline would be two that fight for one folder."""
+    for name, value in {"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="the pipeline is one process"):
+        run(None, tmp_path / "out", redo=False, command="python launch/pipeline.py")
+    monkeypatch.delenv("JAX_PROCESS_ID")
+    with pytest.raises(UserError, match="but not JAX_PROCESS_ID"):
+        run(None, tmp_path / "out", redo=False, command="python launch/pipeline.py")
+    assert not (tmp_path / "out").exists()

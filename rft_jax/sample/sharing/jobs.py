@@ -2,12 +2,12 @@
 
 import collections
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from rft_jax import stopping
 from rft_jax.sample.job import Job, split
 from rft_jax.sample.sharing.agree import from_first
 from rft_jax.sample.sharing.share import Share
@@ -28,7 +28,7 @@ class Jobs:
         most: int,
         resumable: float = 1.0,
         agree: Callable[[Callable[[], Any]], Any] = from_first,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = stopping.pause,
     ) -> None:
         """Starts with no job.
 

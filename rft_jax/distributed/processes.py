@@ -1,0 +1,150 @@
+"""Which of how many processes this one is, and where they meet: read from the environment, all of it or an error.
+
+A process that was meant to be one of several must never run alone, and one that runs alone must not wait for others.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from rft_jax.errors import UserError
+
+ADDRESS, COUNT, NUMBER = JAX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
+_SLURM = "SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_STEP_NODELIST", "SLURM_PROCID", "SLURM_LOCALID"
+# What JAX detects by itself: the variable that says how many there are, and the ones that it needs beside it.
+_OPEN_MPI = "OMPI_COMM_WORLD_SIZE", ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_MCA_orte_hnp_uri")
+_PORTS = range(61440, 65536)  # above those that systems give away by themselves
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """The processes of one run, as this one sees them.
+
+    Attributes:
+        count: how many there are, at least 2; None leaves it to JAX.
+        number: which of them this is, from 0; None leaves it to JAX.
+        address: host:port where process 0 waits for the others; None leaves it to JAX.
+        local_devices: the GPUs of this host that are this process's; None: all that it sees.
+    """
+
+    count: int | None = None
+    number: int | None = None
+    address: str | None = None
+    local_devices: tuple[int, ...] | None = None
+
+
+def from_environment(environment: Mapping[str, str], gpus: int) -> Processes | None:
+    """Returns the processes of this run, or None where this one runs alone.
+
+    JAX's own variables say it, or those of a SLURM step, Open MPI, or a TPU pod; the first two may complete each other.
+
+    Args:
+        environment: the variables.
+        gpus: that this process sees on its host.
+
+    Raises:
+        UserError: they are incomplete, no numbers, or contradict each other.
+    """
+    given = {name: environment[name] for name in JAX if environment.get(name)}
+    step = _slurm_step(environment, gpus)
+    if not given:
+        return step or _found_by_jax(environment)
+    if set(given) == {COUNT} and _number(COUNT, given[COUNT]) == 1:
+        return step
+    if step is not None:
+        given = {ADDRESS: str(step.address), COUNT: str(step.count), NUMBER: str(step.number)} | given
+    if missing := [name for name in JAX if name not in given]:
+        there = [name for name in JAX if name in given]
+        raise UserError(f"{_list(there)} set, but not {' and '.join(missing)}: give all three, or none to run alone")
+    count, number = _number(COUNT, given[COUNT]), _number(NUMBER, given[NUMBER])
+    if count < 1 or not 0 <= number < count:
+        raise UserError(f"{NUMBER}={number} and {COUNT}={count}: processes are numbered from 0 to {COUNT} - 1")
+    if not re.fullmatch(r".+:\d+", given[ADDRESS]):
+        raise UserError(f"{ADDRESS}={given[ADDRESS]} is no host:port, such as node001:12345")
+    if step is not None and (step.count, step.number) != (count, number):
+        raise UserError(
+            f"{COUNT}={count} and {NUMBER}={number}, but this is task {step.number} of a SLURM step of {step.count}: "
+            "unset JAX's variables, or start the command without srun"
+        )
+    if count == 1:
+        return None
+    return Processes(count, number, given[ADDRESS], step.local_devices if step else None)
+
+
+def visible_gpus(environment: Mapping[str, str]) -> int:
+    """Returns how many GPUs a process would see, without waking them up."""
+    listed = environment.get("CUDA_VISIBLE_DEVICES")
+    if listed is not None:
+        return len([name for name in listed.split(",") if name.strip() not in ("", "-1")])
+    return sum(re.fullmatch(r"nvidia\d+", file.name) is not None for file in Path("/dev").glob("nvidia*"))
+
+
+def _slurm_step(environment: Mapping[str, str], gpus: int) -> Processes | None:
+    tasks = environment.get("SLURM_STEP_NUM_TASKS")
+    if not tasks or _number("SLURM_STEP_NUM_TASKS", tasks) == 1:
+        return None
+    if missing := [name for name in _SLURM if not environment.get(name)]:
+        raise UserError(f"SLURM_STEP_NUM_TASKS={tasks}, but {_list(missing)} not set: start the command with srun")
+    count, number, job, step, local = (
+        _number(name, environment[name])
+        for name in ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_LOCALID")
+    )
+    if not 0 <= number < count:
+        raise UserError(f"SLURM_PROCID={number} and SLURM_STEP_NUM_TASKS={count}: tasks are numbered from 0")
+    # Steps of one job run at once, and jobs on one host: neighbouring numbers give ports that are not neighbours.
+    port = _PORTS[(job * 31 + step * 1009) % len(_PORTS)]
+    here = _tasks_here(environment, count)
+    # JAX would give task i GPU i, though a task that is alone on its host is to have all, and SLURM may have given each
+    # task GPUs of its own, which then are all that it sees.
+    each = gpus // here
+    devices = tuple(range(local * each, (local + 1) * each)) if here > 1 and each and gpus % here == 0 else None
+    return Processes(count, number, f"{_first_host(environment['SLURM_STEP_NODELIST'])}:{port}", devices)
+
+
+def _tasks_here(environment: Mapping[str, str], count: int) -> int:
+    """Returns how many tasks of the step run on this host; SLURM writes 2(x3),1 for hosts of 2, 2, 2 and 1."""
+    each: list[int] = []
+    for part in environment.get("SLURM_STEP_TASKS_PER_NODE", "").split(","):
+        if match := re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part):
+            each += [int(match[1])] * int(match[2] or 1)
+    node = environment.get("SLURM_NODEID", "")
+    if sum(each) != count or not node.isdecimal() or int(node) >= len(each):
+        raise UserError(
+            f"SLURM_STEP_TASKS_PER_NODE={environment.get('SLURM_STEP_TASKS_PER_NODE')} and SLURM_NODEID={node} do not "
+            f"say how many of the {count} tasks run on this host: start the command with srun"
+        )
+    return each[int(node)]
+
+
+def _first_host(hosts: str) -> str:
+    """Returns node001 of node[001-015,020],other."""
+    match = re.match(r"([^,\[]+)(?:\[([^,\-\]]+)[^\]]*\]([^,]*))?", hosts)
+    if match is None:
+        raise UserError(f"SLURM_STEP_NODELIST={hosts} names no host")
+    return "".join(part or "" for part in match.groups())
+
+
+def _found_by_jax(environment: Mapping[str, str]) -> Processes | None:
+    count, needed = _OPEN_MPI
+    if environment.get(count) and _number(count, environment[count]) > 1:
+        if missing := [name for name in needed if not environment.get(name)]:
+            raise UserError(f"{count}={environment[count]}, but {_list(missing)} not set: start the command by mpirun")
+        return Processes()
+    if "," in environment.get("TPU_WORKER_HOSTNAMES", ""):
+        workers = len(environment["TPU_WORKER_HOSTNAMES"].split(","))
+        number = _number("TPU_WORKER_ID", environment.get("TPU_WORKER_ID", ""))
+        if not 0 <= number < workers:
+            raise UserError(f"TPU_WORKER_ID={number}, but TPU_WORKER_HOSTNAMES names {workers} hosts")
+        return Processes()
+    return None
+
+
+def _number(name: str, text: str) -> int:
+    if not re.fullmatch(r"-?\d+", text.strip(), re.ASCII):
+        raise UserError(f"{name}={text or '(not set)'} is no number")
+    return int(text)
+
+
+def _list(names: list[str]) -> str:
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"

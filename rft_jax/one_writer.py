@@ -1,0 +1,57 @@
+"""One command at a time writes a folder or a file; a second one is told who does."""
+
+import contextlib
+import fcntl
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from rft_jax.errors import UserError
+
+
+@contextlib.contextmanager
+def one_writer(target: Path, lock: Path | None = None) -> Iterator[None]:
+    """Makes this process the only writer while it is entered; the system ends that with the process, however it ends.
+
+    Where a file system has no locks, nobody is kept out.
+
+    Args:
+        target: the folder that is written, or what is.
+        lock: the file that says so; by default `.writer` in the folder.
+
+    Raises:
+        UserError: another process writes it; the message says which.
+    """
+    lock = lock or target / ".writer"
+    descriptor = _locked(target, lock)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {platform.node()}: {shlex.join(sys.argv)}"[:1000].encode())
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _locked(target: Path, lock: Path) -> int:
+    while True:
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise UserError(f"cannot write {target}: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip() or "another process"
+            os.close(descriptor)
+            raise UserError(f"{target} is being written by {holder}; wait until it ends, or write elsewhere") from None
+        except OSError:
+            return descriptor
+        # The one that held it may have removed the file meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), lock.stat()):
+                return descriptor
+        os.close(descriptor)
