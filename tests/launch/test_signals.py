@@ -40,7 +40,7 @@ def test_sigterm_at_any_moment(model_folder, data, tmp_path, name):  # noqa: F81
         line = '{{"problem": {}, "sample": {}, "model": "m", "response": "<<1+1=2>>#### 2", "tokens": 9}}\n'
         (tmp_path / "paths.jsonl").write_text("".join(line.format(i % 40, i // 40) for i in range(400_000)))
     choose = random.Random(name)
-    for moment in [0.0, *(choose.uniform(0.2, 4.0 if name == "select" else 10.0) for _ in range(3))]:
+    for moment in [0.0, *(choose.uniform(0.2, 1.5 if name == "select" else 10.0) for _ in range(3))]:
         process = start(arguments)
         while not catches(process):
             time.sleep(0.005)
