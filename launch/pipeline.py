@@ -6,16 +6,16 @@ from pathlib import Path
 
 from absl import flags
 
-from rft_jax import command
+from rft_jax import command, hardware
 from rft_jax.config import PipelineConfig
 from rft_jax.config_flag import ConfigFlag
-from rft_jax.pipeline import dry_run, estimate, run
+from rft_jax.pipeline import dry_run, run
 
 CONFIG = ConfigFlag(PipelineConfig, default="configs/quickstart.py")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the stages' folders and report.html.", required=True)
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the plan and what it will take, without running anything.")
 REDO = flags.DEFINE_bool("redo", False, "Run stale stages again; their folders are moved to WORKDIR/stale.")
-HARDWARE = flags.DEFINE_enum("hardware", "cpu", list(estimate.HARDWARE), "Hardware to estimate the time for.")
+HARDWARE = flags.DEFINE_enum("hardware", "cpu", list(hardware.HARDWARE), "Hardware to estimate the time for.")
 CHIPS = flags.DEFINE_integer("chips", None, "Number of GPUs or cores to estimate the time for.", lower_bound=1)
 
 

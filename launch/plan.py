@@ -10,12 +10,13 @@ from pathlib import Path
 
 from absl import flags
 
-from rft_jax import command
+from rft_jax import command, hardware
 from rft_jax.config import TrainConfig
 from rft_jax.config_flag import ConfigFlag
 
 CONFIG = ConfigFlag(TrainConfig, default="configs/sft.py")
-HARDWARE = flags.DEFINE_enum("hardware", "a100-80g", ["a100-40g", "a100-80g", "h100-80g", "h200"], "Kind of device.")
+KINDS = [name for name, known in hardware.HARDWARE.items() if known.memory]
+HARDWARE = flags.DEFINE_enum("hardware", "a100-80g", KINDS, "Kind of device.")
 HOSTS = flags.DEFINE_integer("hosts", 1, "Number of machines.", lower_bound=1)
 CHIPS = flags.DEFINE_integer("chips", 8, "Devices per machine.", lower_bound=1)
 SIZE = flags.DEFINE_string("size", None, "Published architecture, for instance llama2-7b.")
@@ -32,7 +33,7 @@ def main() -> None:
 
     named = SIZE.value or config.size or flags.FLAGS.config.partition(":")[2].partition(":")[0]
     model = hf_config.read(Path(config.model)) if config.model and not SIZE.value else architecture.size(named)
-    command.show(plan.plan_training(config, model, plan.HARDWARE[HARDWARE.value]).table())
+    command.show(plan.plan_training(config, model, HARDWARE.value).table())
 
 
 if __name__ == "__main__":

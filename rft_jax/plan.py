@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 from rft_jax.config import TrainConfig
 from rft_jax.data.batches import Batch
 from rft_jax.errors import UserError
+from rft_jax.hardware import HARDWARE
 from rft_jax.model import partition
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.runtime import AXES, make_mesh
@@ -24,27 +25,6 @@ from rft_jax.train.step import abstract_state
 
 # GSM8K under Llama's tokenizer: examples, and tokens per example.
 EXAMPLES, TOKENS = 7473, 232
-
-
-@dataclasses.dataclass(frozen=True)
-class Hardware:
-    """One device.
-
-    Attributes:
-        memory: in bytes.
-        flops: bf16 FLOP/s reached by a large matrix product.
-    """
-
-    memory: float
-    flops: float
-
-
-HARDWARE = {
-    "a100-40g": Hardware(40e9, 265e12),
-    "a100-80g": Hardware(80e9, 265e12),
-    "h100-80g": Hardware(80e9, 650e12),
-    "h200": Hardware(141e9, 790e12),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,17 +65,19 @@ class Plan:
         )
 
 
-def plan_training(config: TrainConfig, architecture: LlamaConfig, hardware: Hardware) -> Plan:
+def plan_training(config: TrainConfig, architecture: LlamaConfig, hardware: str) -> Plan:
     """Compiles a run's step for the local JAX devices, of which there must be as many as in the plan.
 
     Args:
         config: config of the run; its mesh covers the devices.
         architecture: architecture of the model.
-        hardware: what the devices stand for.
+        hardware: what the devices stand for, a name in HARDWARE that has a memory.
 
     Raises:
         UserError: the mesh does not cover the devices, or this version of JAX cannot tell.
     """
+    known = HARDWARE[hardware]
+    assert known.memory is not None, f"{hardware} has no memory of its own"
     if config.compute == "auto":
         config = dataclasses.replace(config, compute="bfloat16")  # what auto means on the target
     steps = math.ceil(EXAMPLES * config.epochs / config.batch)
@@ -112,9 +94,9 @@ def plan_training(config: TrainConfig, architecture: LlamaConfig, hardware: Hard
     return Plan(
         state=analysis.argument_size_in_bytes,
         temporary=analysis.temp_size_in_bytes,
-        memory=hardware.memory,
+        memory=known.memory,
         step_flops=flops,
-        step_seconds=flops / (hardware.flops * mesh.size),
+        step_seconds=flops / (known.best * mesh.size),
         steps=steps,
     )
 

@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"records"},
     {"config", "config_flag", "runtime", "command"},
     {"distributed"},
-    {"files", "one_writer"},
+    {"files", "one_writer", "hardware"},
     {"stopping"},
     {"plugin"},
     {"errors", "names"},

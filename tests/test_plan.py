@@ -8,7 +8,7 @@ from rft_jax.config import MeshConfig, TrainConfig
 from rft_jax.config_flag import load
 from rft_jax.model import architecture
 from rft_jax.pipeline.stage_settings import root
-from rft_jax.plan import HARDWARE, Hardware, plan_training
+from rft_jax.plan import plan_training
 
 MODEL = dataclasses.replace(architecture.size("tiny"), width=64, mlp_width=128, vocabulary=512)
 
@@ -20,8 +20,7 @@ def plans():
     config = dataclasses.replace(config, row_length=256, max_length=256)
     meshes = {"split": MeshConfig(data=1, fsdp=8, tensor=1), "repeated": MeshConfig(data=8, fsdp=1, tensor=1)}
     return {
-        name: plan_training(dataclasses.replace(config, mesh=mesh), MODEL, HARDWARE["a100-80g"])
-        for name, mesh in meshes.items()
+        name: plan_training(dataclasses.replace(config, mesh=mesh), MODEL, "a100-80g") for name, mesh in meshes.items()
     }
 
 
@@ -49,5 +48,4 @@ def test_what_fits_and_what_does_not(plans):
     assert dataclasses.replace(plan, memory=needed / 0.94).fits
     assert not dataclasses.replace(plan, memory=needed / 0.96).fits
     assert plan.table().startswith("fits: ")
-    assert Hardware(141e9, 790e12) == HARDWARE["h200"]
     assert dataclasses.replace(plan, memory=1.0).table().startswith("does not fit: ")

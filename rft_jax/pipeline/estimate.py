@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
+from rft_jax.hardware import HARDWARE
 from rft_jax.hf import config as hf_config
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import recipe, stage_settings
@@ -19,8 +20,7 @@ from rft_jax.records.problem import Problem, read_problems
 from rft_jax.task import task as tasks
 from rft_jax.world import generate
 
-# Reachable FLOP/s per device (per core, for cpu), and the shares of it that training and decoding achieve.
-HARDWARE = {"cpu": 30e9, "a100-80g": 265e12, "h100-80g": 650e12, "h200": 790e12}
+# The shares of a device's best that training and decoding achieve.
 _TRAINING, _DECODING = 0.5, 0.3
 _STARTING = 15.0  # seconds before a command starts computing
 # The paper's distinct paths per problem, table 2 (7B): k -> paths.
@@ -71,7 +71,7 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
     known = {stage.name: stage for stage in config.stages}
     models = {name: hf_config.read(Path(folder)) for name, folder in (each.split("=", 1) for each in config.models)}
     train, test = (_lengths(source, config, workdir) for source in (config.problems, config.test))
-    speed = HARDWARE[hardware] * chips
+    speed = HARDWARE[hardware].best * chips
 
     def model(name: str) -> LlamaConfig:
         stage = known.get(name)

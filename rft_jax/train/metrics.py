@@ -12,25 +12,8 @@ import jax
 import tensorboardX
 import tqdm
 
-from rft_jax import files
+from rft_jax import files, hardware
 from rft_jax.errors import UserError
-
-# Dense bf16 FLOP/s of one device by JAX's `device_kind`, from the vendors' data sheets.
-PEAK_FLOPS = {
-    "NVIDIA A100": 312e12,
-    "NVIDIA H100 PCIe": 756e12,
-    "NVIDIA H100": 989e12,
-    "NVIDIA H200": 989e12,
-    "TPU v4": 275e12,
-    "TPU v5 lite": 197e12,
-    "TPU v5": 459e12,
-    "TPU v6 lite": 918e12,
-}
-
-
-def peak_flops(kind: str) -> float | None:
-    """Returns the peak FLOP/s of a device kind, or None where it is not known."""
-    return next((peak for name, peak in PEAK_FLOPS.items() if kind.startswith(name)), None)
 
 
 def model_flops(parameters: int, tokens: int) -> float:
@@ -60,7 +43,8 @@ class Reporter:
             parameters: N, for the utilisation.
         """
         self._parameters = parameters
-        self._peak = peak_flops(jax.devices()[0].device_kind)
+        known = hardware.of_kind(jax.devices()[0].device_kind)
+        self._peak = known.peak if known else None
         self._is_first = jax.process_index() == 0
         self._before = time.perf_counter()
         self._bar = tqdm.tqdm(
