@@ -18,7 +18,7 @@ from rft_jax.distributed import processes
 from rft_jax.errors import UserError
 from rft_jax.files import make_folder, whole_file
 from rft_jax.pipeline import process, recipe, stage_settings
-from rft_jax.pipeline.stage import LOG, Record, Stage, changes, fingerprint
+from rft_jax.pipeline.stage import LOG, Record, Stage, changes, fingerprint, outputs_of
 from rft_jax.records.problem import read_problems
 from rft_jax.task import task as tasks
 from rft_jax.task.reader import Reader
@@ -71,7 +71,7 @@ def state_of(stage: Stage, workdir: Path, not_done: Sequence[str]) -> State:
         return State("resume")  # cheap to make again from scratch
     if different:
         return State("stale", ", ".join(different))
-    if record.done and all((folder / name).exists() for name in stage.output):
+    if record.done and all((folder / name).exists() for name in stage.output) and record.fault(folder) is None:
         return State("done")
     return State("resume")
 
@@ -157,6 +157,9 @@ def run_stages(
             if state.what == "done":
                 print(f"{title}: done before, unchanged", flush=True)
                 continue
+            before = Record.read(workdir / stage.name)
+            if state.what == "resume" and before and before.done and (fault := before.fault(workdir / stage.name)):
+                print(f"{title}: {stage.name}/{fault} is missing or changed, and is made again", flush=True)
             if state.what == "stale":
                 print(f"{title}: {state.why}; its folder is now {_put_aside(stage, workdir)}", flush=True)
             _run_stage(stage, workdir, title, lock, command)
@@ -208,7 +211,8 @@ def _run_stage(stage: Stage, workdir: Path, title: str, lock: int, command: str)
         ) from None
     seconds = time.monotonic() - start
     done = code == 0 and all((folder / name).exists() for name in stage.output)
-    record = dataclasses.replace(record, done=done, seconds=record.seconds + seconds)
+    outputs = outputs_of(stage, folder) if done else None
+    record = dataclasses.replace(record, done=done, seconds=record.seconds + seconds, outputs=outputs)
     record.write(folder, more)
     if not done:
         why = process.last_line(folder / LOG) if code else "it exited normally, but its output is missing"

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,26 +68,58 @@ class Record:
         flags: its flags, as `Stage.flags` and `Stage.late`.
         inputs: maps a flag to the fingerprint of its input.
         seconds: run time, over all starts.
+        outputs: fingerprints of the files that it made, by their names in its folder; None in records of before.
     """
 
     done: bool
     flags: tuple[str, ...]
     inputs: dict[str, str]
     seconds: float = 0.0
+    outputs: dict[str, str] | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Record | None":
         """Returns the record in a stage's folder, or None if there is no readable one."""
         try:
             fields = json.loads((folder / RECORD).read_text())
-            return cls(fields["done"], tuple(fields["flags"]), dict(fields["inputs"]), float(fields["seconds"]))
+            outputs = fields.get("outputs")
+            return cls(
+                fields["done"],
+                tuple(fields["flags"]),
+                dict(fields["inputs"]),
+                float(fields["seconds"]),
+                None if outputs is None else dict(outputs),
+            )
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
+
+    def fault(self, folder: Path) -> str | None:
+        """Returns the name of a file that the stage had made and that is missing or changed now, or None."""
+        return next((name for name, told in (self.outputs or {}).items() if told != _fingerprint(folder / name)), None)
 
     def write(self, folder: Path, more: dict[str, Any]) -> None:
         """Writes it, whole or not at all, with `more` fields for people to read."""
         with whole_file(folder / RECORD) as file:
             file.write_text(json.dumps(dataclasses.asdict(self) | more, indent=1) + "\n")
+
+
+def outputs_of(stage: Stage, folder: Path) -> dict[str, str]:
+    """Returns the fingerprints of the files that a stage has made, by their names in its folder."""
+    made: dict[str, str] = {}
+    for name in stage.output:
+        whole = folder / name
+        files = sorted(file for file in whole.rglob("*") if file.is_file()) if whole.is_dir() else [whole]
+        made |= {os.path.relpath(file, folder): _fingerprint(file) for file in files}
+    return made
+
+
+def _fingerprint(file: Path) -> str:
+    try:
+        digest = hashlib.sha256(f"{file.stat().st_size}\n".encode())
+        _add(digest, file)
+    except OSError:
+        return "absent"
+    return digest.hexdigest()[:16]
 
 
 def changes(before: Sequence[str], now: Sequence[str]) -> list[str]:

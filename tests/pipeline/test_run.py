@@ -374,6 +374,19 @@ def test_a_record_that_cannot_be_read_is_none(tmp_path):
     assert Record.read(tmp_path / "nowhere") is None
 
 
+@pytest.mark.parametrize("damage", ["missing", "changed"])
+def test_what_is_missing_or_changed_is_made_again(bench, capfd, damage):
+    """And what was made from it stays, as it is the same again."""
+    bench.run()
+    made = bench.workdir / "b" / "sum"
+    made.unlink() if damage == "missing" else made.write_text("1000")
+    assert bench.what()["b"] == "resume"
+    bench.run()
+    assert "b/sum is missing or changed, and is made again" in capfd.readouterr().out
+    assert bench.runs() == {"a": 1, "b": 2, "c": 1, "d": 1}
+    assert bench.sums() == {"a": 101, "b": 103, "c": 106, "d": 104}
+
+
 def test_several_pipelines_at_once_are_refused(tmp_path, monkeypatch):
     """Its stages may be several processes; under srun -n 2 the pipeline would be two that fight for one folder."""
     for name, value in {"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "1"}.items():
