@@ -27,7 +27,8 @@ SEATS_PER_ROW = 4  # a job's last samples leave most of its seats empty, the mor
 SLACK = 1.1  # history pages over the expected number, as rows start together and only spread out later
 SHARE = 0.9  # of the free memory; the rest is for what the compiler needs
 MOST_ROWS = 4096
-CPU_ROWS, MORE_CPU_ROWS = 256, 512  # with more rows products are little faster on CPU: not worth waiting for pages
+# With more rows products are little faster on CPU: not worth waiting for pages, nor rows that idle at the end.
+CPU_ROWS, MORE_CPU_ROWS = 256, 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +121,8 @@ def fit(
         each = math.ceil(wanted / devices(mesh))
         rows = min(each if each < 8 else _up(each, 8), MOST_ROWS)
         if jax.default_backend() == "cpu":
-            more = min(rows, MORE_CPU_ROWS)
-            rows = more if cache_bytes(more, lengths) <= free else min(rows, CPU_ROWS)
+            many = each >= 10 * MORE_CPU_ROWS and cache_bytes(MORE_CPU_ROWS, lengths) <= free
+            rows = min(rows, MORE_CPU_ROWS if many else CPU_ROWS)
     if needed(1) > free:
         fits = bisect.bisect_right(range(1, lengths.max_new), free, key=lambda max_new: needed(1, max_new))
         ways = [f"--config.max_new_tokens={fits} would fit"] if fits else []

@@ -101,8 +101,14 @@ def test_from_problems_to_report_with_a_kill_on_the_way(model, problems, tmp_pat
     assert second_set["united"]["samples"] == 2 * 8 * 2
     assert json.loads((workdir / "x-rft1-eval" / "metrics.json").read_text())["count"] == 6
 
-    third = run(model, problems, workdir)
-    assert third.stdout.count("done before, unchanged") == len(STAGES)
+    # A shard that is gone is sampled again, the same, although all that was made from it is there.
+    shard = next((workdir / "x-paths1" / "paths").glob("*.jsonl"))
+    before = shard.read_bytes()
+    shard.unlink()
+    third = run(model, problems, workdir, "--redo")
+    assert f"x-paths1/paths/{shard.name} is missing or changed, and is made again" in third.stdout
+    assert third.stdout.count("done before, unchanged") == len(STAGES) - 1
+    assert shard.read_bytes() == before
     stale = run(model, problems, workdir, "--config.temperature=1.0")
     assert stale.returncode == 1
     rest = ", ".join(ROUNDS[1:])
