@@ -43,13 +43,14 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
             with plugin.blamed():
                 main()
             if line := lifeline.current():
-                line.tell_end(None)
+                line.finish()
+                stopping.end(0)
         except UserError as error:
             _fail(" ".join(str(error).split()))
         except flags.Error as error:  # a bad field override, found only once the config is loaded
             _stop(2, str(error))
         except KeyboardInterrupt as interrupt:
-            _stop(130, str(interrupt) or "interrupted")
+            _fail(str(interrupt) or "interrupted", code=130)
         except Exception as error:
             if line := lifeline.current():
                 line.explain(error)
@@ -82,17 +83,17 @@ def show(text: str) -> None:
         raise UserError(f"cannot write the output: {error.strerror}") from error
 
 
-def _fail(error: str, *, told: bool = False) -> NoReturn:
+def _fail(error: str, *, told: bool = False, code: int = 1) -> NoReturn:
     """Tells the user of an error, unless it is told already or process 0 does so for all, and the other processes."""
     line = lifeline.current()
     if line:
-        line.tell_end(error)
+        line.tell_end(error, code)
         told = told or line.same_end(error)
     if not told:
         print(f"error: {error}", file=sys.stderr)
     if line:
         line.leave()
-    stopping.end(1)
+    stopping.end(code)
 
 
 def _stop(code: int, message: str) -> NoReturn:

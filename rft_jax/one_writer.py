@@ -28,8 +28,9 @@ def one_writer(target: Path, lock: Path | None = None) -> Iterator[None]:
     lock = lock or target / ".writer"
     descriptor = _locked(target, lock)
     try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"process {os.getpid()} on {platform.node()}: {shlex.join(sys.argv)}"[:1000].encode())
+        with contextlib.suppress(OSError):  # on a full disk the lock holds as well
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {platform.node()}: {shlex.join(sys.argv)}"[:1000].encode())
         yield
     finally:
         lock.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ compiles for minutes, or another process. So a thread reads the signals too, and
 
 import contextlib
 import enum
-import logging
 import os
 import signal
 import socket
@@ -16,9 +15,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
-log = logging.getLogger(__name__)
-
-GRACE_S = 25.0  # after SIGTERM; SLURM and Kubernetes kill after 30 s
+GRACE_S = 25.0  # after SIGTERM, unless RFT_JAX_GRACE_S says otherwise; SLURM and Kubernetes kill after 30 s
 _SIGNALS = signal.SIGINT, signal.SIGTERM
 INTERRUPTED = "interrupted; finished work is kept, and the same command continues from there"
 
@@ -108,6 +105,11 @@ def asked() -> bool:
     return _now.asked.is_set()
 
 
+def ask() -> None:
+    """Asks this process to stop, as if by a signal that it follows when it can."""
+    _now.asked.set()
+
+
 def check() -> None:
     """Raises Interrupted if this process was asked to stop."""
     if asked():
@@ -121,13 +123,19 @@ def pause(seconds: float) -> None:
 
 
 def say(line: str) -> None:
-    """Writes a line to stderr, whatever other threads do with it."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.write(sys.stderr.fileno(), f"{line}\n".encode())
+    """Writes a line to stderr, whatever other threads do with it, and within a second or not at all."""
+
+    def write() -> None:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.write(sys.stderr.fileno(), f"{line}\n".encode())
+
+    thread = threading.Thread(target=write, daemon=True)  # whoever reads it may have stopped reading
+    thread.start()
+    thread.join(1)
 
 
 def end(code: int) -> NoReturn:
-    """Ends the process with an exit code; at once if it uses devices, whose threads may not end well, or wait."""
+    """Ends the process: at once if it uses devices, whose threads may not end well, otherwise by SystemExit."""
     if _now.way is _Way.LEAVE:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -148,14 +156,21 @@ def _follow(signals: socket.socket, held: socket.socket | None) -> None:
             if _now.way is _Way.LEAVE or (_now.asked.is_set() and _now.way is not _Way.ELSEWHERE):
                 _leave()
             _now.asked.set()
-            if _now.way is _Way.WISH:
-                log.warning("%s: %s, then stopping; again to stop at once", signal.Signals(number).name, _now.after)
             if number == signal.SIGTERM:
                 # Whoever passes the signal on has to outlive those whom it tells.
-                timer = threading.Timer(GRACE_S + 3 * (_now.way is _Way.ELSEWHERE), _leave)
+                timer = threading.Timer(_grace() + 3 * (_now.way is _Way.ELSEWHERE), _leave)
                 timer.daemon = True
                 timer.start()
+            if _now.way is _Way.WISH:
+                say(f"{signal.Signals(number).name}: {_now.after}, then stopping; again to stop at once")
     os._exit(1)  # whoever sent them is gone
+
+
+def _grace() -> float:
+    try:
+        return float(os.environ.get("RFT_JAX_GRACE_S", GRACE_S))
+    except ValueError:
+        return GRACE_S
 
 
 def _leave() -> None:

@@ -66,6 +66,7 @@ def shared(folder: Path) -> None:
             mark.touch()
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror}") from error
+    _exchange({})  # nobody looks before it is there: NFS would remember for a minute that it was not
     try:
         limit = time.monotonic() + _SEEN_S
         while not (seen := mark.exists()) and time.monotonic() < limit:

@@ -1,6 +1,7 @@
 """Joining the processes of a run, with time-outs of our choosing."""
 
 import contextlib
+import os
 import re
 import socket
 import time
@@ -12,9 +13,8 @@ from rft_jax.distributed.lifeline import Lifeline
 from rft_jax.distributed.processes import Processes
 from rft_jax.errors import UserError
 
-MEET_S = 60  # for all to come
+MEET_S = 60  # for all to come, unless RFT_JAX_MEET_S says otherwise
 HEARTBEAT_S = 100  # of JAX; the lifeline is faster, and says more
-LEAVE_S = 300  # for the others to finish what they do at the end
 
 
 def connect(processes: Processes) -> None:
@@ -39,13 +39,12 @@ def connect(processes: Processes) -> None:
     try:
         jax.distributed.initialize(
             **given,  # type: ignore[arg-type]
-            initialization_timeout=max(1, MEET_S - 5),  # it takes about 5 s more
+            initialization_timeout=max(1, _meet_s() - 5),  # it takes about 5 s more
             heartbeat_timeout_seconds=HEARTBEAT_S,
-            shutdown_timeout_seconds=LEAVE_S,
         )
     except Exception as error:
         where = f" at {processes.address}" if processes.address else ""
-        raise UserError(f"the processes did not all meet{where} within {MEET_S} s: {_first_line(error)}") from error
+        raise UserError(f"the processes did not all meet{where} within {_meet_s()} s: {_first_line(error)}") from error
     state = jax._src.distributed.global_state  # JAX shows its store nowhere else
     Lifeline(state.client, count=state.num_processes, number=state.process_id)
 
@@ -71,10 +70,15 @@ def _reach(address: str, number: int) -> None:
             problem = f"the name {host} cannot be resolved ({error.strerror})"
         except (OSError, OverflowError) as error:
             problem = f"nobody answers ({error})"
-        if time.monotonic() - begun > MEET_S:
-            raise UserError(f"no process 0 at {address} within {MEET_S} s: {problem}; is it running there?")
+        if time.monotonic() - begun > _meet_s():
+            raise UserError(f"no process 0 at {address} within {_meet_s()} s: {problem}; is it running there?")
         with contextlib.suppress(InterruptedError):
             time.sleep(0.5)
+
+
+def _meet_s() -> int:
+    given = os.environ.get("RFT_JAX_MEET_S", "")
+    return int(given) if given.isdecimal() else MEET_S
 
 
 def _first_line(error: Exception) -> str:

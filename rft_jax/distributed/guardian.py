@@ -2,8 +2,8 @@
 
 When a run's coordinator is lost, JAX's client aborts the process from a thread of its own, with a page of C++, and no
 Python in the process can prevent that. So the process forks before it uses any device: the child does the work; the
-parent passes signals on, and explains the child's end. What libraries say goes to a file in memory, of which the parent
-tells the end if nothing else explains it. Set RFT_JAX_CHATTER to see it all.
+parent passes signals on, and explains the child's end. What libraries say goes to a nameless file, of which the parent
+tells the end if nothing else explains it. RFT_JAX_CHATTER shows it all instead, and so does NCCL_DEBUG.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 from types import FrameType
 from typing import NoReturn
 
@@ -29,7 +30,8 @@ AGAIN = "finished work is kept; start all processes again with the same command"
 
 def guard(processes: Processes) -> None:
     """Returns in the child; the parent ends when the child has ended."""
-    chatter = None if os.environ.get("RFT_JAX_CHATTER") else os.memfd_create("chatter")
+    asked_for = any(os.environ.get(name) for name in ("RFT_JAX_CHATTER", "NCCL_DEBUG"))
+    chatter = None if asked_for else tempfile.TemporaryFile("w+b", 0)  # noqa: SIM115, it lasts as long as the process
     ours, theirs = socket.socketpair()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -38,17 +40,17 @@ def guard(processes: Processes) -> None:
     child = os.fork()
     if child:
         theirs.close()
-        _watch(child, ours, chatter, processes)
+        _watch(child, ours, chatter.fileno() if chatter else None, processes)
     ours.close()
     _follow(parent, theirs)
     if chatter is not None:
-        _hide(chatter)
+        _hide(chatter.fileno())
 
 
 def _follow(parent: int, theirs: socket.socket) -> None:
     """Lets the parent's word be the only signal, and its end this process's."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError, AttributeError):  # elsewhere than on Linux a thread sees the parent's end
+    with contextlib.suppress(OSError, AttributeError):  # not Linux: then a thread sees the parent's end
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
@@ -66,7 +68,8 @@ def _hide(chatter: int) -> None:
 
 def _watch(child: int, ours: socket.socket, chatter: int | None, processes: Processes) -> NoReturn:
     def pass_on(number: int, frame: FrameType | None) -> None:
-        ours.send(bytes([number]))
+        with contextlib.suppress(OSError):  # it has just ended
+            ours.send(bytes([number]))
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, pass_on)

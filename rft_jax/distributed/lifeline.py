@@ -17,9 +17,10 @@ from rft_jax import stopping
 from rft_jax.distributed.guardian import AGAIN
 
 BEAT_S = 3.0
-LOST_S = 25.0  # without a sign of life
-_BEATS, _ENDS, _LEFT = "rft_jax/beats/", "rft_jax/ends/", "rft_jax/left/"
-_DONE = "done"
+LOST_S = 40.0  # without a sign of life
+# Folders of the store, with a key for each process: its sign of life, that it was asked to stop, that it has done its
+# work, why it ends, and that it has nothing more to say.
+_BEATS, _WISHES, _DONE, _ENDS, _LEFT = (f"rft_jax/{name}/" for name in ("beats", "wishes", "done", "ends", "left"))
 _OF_OTHERS = re.compile(
     "gloo|nccl|connection (closed|reset)|socket closed|UNAVAILABLE|DEADLINE_EXCEEDED|coordination|broken pipe|"
     "heartbeat|task.*(died|unhealthy)",
@@ -48,14 +49,21 @@ class Lifeline:
         for act in (self._follow, self._follow_coordinator):
             threading.Thread(target=act, name="lifeline", daemon=True).start()
 
-    def tell_end(self, error: str | None) -> None:
-        """Tells the others that this process has done its work, or why it could not; then they end too."""
+    def tell_end(self, error: str, code: int) -> None:
+        """Tells the others why this process ends, and with which exit code; they end too, with the same."""
         self._over = True  # what the others say from now on is no news
-        self._tell(_DONE if error is None else f"process {self.number} ({self.host}) ended: {error}")
+        self._tell(_ENDS, f"{code} process {self.number} ({self.host}) ended: {error}")
 
-    def _tell(self, end: str) -> None:
+    def finish(self) -> None:
+        """Waits until all processes have done their work, as long as none is lost, and leaves."""
+        self._tell(_DONE, "")
+        self._seen(_DONE, lambda done: len(done) == self.count, float("inf"))
+        self._over = True
+        self.leave()
+
+    def _tell(self, folder: str, value: str) -> None:
         with contextlib.suppress(Exception):  # the coordinator may be gone; then the others know
-            self.store.key_value_set(f"{_ENDS}{self.number}", end, allow_overwrite=True)
+            self.store.key_value_set(f"{folder}{self.number}", value, allow_overwrite=True)
 
     def same_end(self, error: str) -> bool:
         """Returns whether process 0 ends, within seconds, for the same reason; then it says so for all."""
@@ -63,8 +71,7 @@ class Lifeline:
 
     def leave(self) -> None:
         """Leaves the others, who have said all that they say: JAX aborts whoever outlives the coordinator."""
-        with contextlib.suppress(Exception):
-            self.store.key_value_set(f"{_LEFT}{self.number}", "", allow_overwrite=True)
+        self._tell(_LEFT, "")
         if self.number == 0:
             self._seen(_LEFT, lambda left: len(left.keys() | self._lost) == self.count, 4 * BEAT_S)
 
@@ -86,7 +93,7 @@ class Lifeline:
         for beat in range(1 << 62):
             try:
                 self.store.key_value_set(f"{_BEATS}{self.number}", f"{beat} {self.host}", allow_overwrite=True)
-                beats, ends = self._all(_BEATS), self._all(_ENDS)
+                beats, ends, wishes = (self._all(folder) for folder in (_BEATS, _ENDS, _WISHES))
             except Exception:  # the coordinator does not answer; JAX ends this process if it is gone
                 time.sleep(BEAT_S)
                 continue
@@ -96,11 +103,15 @@ class Lifeline:
                 if seen.get(number, ("", 0.0))[0] != value:
                     seen[number] = value, now
             for number, end in ends:
-                if number != self.number and end != _DONE and not self._over:
-                    self._end(end)
-            done = {number for number, _ in ends} | {self.number}
+                if number != self.number and not self._over:
+                    code, _, message = end.partition(" ")
+                    self._end(message, int(code))
+            if stopping.asked():
+                self._tell(_WISHES, "")
+            elif self.number == 0 and wishes:
+                stopping.ask()
             for number, (_, when) in seen.items():
-                if now - when > LOST_S and number not in done:
+                if now - when > LOST_S and number != self.number and not self._over:
                     self._lost.add(number)
                     self._end(
                         f"process {number} ({hosts[number]}) was lost: no sign of life for {now - when:.0f} s; {AGAIN}"
@@ -113,21 +124,21 @@ class Lifeline:
             time.sleep(BEAT_S)
         self._end(f"process 0, the coordinator, was lost: no answer for {silent:.0f} s; {AGAIN}")
 
-    def _end(self, message: str) -> NoReturn:
+    def _end(self, message: str, code: int = 1) -> NoReturn:
         self._ending = True
         stopping.say(f"error: {message}")
 
         def tell() -> None:
-            self._tell(message)
+            self._tell(_ENDS, f"{code} {message}")
             self.leave()
 
         telling = threading.Thread(target=tell, daemon=True)  # as the coordinator may never answer
         telling.start()
         telling.join(5 * BEAT_S)
-        os._exit(1)
+        os._exit(code)
 
     def explain(self, error: BaseException) -> None:
-        """Waits until it is known who was lost, if that may be why an error was raised; then the process ends."""
+        """Waits, if an error may be due to a lost process, until it is known which; then this process ends."""
         if _OF_OTHERS.search(f"{type(error).__name__}: {error}"):
             limit = time.monotonic() + LOST_S + 3 * BEAT_S
             while time.monotonic() < limit or self._ending:
@@ -135,7 +146,7 @@ class Lifeline:
 
 
 def _same(end: str, error: str) -> bool:
-    return re.fullmatch(rf"process 0 \(.*?\) ended: {re.escape(error)}", end) is not None
+    return re.fullmatch(rf"\d+ process 0 \(.*?\) ended: {re.escape(error)}", end) is not None
 
 
 def current() -> Lifeline | None:

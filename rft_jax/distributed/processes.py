@@ -95,9 +95,10 @@ def _slurm_step(environment: Mapping[str, str], gpus: int) -> Processes | None:
     # Steps of one job run at once, and jobs on one host: neighbouring numbers give ports that are not neighbours.
     port = _PORTS[(job * 31 + step * 1009) % len(_PORTS)]
     here = _tasks_here(environment, count)
-    # JAX would give task i GPU i, though a task that is alone on its host is to have all, and SLURM may have given each
-    # task GPUs of its own, which then are all that it sees.
-    each = gpus // here
+    # JAX would give task i GPU i, though a task that is alone on its host is to have all. Where SLURM has given each
+    # task GPUs of its own, it sees fewer than the node's, and they are all for it.
+    own = bool(environment.get("SLURM_GPUS_PER_TASK")) or gpus < int(environment.get("SLURM_GPUS_ON_NODE") or 0)
+    each = 0 if own else gpus // here
     devices = tuple(range(local * each, (local + 1) * each)) if here > 1 and each and gpus % here == 0 else None
     return Processes(count, number, f"{_first_host(environment['SLURM_STEP_NODELIST'])}:{port}", devices)
 
@@ -129,7 +130,7 @@ def _found_by_jax(environment: Mapping[str, str]) -> Processes | None:
     count, needed = _OPEN_MPI
     if environment.get(count) and _number(count, environment[count]) > 1:
         if missing := [name for name in needed if not environment.get(name)]:
-            raise UserError(f"{count}={environment[count]}, but {_list(missing)} not set: start the command by mpirun")
+            raise UserError(f"{count}={environment[count]}, but {_list(missing)} not set: start it by mpirun")
         return Processes()
     if "," in environment.get("TPU_WORKER_HOSTNAMES", ""):
         workers = len(environment["TPU_WORKER_HOSTNAMES"].split(","))

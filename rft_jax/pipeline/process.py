@@ -11,6 +11,7 @@ import sys
 import termios
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 
 from rft_jax import stopping
 from rft_jax.errors import UserError
@@ -33,7 +34,7 @@ def run(arguments: Sequence[str], log: Path, keep_open: int) -> int:
         with contextlib.suppress(OSError):  # its bars need the terminal's width
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(sys.stderr, termios.TIOCGWINSZ, bytes(8)))
     try:
-        with _stop_with_us() as started, log.open("a", encoding="utf-8") as file:
+        with _PassedOn() as signals, log.open("a", encoding="utf-8") as file:
             # A session of its own, so that Ctrl-C reaches it once, through us: the trainer takes a second one as "now".
             process = subprocess.Popen(
                 arguments,
@@ -43,7 +44,9 @@ def run(arguments: Sequence[str], log: Path, keep_open: int) -> int:
                 pass_fds=(keep_open,),
                 start_new_session=True,
             )
-            started.append(process)
+            signals.process = process
+            if signals.number is not None:  # it came before the command did
+                process.send_signal(signals.number)
             os.close(theirs)
             for lines, bar in _lines(ours):
                 file.writelines(f"{line}\n" for line in lines)
@@ -51,7 +54,10 @@ def run(arguments: Sequence[str], log: Path, keep_open: int) -> int:
                 if shows:
                     sys.stderr.write(f"\r\x1b[K{bar}")
                     sys.stderr.flush()
-            return process.wait()
+            code = process.wait()
+            if signals.number is not None:
+                raise KeyboardInterrupt
+            return code
     finally:
         os.close(ours)
         if shows:
@@ -77,27 +83,35 @@ def _lines(descriptor: int) -> Iterator[tuple[list[str], str]]:
         yield [line[line.rfind("\r") + 1 :] for line in lines], rest.rstrip("\r")
 
 
-@contextlib.contextmanager
-def _stop_with_us() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Yields a list to which to add the process to stop. Enter it before that process starts.
+class _PassedOn:
+    """Passes SIGINT and SIGTERM on to a command while it is entered, each of them.
 
     A child inherits ignored signals, for instance Ctrl-C in a script's background job, but not handlers.
+
+    Attributes:
+        number: of the last signal, or None.
+        process: the command, once it runs.
     """
-    started: list[subprocess.Popen[bytes]] = []
 
-    def stop(number: int, _: object) -> None:
-        for process in started:
-            process.send_signal(number)
-            process.wait()
-        raise KeyboardInterrupt
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self._exits = contextlib.ExitStack()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        with stopping.handled_elsewhere():
-            yield started
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def __enter__(self) -> "_PassedOn":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._exits.callback(signal.signal, number, signal.signal(number, self._pass))
+        self._exits.enter_context(stopping.handled_elsewhere())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._exits.close()
+
+    def _pass(self, number: int, frame: FrameType | None) -> None:
+        # Waiting for it here would lock up the main thread, which may be waiting for it too.
+        self.number = number
+        if self.process is not None:
+            self.process.send_signal(number)
 
 
 @contextlib.contextmanager

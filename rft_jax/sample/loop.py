@@ -149,8 +149,8 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         grader = graders.load(tasks.load(asked.task).grader)
 
         def each_call() -> None:
-            stopping.check()
-            if share:
+            if share:  # process 0 stops for all, and hears what the others were asked
+                stopping.check()
                 share.keep()
 
         with (

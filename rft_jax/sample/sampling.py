@@ -16,6 +16,7 @@ from rft_jax.errors import UserError
 
 GROUP = 64  # tokens per group; the fastest of 32, 64, 128 for V = 32,000 on CPU
 NEVER = -jnp.inf
+COLDEST = 1e-6  # a temperature below could be 0 as the devices count
 FAINT = -80.0  # logits this far below the largest count as minus infinity: no uniform number reaches them
 
 
@@ -38,8 +39,10 @@ class SamplingParameters:
     min_p: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < float("inf"):
-            raise UserError(f"temperature {self.temperature}: it is 0 (the most likely token) or a number above")
+        if self.temperature != 0 and not COLDEST <= self.temperature < float("inf"):
+            raise UserError(
+                f"temperature {self.temperature}: it is 0 (the most likely token) or a number from {COLDEST:g} on"
+            )
         if self.top_k is not None and self.top_k < 1:
             raise UserError(f"top_k {self.top_k}: keep at least 1 token, or give none to keep all")
         for name, value in (("top_p", self.top_p), ("min_p", self.min_p)):
@@ -97,9 +100,8 @@ def threshold(logits: jax.Array, parameters: SamplingParameters) -> jax.Array:
     if parameters.top_k is not None and parameters.top_k < logits.shape[-1]:
         least = jax.lax.optimization_barrier(kth_largest(logits, parameters.top_k))
     if parameters.top_p is not None and parameters.top_p < 1:
-        least = nucleus_threshold(
-            logits, _mass(logits, _largest(logits), least, parameters.temperature), parameters.top_p
-        )
+        weights = _mass(logits, _largest(logits), least, parameters.temperature)
+        least = jnp.maximum(least, nucleus_threshold(logits, weights, parameters.top_p))
     if parameters.min_p is not None:
         # Relative to the most likely token, which the other filters keep.
         least = jnp.maximum(least, _largest(logits) + parameters.temperature * math.log(parameters.min_p))
@@ -212,7 +214,8 @@ def _first_above(mass: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Arr
     beyond = running > target[:, None]
     last = mass.shape[-1] - 1 - jnp.argmax((mass > 0)[:, ::-1], axis=-1)
     index = jnp.where(beyond[:, -1], jnp.argmax(beyond, axis=-1), last)
-    return index, target - (_at(running, index) - _at(mass, index))
+    # Below 0 by rounding it would lie before the first token that counts.
+    return index, jnp.maximum(target - (_at(running, index) - _at(mass, index)), 0)
 
 
 def _grouped(x: jax.Array, padding: float) -> jax.Array:

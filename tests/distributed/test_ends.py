@@ -219,3 +219,22 @@ def test_the_port_is_taken():
     assert code == 1
     assert len(lines) == 1
     assert f"cannot wait for the other processes at 127.0.0.1:{port}" in lines[0]
+
+
+def test_one_has_more_to_do_than_the_other():
+    """As process 0 has after an evaluation; it may take as long as it likes."""
+    processes = start(each="if turn == 5: return time.sleep(5 * (1 - number))")
+    going(processes)
+    assert finish(processes) == [(0, []), (0, [])]
+
+
+def test_a_wish_of_one_reaches_process_0():
+    """Which saves, and stops for all; here it saves nothing."""
+    processes = start(each="stopping._now.way = stopping._Way.WISH; number == 0 and stopping.check()")
+    going(processes)
+    processes[1].send_signal(signal.SIGTERM)
+    (code, lines), (own_code, own_lines) = finish(processes)
+    assert (code, own_code) == (130, 130)
+    assert lines == ["error: interrupted; finished work is kept, and the same command continues from there"]
+    assert own_lines[0].startswith("SIGTERM: ")
+    assert len(own_lines) == 2

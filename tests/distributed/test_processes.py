@@ -51,6 +51,8 @@ def test_a_slurm_step():
     assert (two.count, two.number, two.local_devices) == (8, 5, (4, 5, 6, 7))
     assert from_environment(STEP, gpus=2).local_devices == (1,)
     assert from_environment(STEP, gpus=1).local_devices is None  # SLURM gave each task its own
+    assert from_environment(STEP | {"SLURM_GPUS_PER_TASK": "4"}, gpus=4).local_devices is None
+    assert from_environment(STEP | {"SLURM_GPUS_ON_NODE": "8"}, gpus=4).local_devices is None
     assert from_environment(STEP, gpus=0).local_devices is None
 
 
@@ -114,7 +116,7 @@ def test_found_by_jax():
         (STEP | {"SLURM_PROCID": "8"}, "SLURM_PROCID=8"),
         (STEP | {"SLURM_STEP_TASKS_PER_NODE": "2"}, "how many of the 8 tasks run on this host"),
         (STEP | {"SLURM_STEP_TASKS_PER_NODE": "x"}, "how many of the 8 tasks run on this host"),
-        ({"OMPI_COMM_WORLD_SIZE": "2"}, "start the command by mpirun"),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, "start it by mpirun"),
         ({"TPU_WORKER_HOSTNAMES": "a,b"}, r"TPU_WORKER_ID=\(not set\) is no number"),
         ({"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "2"}, "names 2 hosts"),
     ],
