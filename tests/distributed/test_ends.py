@@ -230,7 +230,9 @@ def test_one_has_more_to_do_than_the_other():
 
 def test_a_wish_of_one_reaches_process_0():
     """Which saves, and stops for all; here it saves nothing."""
-    processes = start(each="stopping._now.way = stopping._Way.WISH; number == 0 and stopping.check()")
+    follows = "stopping._now.way = stopping._Way.WISH"
+    stops = "if number == 0 and stopping.asked(): stopping.leave_at_once(); stopping.check()"
+    processes = start(each=f"{follows}\n        {stops}")
     going(processes)
     processes[1].send_signal(signal.SIGTERM)
     (code, lines), (own_code, own_lines) = finish(processes)
