@@ -65,7 +65,8 @@ class Sampler:
         # Compiles by reading no prompt and decoding in idle rows.
         devices = capacity.devices(mesh)
         idle = Schedule(sizes, devices=devices, skipped=0)
-        self._engine.prefill(prompt_batch([[] for _ in range(devices)], sizes, skipped=0))
+        for width in (0, sizes.prompt_width):
+            self._engine.prefill(prompt_batch([[] for _ in range(devices)], sizes, skipped=0, at_least=width))
         self._engine.wait(self._engine.start(idle.orders()))
         self._schedule = Schedule(sizes, devices=devices, skipped=len(encoded.prefix))
 

@@ -42,15 +42,19 @@ class Placed:
     pages: list[int]
 
 
-def prompt_batch(taken: Sequence[Sequence[Placed]], sizes: CacheSizes, skipped: int) -> PromptBatch:
+def prompt_batch(
+    taken: Sequence[Sequence[Placed]], sizes: CacheSizes, skipped: int, *, at_least: int = 0
+) -> PromptBatch:
     """Returns the prompts of some jobs as `kv.prefill` takes them.
 
     Args:
         taken: the jobs of each device, perhaps none.
         sizes: of the cache on one device.
         skipped: tokens of the prefix before each prompt.
+        at_least: tokens that the width has room for.
     """
     longest = max((before_last(one.job) for placed in taken for one in placed), default=0)
+    longest = max(longest, at_least)
     width, rows = _width(longest, sizes)
     shape = (len(taken), rows)
     tokens = np.zeros((*shape, width), np.int32)
@@ -85,6 +89,14 @@ def most_prompts(sizes: CacheSizes) -> int:
     return min(PREFILL_ROWS, sizes.slots)
 
 
+def half_width(sizes: CacheSizes) -> int:
+    """Returns the width at which short prompts are read, as most are far from the longest.
+
+    A prompt's width depends on nothing but its length, so that its keys and values are the same in any company.
+    """
+    return -(-sizes.prompt_width // (2 * sizes.page_size)) * sizes.page_size
+
+
 def before_last(job: Job) -> int:
     """Returns how many tokens are read before the last one, which each sample reads first."""
     return len(job.prompt) + len(job.begun) - 1
@@ -93,7 +105,7 @@ def before_last(job: Job) -> int:
 def _width(longest: int, sizes: CacheSizes) -> tuple[int, int]:
     """Returns the width of a batch of prompts, and its rows: few shapes, as each is compiled."""
     if longest <= sizes.prompt_width:
-        return sizes.prompt_width, most_prompts(sizes)
+        return half_width(sizes) if longest <= half_width(sizes) else sizes.prompt_width, most_prompts(sizes)
     width = max(sizes.prompt_width, sizes.page_size)
     while width < longest:
         width *= 2

@@ -17,10 +17,12 @@ from rft_jax.sample.admission import Admission
 from rft_jax.sample.decode import ENDED, GOES_ON, Orders, Steps
 from rft_jax.sample.job import Job, Response
 from rft_jax.sample.kv.pages import CacheSizes
-from rft_jax.sample.prompt_batch import Placed, PromptBatch, before_last, most_prompts, prompt_batch
+from rft_jax.sample.prompt_batch import Placed, PromptBatch, before_last, half_width, most_prompts, prompt_batch
 from rft_jax.sample.seating import NONE
 
 AHEAD = 1.5  # samples that are running or may start, for each row: a row must find work while the host looks away
+
+PREFILLS = 4  # planned at once, so that few are half empty: long and short prompts are read apart
 
 # `StopTexts.found`.
 TextStop = Callable[[Sequence[np.ndarray], Sequence[int]], np.ndarray]
@@ -82,6 +84,7 @@ class Schedule:
         self._age = np.zeros(rows, np.int32)  # in pages
         self._over = np.zeros(rows, bool)  # decodes a sample that a stop text has ended, or that has failed
         self.failure: UserError | None = None
+        self._batches: collections.deque[PromptBatch] = collections.deque()  # of jobs that have their places
         self._resumed: collections.deque[Job] = collections.deque()
         self._next: Job | None = None
         self.steps = self.made = self.read_again = 0  # rows' steps, and tokens
@@ -109,7 +112,9 @@ class Schedule:
             yield job.problem, job.samples[0], job.begun
 
     def fill(self, jobs: Iterator[Job]) -> PromptBatch | None:
-        """Takes as many jobs as fit in one prefill call; returns None when there is no room or no job left."""
+        """Takes as many jobs as fit in a few prefill calls; returns None when there is no room or no job left."""
+        if self._batches:
+            return self._batches.popleft()
         sizes = self._sizes
         taken: list[list[_Active]] = [[] for _ in self._devices]
         chances = [self._chances(number) for number in range(len(self._devices))]
@@ -122,7 +127,7 @@ class Schedule:
                 for number, device in enumerate(self._devices)
                 if device.slots
                 and len(device.pages) >= needed
-                and len(taken[number]) < most_prompts(sizes)
+                and len(taken[number]) < PREFILLS * most_prompts(sizes)
                 and chances[number] < most
             ]
             if not able or (len(job.begun) > 0 and any(taken)):  # resumed samples are wider: one at a time
@@ -138,7 +143,12 @@ class Schedule:
             self._next = None
             if len(job.begun):
                 break
-        return prompt_batch(taken, sizes, self._skipped) if any(taken) else None
+        for short in (True, False):
+            each = [[one for one in placed if (before_last(one.job) <= half_width(sizes)) == short] for placed in taken]
+            for start in range(0, max(map(len, each)), most_prompts(sizes)):
+                batch = [placed[start : start + most_prompts(sizes)] for placed in each]
+                self._batches.append(prompt_batch(batch, sizes, self._skipped))
+        return self._batches.popleft() if self._batches else None
 
     def _chances(self, number: int) -> int:
         """Returns how many samples of a device's jobs run, or may start beside those that do."""
