@@ -19,7 +19,10 @@ from rft_jax.sample.sharing.ledger import Ledger, Shard, numbers
 
 log = logging.getLogger(__name__)
 
-JOURNAL_S = 60.0  # what a kill loses at most
+JOURNAL_S = 60.0  # between two journals
+# A sample that goes on from its tokens may differ in rounding from one that was not interrupted, and so, now and then,
+# in a token. So only those are kept that would lose more than this if they were begun anew.
+RESUME_S = 60.0
 LOOK_S, MOST_LOOK_S = 3.0, 30.0  # between two looks for work where there was none: twice as long each time
 
 Unfinished = Callable[[], Iterable[tuple[int, int, np.ndarray]]]
@@ -73,6 +76,7 @@ class Share:
         self._next_look = -float("inf")
         self._last_keep = clock()
         self._next_journal = clock() + JOURNAL_S
+        self._running: dict[tuple[int, int], float] = {}  # since when each sample runs, as the journals saw it
         self._there = ledger.done
         self._written = self._found = 0
         self._waits = False
@@ -154,9 +158,13 @@ class Share:
         self._next_journal = now + JOURNAL_S
         self._drop_lost()
         begun: dict[str, list[tuple[int, int, np.ndarray]]] = {}
+        running: dict[tuple[int, int], float] = {}
         for problem, sample, tokens in self._unfinished():
-            if (part := self._part_of.get((problem, sample))) is not None:
+            since = running[problem, sample] = self._running.get((problem, sample), now)
+            part = self._part_of.get((problem, sample))
+            if part is not None and now - since >= RESUME_S:
                 begun.setdefault(part.tile, []).append((problem, sample, tokens))
+        self._running = running
         for name, parts in self._parts.items():
             paths = [path for part in parts for path in part.paths]
             if paths or name in begun:
