@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -35,8 +36,8 @@ SlurmctldLogFile={folder}/log/ctld.log
 SlurmdLogFile={folder}/log/d.log
 SlurmctldPidFile={folder}/ctld.pid
 SlurmdPidFile={folder}/d.pid
-SlurmctldPort=16817
-SlurmdPort=16818
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
 KillWait=30
 SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=8000 State=UNKNOWN
@@ -62,7 +63,10 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     for name in ("state", "spool", "log"):
         (folder / name).mkdir(parents=True)
     config = folder / "slurm.conf"
-    config.write_text(CONFIG.format(host=platform.node().partition(".")[0], folder=folder))
+    with contextlib.ExitStack() as stack:  # as another worker of the tests may have a cluster too
+        servers = [stack.enter_context(socket.create_server(("", 0))) for _ in range(2)]
+        ports = [server.getsockname()[1] for server in servers]
+    config.write_text(CONFIG.format(host=platform.node().partition(".")[0], folder=folder, ports=ports))
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
@@ -95,4 +99,9 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
         subprocess.run(["scancel", "--full", "--user=root"], env=environment, capture_output=True, check=False)
         for file in pids:
             with contextlib.suppress(OSError, ValueError):
-                os.kill(int(file.read_text()), signal.SIGTERM)
+                pid = int(file.read_text())
+                os.kill(pid, signal.SIGTERM)
+                limit = time.monotonic() + 10
+                while time.monotonic() < limit:  # until it has gone, or it would write to a folder that is gone
+                    os.kill(pid, 0)
+                    time.sleep(0.1)

@@ -150,7 +150,11 @@ def decode(
     def run_step(number: jax.Array, loop: tuple[State, jax.Array, Steps]) -> tuple[State, jax.Array, Steps]:
         state, room, made = loop
         free = state.rows.sample == NONE
-        rows, seated, room, asked = seat(state.rows, state.slots, orders.order, room)
+        # Samples start with a page. Where a sample's pages begin decides in which order its sums are added, and that
+        # must not depend on when it starts.
+        starting = now + number == 0
+        rows, seated, left, asked = seat(state.rows, state.slots, orders.order, jnp.where(starting, room, 0))
+        room = jnp.where(starting, left, room)
         begin = jnp.where(free, now + number, state.begin)
         sequence = asked.length + rows.count - asked.begun
         seats = jnp.where(rows.slot < slots, rows.slot * seats_each + rows.seat, slots * seats_each)

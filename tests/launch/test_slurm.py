@@ -19,7 +19,10 @@ from tests.train.conftest import data, model_folder  # noqa: F401
 def cluster():
     if reason := slurm_cluster.missing():
         pytest.skip(f"no SLURM here: {reason}")
-    with tempfile.TemporaryDirectory(prefix="slurm") as folder, slurm_cluster.cluster(Path(folder)) as environment:
+    with (
+        tempfile.TemporaryDirectory(prefix="slurm", ignore_cleanup_errors=True) as folder,
+        slurm_cluster.cluster(Path(folder)) as environment,
+    ):
         yield environment | {
             "RFT_PYTHON": sys.executable,
             "XLA_FLAGS": "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0",
@@ -95,7 +98,7 @@ def test_cancelled_it_saves_and_requeued_it_goes_on(cluster, model_folder, data,
     assert finish(cluster, job)[0] == {"CANCELLED"}
     wait_for(lambda: log.read_text().count("saved; to continue") >= 2, 60)
     assert "Traceback" not in log.read_text()
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [str(steps_done(tmp_path))]
+    assert str(steps_done(tmp_path)) in {path.name for path in (tmp_path / "checkpoints").iterdir()}
 
 
 @pytest.mark.slow

@@ -205,6 +205,18 @@ def test_killed_six_times(done, model_folder, problems_file, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_path_does_not_depend_on_when_it_was_sampled(model_folder, problems_file, tmp_path):
+    """To the last bit of the log-probabilities: half of the folder is sampled again, in other company."""
+    settings = "k=8", "rows=16", "logprobs=True", "max_new_tokens=40"
+    run(model_folder, problems_file, tmp_path, *settings)
+    before = contents(tmp_path)
+    assert len(before) == 2
+    (tmp_path / "paths" / max(before)).unlink()
+    assert "256 of 512 paths" in run(model_folder, problems_file, tmp_path, *settings)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.slow
 def test_interrupted(done, model_folder, problems_file, tmp_path):
     process = start(model_folder, problems_file, tmp_path, "rows=2")
     for line in process.stderr:
