@@ -57,8 +57,8 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
             traceback.print_exc()
             _fail(f"{type(error).__name__}: {error}", told=True)
 
-    stopping.catch()
     try:
+        stopping.catch()
         app.run(guarded, flags_parser=parse)
     except KeyboardInterrupt:  # before or after main
         _stop(130, "interrupted")
