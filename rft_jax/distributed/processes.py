@@ -97,7 +97,9 @@ def _slurm_step(environment: Mapping[str, str], gpus: int) -> Processes | None:
     here = _tasks_here(environment, count)
     # JAX would give task i GPU i, though a task that is alone on its host is to have all. Where SLURM has given each
     # task GPUs of its own, it sees fewer than the node's, and they are all for it.
-    own = bool(environment.get("SLURM_GPUS_PER_TASK")) or gpus < int(environment.get("SLURM_GPUS_ON_NODE") or 0)
+    own = bool(environment.get("SLURM_GPUS_PER_TASK")) or gpus < _number(
+        "SLURM_GPUS_ON_NODE", environment.get("SLURM_GPUS_ON_NODE") or "0"
+    )
     each = 0 if own else gpus // here
     devices = tuple(range(local * each, (local + 1) * each)) if here > 1 and each and gpus % here == 0 else None
     return Processes(count, number, f"{_first_host(environment['SLURM_STEP_NODELIST'])}:{port}", devices)

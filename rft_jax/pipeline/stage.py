@@ -95,7 +95,8 @@ class Record:
 
     def fault(self, folder: Path) -> str | None:
         """Returns the name of a file that the stage had made and that is missing or changed now, or None."""
-        return next((name for name, told in (self.outputs or {}).items() if told != _fingerprint(folder / name)), None)
+        outputs = (self.outputs or {}).items()
+        return next((name for name, told in outputs if told != fingerprint(str(folder / name))), None)
 
     def write(self, folder: Path, more: dict[str, Any]) -> None:
         """Writes it, whole or not at all, with `more` fields for people to read."""
@@ -109,17 +110,8 @@ def outputs_of(stage: Stage, folder: Path) -> dict[str, str]:
     for name in stage.output:
         whole = folder / name
         files = sorted(file for file in whole.rglob("*") if file.is_file()) if whole.is_dir() else [whole]
-        made |= {os.path.relpath(file, folder): _fingerprint(file) for file in files}
+        made |= {os.path.relpath(file, folder): fingerprint(str(file)) for file in files}
     return made
-
-
-def _fingerprint(file: Path) -> str:
-    try:
-        digest = hashlib.sha256(f"{file.stat().st_size}\n".encode())
-        _add(digest, file)
-    except OSError:
-        return "absent"
-    return digest.hexdigest()[:16]
 
 
 def changes(before: Sequence[str], now: Sequence[str]) -> list[str]:

@@ -114,6 +114,7 @@ def test_found_by_jax():
         ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}, "SLURM_JOB_ID, SLURM_STEP_ID"),
         (STEP | {"SLURM_STEP_NUM_TASKS": "many"}, "SLURM_STEP_NUM_TASKS=many is no number"),
         (STEP | {"SLURM_PROCID": "8"}, "SLURM_PROCID=8"),
+        (STEP | {"SLURM_GPUS_ON_NODE": "gpu:8"}, "SLURM_GPUS_ON_NODE=gpu:8 is no number"),
         (STEP | {"SLURM_STEP_TASKS_PER_NODE": "2"}, "how many of the 8 tasks run on this host"),
         (STEP | {"SLURM_STEP_TASKS_PER_NODE": "x"}, "how many of the 8 tasks run on this host"),
         ({"OMPI_COMM_WORLD_SIZE": "2"}, "start it by mpirun"),

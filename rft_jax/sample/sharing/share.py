@@ -114,7 +114,7 @@ class Share:
                 self._next_look = -float("inf")
                 beginnings = [[*cell, tokens] for cell, tokens in begun.items() if cell in self._part_of]
                 return {"jobs": list(jobs.items()), "begun": beginnings}
-        self.pause = LOOK_S if self._next_look < 0 else min(2 * self.pause, max(MOST_LOOK_S, LOOK_S))
+        self.pause = LOOK_S if self._next_look < 0 else min(2 * self.pause, MOST_LOOK_S)
         self._next_look = self._clock() + self.pause
         return None
 
