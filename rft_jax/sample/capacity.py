@@ -20,7 +20,8 @@ from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.schedule import AHEAD
 
 SHORTEST_PAGE, LONGEST_PAGE = 16, 64  # steps; whole calls (engine.STEPS)
-PAGES_PER_ROW = 64  # at most, but for the longest page: longer pages waste more reads, more pages are more sums
+PAGES_PER_ROW = 64  # at most, where pages may be longer: more pages are more sums
+PAGES_PER_RESPONSE = 8  # at least, of the length to expect: a row waits for half a page between two samples
 MOST_SEATS = 32  # rows per slot: few jobs with many rows end at different times, many jobs with few rows all at once
 PROMPT_SHARE = 1 / 20  # of what a row reads of its own response, its part of the prompt may add
 SEATS_PER_ROW = 4  # a job's last samples leave most of its seats empty, the more the less alike their lengths are
@@ -55,8 +56,10 @@ class Lengths:
     @property
     def page_size(self) -> int:
         """Tokens per page of the cache."""
+        # It must be the same whatever is left to do, or the last bits of a path would not be.
+        expected = float(np.mean(np.minimum(self.responses, self.max_new)))
         page = SHORTEST_PAGE
-        while page < LONGEST_PAGE and page * PAGES_PER_ROW < self.max_new:
+        while page < LONGEST_PAGE and page * PAGES_PER_ROW < self.max_new and 2 * page * PAGES_PER_RESPONSE <= expected:
             page *= 2
         return page
 

@@ -29,7 +29,7 @@ Array = Any  # numpy's on the host, JAX's on the devices
 GOES_ON, ENDED, FULL = 0, 1, 2  # values of `Steps.finish`: how a step leaves a sample
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["cache", "rows", "slots", "begin"], meta_fields=[])
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["cache", "rows", "slots"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class State:
     """What is on the devices.
@@ -38,13 +38,11 @@ class State:
         cache: keys and values.
         rows: what each row decodes.
         slots: what is wanted of each prompt.
-        begin: int32 [B], first valid position in each row's current page, as for `step`.
     """
 
     cache: Cache
     rows: Rows
     slots: Slots
-    begin: jax.Array
 
 
 @functools.partial(
@@ -109,7 +107,7 @@ def stop_at(eos_tokens: tuple[int, ...]) -> Stop:
 def idle(model: Llama, sizes: CacheSizes, dtype: jnp.dtype, prefix: tuple[KeysValues, ...] | None) -> State:
     """Returns the state of idle rows; call it under jax.jit, so that no device holds more than its shard."""
     rows, slots = nobody(sizes)
-    return State(empty(model, sizes, dtype, prefix), rows, slots, jnp.zeros_like(rows.count))
+    return State(empty(model, sizes, dtype, prefix), rows, slots)
 
 
 def decode(
@@ -155,11 +153,10 @@ def decode(
         starting = now + number == 0
         rows, seated, left, asked = seat(state.rows, state.slots, orders.order, jnp.where(starting, room, 0))
         room = jnp.where(starting, left, room)
-        begin = jnp.where(free, now + number, state.begin)
         sequence = asked.length + rows.count - asked.begun
         seats = jnp.where(rows.slot < slots, rows.slot * seats_each + rows.seat, slots * seats_each)
         logits, cache = step(
-            model, rows.token, sequence, forget(state.cache, free), seated.members, seats, begin, now + number, dtype
+            model, rows.token, sequence, forget(state.cache, free), seated.members, seats, now + number, dtype
         )
         token, sane, told = _draw(logits, seed, asked.problem, rows.sample, rows.count, parameters)
         count = rows.count + 1
@@ -172,7 +169,7 @@ def decode(
             rows, token=token, count=count, sample=jnp.where(finish == GOES_ON, rows.sample, NONE)
         )
         made = jax.tree.map(lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, number, 0), made, new)
-        return State(cache, after, seated, begin), room, made
+        return State(cache, after, seated), room, made
 
     slots = len(state.slots.size) // partition.batch_devices()  # slot numbers are per device
     seats_each = state.slots.members.shape[1]
@@ -192,9 +189,9 @@ def turn_page(state: State) -> tuple[State, jax.Array]:
         The state, and bool [B], replicated: rows that gave way to older ones for lack of pages. They are idle now.
     """
     rows = state.rows
-    cache, lost = flush(state.cache, rows.sample != NONE, state.begin, rows.count)
+    cache, lost = flush(state.cache, rows.sample != NONE, rows.count)
     rows = dataclasses.replace(rows, sample=jnp.where(lost, NONE, rows.sample))
-    return State(cache, rows, state.slots, jnp.zeros_like(state.begin)), partition.everywhere(lost)
+    return State(cache, rows, state.slots), partition.everywhere(lost)
 
 
 def _draw(

@@ -13,15 +13,26 @@ from rft_jax.hf import names, pretrained
 from rft_jax.model import architecture
 
 PROGRAM = """
-import sys
+import collections, math, sys
 import jax, jax.numpy as jnp
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 address, number, source, target, absent = sys.argv[1:]
 jax.distributed.initialize(address, num_processes=2, process_id=int(number))
 from rft_jax import runtime
 from rft_jax.errors import UserError
-from rft_jax.hf import pretrained
+from rft_jax.hf import names, pretrained
 mesh = runtime.make_mesh(1, 4, 2)
+def most_held(parameters):
+    buffers = {}  # an array of one device may be another's shard
+    for array in jax.live_arrays():
+        if id(array) not in parameters:
+            for shard in array.addressable_shards:
+                buffers[shard.device, shard.data.unsafe_buffer_pointer()] = shard.data.nbytes
+    held = collections.Counter()
+    for (device, _), size in buffers.items():
+        held[device] += size
+    return max(held.values())
+
 for stacked in (True, False):
     model = pretrained.load(source, mesh, dtype=None, stacked=stacked)
     assert not model.embedding[...].is_fully_addressable
@@ -33,6 +44,11 @@ for stacked in (True, False):
         assert "cannot write" in str(error), error
     else:
         raise AssertionError("saved where it cannot be")
+    # What a 70B model must not do: beside the parameters, no device ever holds more than one layer's tensor.
+    parameters = {id(array) for array in jax.live_arrays()}
+    largest = max(math.prod(shape) for shape in names.shapes(model.config).values()) * dtype.itemsize
+    for _ in pretrained._tensors(model, dtype):
+        assert 0 < most_held(parameters) <= largest
 print("done")
 """
 

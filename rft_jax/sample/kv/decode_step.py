@@ -16,7 +16,7 @@ from rft_jax.sample.kv.pages import Cache, LayerCache, PageTable
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["prompts", "filled", "history", "first", "members", "seats", "begin", "now"],
+    data_fields=["prompts", "filled", "history", "members", "seats", "now"],
     meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
@@ -24,22 +24,20 @@ class _Index:
     """Which positions of the cache each row sees; the same for every layer.
 
     Attributes:
-        prompts, filled, history, first: as in `Cache`.
-        members, seats, begin, now: as for `step`.
+        prompts, filled, history: as in `Cache`.
+        members, seats, now: as for `step`.
     """
 
     prompts: PageTable
     filled: jax.Array
     history: PageTable
-    first: jax.Array
     members: jax.Array
     seats: jax.Array
-    begin: jax.Array
     now: jax.Array
 
 
 _TABLE_ROLES = ("lengths", "tokens", "lengths", "lengths")  # of PageTable's arrays, in their order
-_INDEX_ROLES = (*_TABLE_ROLES, "lengths", *_TABLE_ROLES, "lengths", "tokens", "lengths", "lengths", "scalar")
+_INDEX_ROLES = (*_TABLE_ROLES, "lengths", *_TABLE_ROLES, "tokens", "lengths", "scalar")
 
 
 def step(
@@ -49,7 +47,6 @@ def step(
     cache: Cache,
     members: jax.Array,
     seats: jax.Array,
-    begin: jax.Array,
     now: jax.Array,
     dtype: jnp.dtype,
 ) -> tuple[jax.Array, Cache]:
@@ -62,8 +59,6 @@ def step(
         cache: donate it.
         members: int32 [slots, R], the rows that share each slot; B or more for an empty seat.
         seats: int32 [B], the index of each row in `members`, flattened; slots · R for a row without a seat.
-        begin: int32 [B], first valid position in the row's current page; earlier ones hold the previous sequence's
-            keys.
         now: int32 [], the position in the current page that is written now, from 0 to C - 1.
         dtype: of the computation and the cache.
 
@@ -71,7 +66,7 @@ def step(
         Logits fp32 [B, V] of the token after these, and the cache.
     """
     positions = place(positions[:, None], "tokens")
-    index = _Index(cache.prompts, cache.filled, cache.history, cache.first, members, seats, begin, now)
+    index = _Index(cache.prompts, cache.filled, cache.history, members, seats, now)
 
     def attend(layer: LayerCache, query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, LayerCache]:
         key, value = (repeat_heads(x, query.shape[2]) for x in (key, value))
@@ -123,10 +118,10 @@ def _attend_on_device(
     # Read by each part; XLA would compute it for each.
     query_rows = jax.lax.optimization_barrier(query.reshape(rows, kv_heads, heads // kv_heads, width))
 
-    seen = (offsets[None] >= index.begin[:, None]) & (offsets[None] <= index.now)
-    valid = offsets[None] >= index.first[:, None]
+    seen = jnp.broadcast_to(offsets <= index.now, (rows, page_size))
+    full = jnp.ones((len(index.history.owner), page_size), bool)
     current = keys, values
-    parts = [*paged_attention.own(query_rows, current, seen, layer.history, valid, index.history, order, reading)]
+    parts = [*paged_attention.own(query_rows, current, seen, layer.history, full, index.history, order, reading)]
 
     # The queries of all rows of a slot are stacked, so that its prompt is read once for all of them.
     slots, seats = index.members.shape

@@ -10,13 +10,12 @@ from rft_jax.sample.kv.paged_attention import PageTable
 from rft_jax.sample.kv.pages import Cache
 
 
-def flush(cache: Cache, live: jax.Array, begin: jax.Array, age: jax.Array) -> tuple[Cache, jax.Array]:
+def flush(cache: Cache, live: jax.Array, age: jax.Array) -> tuple[Cache, jax.Array]:
     """Moves each live row's current page to its history, and frees the pages of the other rows.
 
     Args:
         cache: after C steps; donate it.
         live: bool [B], the rows whose sequence goes on.
-        begin: int32 [B], as for `step`; C for a sequence that begins with the next step.
         age: int32 [B], priority: where pages are short, the rows with the largest age keep theirs; of equal ones, the
             first.
 
@@ -29,43 +28,39 @@ def flush(cache: Cache, live: jax.Array, begin: jax.Array, age: jax.Array) -> tu
         for layer in cache.layers
         for role, x in [*(("pages", x) for x in layer.current), *(("pages", x) for x in layer.history)]
     ]
-    owner, first, pages, reach, depth, lost, *moved = per_device(
+    owner, pages, reach, depth, lost, *moved = per_device(
         _flush_on_device,
         ("lengths", cache.history.owner),
-        ("lengths", cache.first),
         ("tokens", cache.history.pages),
         ("lengths", cache.history.reach),
         ("lengths", cache.history.depth),
         ("lengths", live),
-        ("lengths", begin),
         ("lengths", age),
         *operands,
-        like=(0, 1, 2, 3, 4, 5, *(8 + i for i in range(len(operands)) if i % 4 >= 2)),
+        like=(0, 1, 2, 3, 4, *(6 + i for i in range(len(operands)) if i % 4 >= 2)),
     )
     pairs = zip(moved[0::2], moved[1::2], strict=True)
     layers = (dataclasses.replace(layer, history=pair) for layer, pair in zip(cache.layers, pairs, strict=True))
     history = PageTable(owner, pages, reach, depth)
-    return dataclasses.replace(cache, layers=tuple(layers), history=history, first=first), lost
+    return dataclasses.replace(cache, layers=tuple(layers), history=history), lost
 
 
-def _flush_on_device(owner, first, pages, _reach, _depth, live, begin, age, *arrays):  # type: ignore[no-untyped-def]
-    """Gives each live row with steps to keep a free page, and copies its current page there; one device's part."""
-    rows, pool, page_size = len(live), len(owner), arrays[1].shape[-2]
+def _flush_on_device(owner, pages, _reach, _depth, live, age, *arrays):  # type: ignore[no-untyped-def]
+    """Gives each live row a free page, and copies its current page there; one device's part."""
+    rows, pool = len(live), len(owner)
     no_page = pool
     numbers = jnp.arange(rows, dtype=jnp.int32)
     pages = jnp.where(live[:, None], pages, no_page)
-    needed = live & (begin < page_size)
     # From the oldest to the youngest row, those stay that have room together.
     queue = jnp.argsort(jnp.where(live, -age, 1))
-    wanted = jnp.sum(pages < no_page, axis=1) + needed.astype(jnp.int32)
-    stays = jnp.zeros(rows, bool).at[queue].set(jnp.cumsum(wanted[queue]) <= pool)
+    wanted = jnp.sum(pages < no_page, axis=1) + 1
+    stays = live & jnp.zeros(rows, bool).at[queue].set(jnp.cumsum(wanted[queue]) <= pool)
     lost = live & ~stays
     pages = jnp.where(lost[:, None], no_page, pages)
-    needed &= stays
-    # The n-th of them gets the n-th free page.
+    # The n-th row that stays gets the n-th free page.
     used = jnp.zeros(pool, bool).at[pages].set(True, mode="drop")
     free = jnp.nonzero(~used, size=rows, fill_value=no_page)[0].astype(jnp.int32)
-    page = jnp.where(needed, free[jnp.cumsum(needed.astype(jnp.int32)) - 1], no_page)
+    page = jnp.where(stays, free[jnp.cumsum(stays.astype(jnp.int32)) - 1], no_page)
     count = jnp.sum(pages < no_page, axis=1)
     pages = pages.at[numbers, jnp.where(page < no_page, count, pages.shape[1])].set(page, mode="drop")
     reach = jnp.max(jnp.where(pages < no_page, pages + 1, 0))[None]
@@ -78,4 +73,4 @@ def _flush_on_device(owner, first, pages, _reach, _depth, live, begin, age, *arr
     written = []
     for keys, values, history_keys, history_values in zip(*(arrays[i::4] for i in range(4)), strict=True):
         written += [moved(history_keys, keys), moved(history_values, values)]
-    return (moved(owner, numbers), moved(first, begin), pages, reach, depth.astype(jnp.int32), lost, *written)
+    return (moved(owner, numbers), pages, reach, depth.astype(jnp.int32), lost, *written)

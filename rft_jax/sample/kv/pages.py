@@ -4,6 +4,7 @@ A *row* decodes one sequence at a time. A *page* is C steps of one row's keys an
 - its prompt: pages of a pool that belong to a *slot*, which up to R rows share;
 - its history: pages of a second pool, one per `flush` since its sequence began;
 - its current page: C steps that all rows write in lockstep, at the same position, so that a step moves nothing else.
+A sequence starts with a page, so all pages but the current one are full.
 So a step reads what is there, whatever the lengths and the pools' sizes, and half a page per row more on average.
 Numbers of rows, slots and pages are per device (along the batch axes of the mesh): each device has its own pools.
 
@@ -48,7 +49,7 @@ class LayerCache:
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["layers", "prompts", "filled", "history", "first"],
+    data_fields=["layers", "prompts", "filled", "history"],
     meta_fields=["key_order", "reading"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +60,7 @@ class Cache:
         layers: one LayerCache per layer.
         prompts: the pages of each slot.
         filled: int32 [M], tokens in each prompt page.
-        history: the pages of each row, oldest first.
-        first: int32 [M], first valid position in each history page; earlier ones hold the previous sequence's keys.
+        history: the pages of each row, oldest first; all of them full.
         key_order, reading: see `CacheSizes`.
     """
 
@@ -68,7 +68,6 @@ class Cache:
     prompts: PageTable
     filled: jax.Array
     history: PageTable
-    first: jax.Array
     key_order: KeyOrder
     reading: Reading
 
@@ -179,7 +178,6 @@ def empty(model: Llama, sizes: CacheSizes, dtype: jnp.dtype, prefix: tuple[KeysV
         prompts=table(sizes.prompt_pages, sizes.slots, sizes.pages_per_slot),
         filled=numbers("lengths", 0, sizes.prompt_pages),
         history=table(sizes.history_pages, sizes.rows, sizes.pages_per_row),
-        first=numbers("lengths", 0, sizes.history_pages),
         key_order=sizes.key_order,
         reading=sizes.reading,
     )

@@ -26,11 +26,11 @@ CONFIGS = {
 }
 PAGE_SIZE, WIDTH = 4, 8
 # What one device does: three prompts (one empty), five rows. Row 2 stays with prompt 0, and so on; each row reads one
-# sample after another, of the given lengths, so that samples begin in the middle of pages.
+# sample after another, of the given lengths, each from the start of a page, though most end in the middle of one.
 PROMPTS = [7, 0, 4]
 ROW_SLOT = [0, 2, 0, 1, 2]
 SAMPLES = [[13], [3, 9], [1, 1, 11], [6, 5], [2, 10]]
-STEPS = 14
+STEPS = 20
 SIZES = CacheSizes(
     rows=5, slots=3, seats=2, samples=2, prompt_pages=6, history_pages=14, prompt_width=8, response_width=13,
     page_size=PAGE_SIZE, reading=Reading(rows=2),
@@ -85,27 +85,27 @@ def decode(model, story, devices, prefix=(), sizes=SIZES):
 
     take_step, move = jit(step, 3), jax.jit(flush, donate_argnums=0)
     logits = [[[] for _ in samples] for samples in story.samples]
-    sample, age, begin = np.zeros(rows, int), np.zeros(rows, np.int32), np.zeros(rows, np.int32)
+    sample, age, resting = np.zeros(rows, int), np.zeros(rows, np.int32), np.zeros(rows, bool)
     for now in range(STEPS):
         place = now % PAGE_SIZE
-        live = np.array([s < len(samples) for s, samples in zip(sample, story.samples, strict=True)])
+        resting &= place > 0
+        left = np.array([s < len(samples) for s, samples in zip(sample, story.samples, strict=True)])
+        live = left & ~resting
         fresh = jnp.asarray(live & (age > 0))
         state = forget(state, partition.place(~fresh, "lengths"))
         read_now = [story.samples[r][sample[r]][age[r]] if live[r] else 0 for r in range(rows)]
         positions = len(prefix) + np.array(PROMPTS, np.int32)[slot_of] + age
-        now_inputs = np.array(read_now, np.int32), positions, state, members, seats, begin, np.int32(place)
+        now_inputs = np.array(read_now, np.int32), positions, state, members, seats, np.int32(place)
         new, state = take_step(model, *now_inputs, dtype=F32)
         for row in np.flatnonzero(live):
             logits[row][sample[row]].append(np.asarray(new)[row])
         age += live
         done = [bool(live[r]) and age[r] == len(story.samples[r][sample[r]]) for r in range(rows)]
         sample, age = sample + done, np.where(done, 0, age).astype(np.int32)
-        begin = np.where(done, place + 1, begin).astype(np.int32)
+        resting |= np.array(done)
         if place == PAGE_SIZE - 1:
-            live = np.array([s < len(samples) for s, samples in zip(sample, story.samples, strict=True)])
-            state, lost = move(state, live, begin, age)
+            state, lost = move(state, live & ~resting, age)
             assert not np.any(lost)
-            begin = np.zeros(rows, np.int32)
     return [[np.stack(sample) for sample in samples] for samples in logits]
 
 
@@ -182,12 +182,12 @@ def test_the_youngest_rows_give_way():
     state = empty(model, sizes, F32)
     move = jax.jit(flush)
     rows = jnp.arange(5, dtype=jnp.int32)
-    everyone, none = jnp.ones(5, bool), jnp.zeros(5, jnp.int32)
-    state, lost = move(state, everyone, none, rows)
+    everyone = jnp.ones(5, bool)
+    state, lost = move(state, everyone, rows)
     assert not np.any(lost)
-    state, lost = move(state, everyone, none, rows)
+    state, lost = move(state, everyone, rows)
     assert lost.tolist() == [True, True, False, False, False]  # 3 rows have room for 2 pages each
-    state, lost = move(state, everyone, none, rows)
+    state, lost = move(state, everyone, rows)
     assert lost.tolist() == [True, True, True, False, False]
     pages = np.asarray(state.history.pages)
     assert sorted(pages[pages < 6].tolist()) == list(range(6))
@@ -215,8 +215,8 @@ def test_programs_update_the_cache_in_place():
     cache_bytes = sum(leaf.size * 4 for leaf in jax.tree.leaves(state.layers))
     int32 = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.int32)  # noqa: E731
     programs = {
-        "step": (step, 3, (model, int32(16), int32(16), state, int32(4, 8), int32(16), int32(16), int32())),
-        "flush": (flush, 0, (state, jax.ShapeDtypeStruct((16,), jnp.bool), int32(16), int32(16))),
+        "step": (step, 3, (model, int32(16), int32(16), state, int32(4, 8), int32(16), int32())),
+        "flush": (flush, 0, (state, jax.ShapeDtypeStruct((16,), jnp.bool), int32(16))),
         "prefill": (prefill, 5, (model, int32(2, 32), int32(2), int32(2), int32(2, 2), state)),
     }
     for name, (function, donated, arguments) in programs.items():
