@@ -10,6 +10,7 @@ import jax
 
 from rft_jax.config import EvaluateConfig
 from rft_jax.data import prompt_format
+from rft_jax.distributed import agreement
 from rft_jax.errors import UserError
 from rft_jax.evaluate.audit import audit
 from rft_jax.evaluate.grade import Answer, Result, describe, grade, judge, responses_of
@@ -61,6 +62,7 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
             )
     manifest.check(_files(workdir, config.k), problems, config.problems)  # left by an earlier start
 
+    agreement.agree(agreement.settings(config))  # on the votes too, before the greedy paths are sampled
     sample(dataclasses.replace(config, k=1, temperature=0.0), workdir)
     if config.k:
         sample(config, workdir / VOTES)

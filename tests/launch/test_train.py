@@ -129,24 +129,30 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def losses(workdir: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
 @pytest.mark.slow
-def test_two_processes_are_as_one(unkilled, model_folder, data, tmp_path):  # noqa: F811
-    """Each with 4 devices, against one with 8; then one process goes on from what two have saved."""
+@pytest.mark.parametrize("count", [2, 4])
+def test_several_processes_are_as_one(unkilled, model_folder, data, tmp_path, count):  # noqa: F811
+    """With 8 devices in all, as one has; then one process goes on from what they have saved."""
     arguments = command(model_folder, data, tmp_path)
     together = {
         "JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}",
-        "JAX_NUM_PROCESSES": "2",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "JAX_NUM_PROCESSES": str(count),
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // count}",
     }
-    processes = [start(arguments, **together, JAX_PROCESS_ID=str(number)) for number in range(2)]
+    processes = [start(arguments, **together, JAX_PROCESS_ID=str(number)) for number in range(count)]
     for process in processes:
         code, errors = finish(process)
         assert code == 0, errors
+    np.testing.assert_allclose(losses(tmp_path), losses(unkilled), rtol=1e-6)
     assert_near(weights(tmp_path), weights(unkilled))
     assert steps_done(tmp_path) == 10
 
     (tmp_path / "checkpoints" / "10").rename(tmp_path / "elsewhere")
-    (tmp_path / "model").rename(tmp_path / "model of two")
+    (tmp_path / "model").rename(tmp_path / "model of several")
     assert run(arguments)[0] == 0
     assert_near(weights(tmp_path), weights(unkilled))
 

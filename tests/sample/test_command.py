@@ -157,16 +157,17 @@ def test_workers_share_and_one_is_killed(done, model_folder, problems_file, tmp_
 
 
 @pytest.mark.slow
-def test_one_job_of_two_processes(done, model_folder, problems_file, tmp_path):
-    """Two processes of one device each, that JAX joins to one mesh, with the model split over both."""
+@pytest.mark.parametrize("count", [2, 4])
+def test_one_job_of_several_processes(done, model_folder, problems_file, tmp_path, count):
+    """Processes of one device each, that JAX joins to one mesh, with the model split over pairs of them."""
     port = str(random.Random(os.getpid()).randint(20_000, 60_000))
-    job = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": "2"}
-    both = [
-        start(model_folder, problems_file, tmp_path, "mesh.tensor=2", JAX_PROCESS_ID=number, **job)
-        for number in ("0", "1")
+    job = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": str(count)}
+    all_of_them = [
+        start(model_folder, problems_file, tmp_path, "mesh.tensor=2", JAX_PROCESS_ID=str(number), **job)
+        for number in range(count)
     ]
-    said = [process.communicate() for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    said = [process.communicate() for process in all_of_them]
+    assert [process.returncode for process in all_of_them] == [0] * count, said
     assert contents(tmp_path) == contents(done[0])
 
 
