@@ -4,7 +4,7 @@ from pathlib import Path
 
 from absl import flags
 
-from rft_jax import command
+from rft_jax import command, stopping
 from rft_jax.config import EvaluateConfig
 from rft_jax.config_flag import ConfigFlag
 
@@ -15,7 +15,8 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder for metrics, results and 
 def main() -> None:
     """Reads the flags, starts the process, evaluates and prints the table."""
     config = CONFIG.read()
-    from rft_jax import runtime  # imports that take seconds: signals are caught by now
+    stopping.leave_at_once()  # libraries that take seconds to import swallow exceptions
+    from rft_jax import runtime
 
     runtime.start()
     from rft_jax.evaluate import loop  # nothing may touch a device before the start

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
-from rft_jax import command
+from rft_jax import command, stopping
 from rft_jax.config import TrainConfig
 from rft_jax.config_flag import ConfigFlag
 
@@ -17,7 +17,8 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder for model, checkpoints an
 def main() -> None:
     """Reads the flags, starts the process and trains."""
     config = CONFIG.read()
-    from rft_jax import runtime  # imports that take seconds: signals are caught by now
+    stopping.leave_at_once()  # libraries that take seconds to import swallow exceptions
+    from rft_jax import runtime
 
     runtime.start()
     from rft_jax.train import loop  # nothing may touch a device before the start
