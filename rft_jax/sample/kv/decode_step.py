@@ -10,7 +10,7 @@ from rft_jax.model.attention import per_device, repeat_heads
 from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
 from rft_jax.sample.kv import paged_attention
-from rft_jax.sample.kv.paged_attention import EMPTY, KeyOrder, Partial, Reading, lay
+from rft_jax.sample.kv.paged_attention import KeyOrder, Reading, lay
 from rft_jax.sample.kv.pages import Cache, LayerCache, PageTable
 
 
@@ -110,38 +110,19 @@ def _attend_on_device(
         The attention [B, 1, N, H], and keys and values of the current page with this token in it.
     """
     keys, values = layer.current
-    (rows, _, heads, width), (_, kv_heads, page_size, _) = query.shape, values.shape
-    offsets = jnp.arange(page_size, dtype=jnp.int32)
+    (rows, _, heads, width), kv_heads = query.shape, values.shape[1]
     key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)  # [B, K, 1, H]
     keys = jax.lax.dynamic_update_slice_in_dim(keys, lay(key, order), index.now, axis=2 + order.index("c"))
     values = jax.lax.dynamic_update_slice_in_dim(values, value, index.now, axis=2)
     # Read by each part; XLA would compute it for each.
     query_rows = jax.lax.optimization_barrier(query.reshape(rows, kv_heads, heads // kv_heads, width))
 
-    seen = jnp.broadcast_to(offsets <= index.now, (rows, page_size))
-    full = jnp.ones((len(index.history.owner), page_size), bool)
-    current = keys, values
-    parts = [*paged_attention.own(query_rows, current, seen, layer.history, full, index.history, order, reading)]
-
-    # The queries of all rows of a slot are stacked, so that its prompt is read once for all of them.
-    slots, seats = index.members.shape
-    queries = query_rows.at[index.members].get(mode="fill", fill_value=0)  # [slots, R, K, N / K, H]
-    queries = queries.swapaxes(1, 2).reshape(slots, kv_heads, -1, width)
-    seen = offsets[None] < index.filled[:, None]
-    no_page = len(index.prompts.owner)
-    taken = jnp.any(index.members < rows, axis=1)[:, None]  # a slot where nobody sits is not read
-    table = dataclasses.replace(index.prompts, pages=jnp.where(taken, index.prompts.pages, no_page))
-    prompt = paged_attention.paged(queries, *layer.prompts, seen, table, order, reading)
-
-    # A row without a seat sees no prompt: what a slot without rows gives may be NaN, and would stay in its page,
-    # where the next sample's mask only multiplies it by 0.
-    def by_row(x: jax.Array, missing: float) -> jax.Array:  # [slots, K, R · N / K, ...] -> [B, K, N / K, ...]
-        apart = x.reshape(slots, kv_heads, seats, heads // kv_heads, *x.shape[3:]).swapaxes(1, 2)
-        apart = apart.reshape(slots * seats, *apart.shape[2:])
-        return apart.at[index.seats].get(mode="fill", fill_value=missing)
-
-    parts += [Partial(by_row(prompt.top, EMPTY), by_row(prompt.weight, 0.0), by_row(prompt.context, 0.0))]
-    if layer.prefix is not None:
-        parts += [paged_attention.shared(query_rows, *layer.prefix, order)]
+    current, way = (keys, values), (order, reading)
+    parts = (
+        *paged_attention.own(query_rows, current, index.now, layer.history, index.history, *way),
+        *paged_attention.prompts(
+            query_rows, index.members, index.seats, layer.prompts, index.filled, index.prompts, layer.prefix, *way
+        ),
+    )
     context = paged_attention.merge(*parts)
     return context.reshape(query.shape).astype(query.dtype), keys, values

@@ -1,4 +1,4 @@
-"""Whether the GPU kernel may be used here: it is compared with the plain way on this machine before each run."""
+"""Whether the GPU kernels may be used here: they are compared with the plain way on this machine before each run."""
 
 import logging
 
@@ -15,7 +15,7 @@ _TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2}  # of attentio
 
 
 def kernel_agrees(*, kv_heads: int, queries: int, width: int, page_size: int, dtype: jnp.dtype) -> bool:
-    """Returns whether the kernel compiles for this device and gives what a sweep gives; says so where it does not.
+    """Returns whether the kernels compile for this device and give what a sweep gives; says so where they do not.
 
     Args:
         kv_heads: K on one device.
@@ -24,40 +24,54 @@ def kernel_agrees(*, kv_heads: int, queries: int, width: int, page_size: int, dt
         page_size: C.
         dtype: of keys and values.
     """
-    rows, pool, each = 6, 32, 4
+    rows, pool, each, seats = 6, 32, 4, 3
     random = np.random.default_rng(0)
 
     def draw(*shape: int) -> jax.Array:
         return jnp.asarray(random.standard_normal(shape), dtype)
 
-    numbers = random.permutation(pool)[: rows * each].reshape(rows, each)
-    counts = np.array([each, 0, 1, 2, 3, each])
-    pages = np.where(np.arange(each)[None] < counts[:, None], numbers, pool).astype(np.int32)
-    owner = np.zeros(pool, np.int32)
-    for row in range(rows):
-        owner[pages[row, : counts[row]]] = row
-    table = PageTable(*map(jnp.asarray, (owner, pages, np.full(1, pool, np.int32), np.full(1, each, np.int32))))
-    history = draw(pool, kv_heads, page_size, width), draw(pool, kv_heads, page_size, width)
+    def table() -> PageTable:  # of rows, or of as many slots
+        numbers = random.permutation(pool)[: rows * each].reshape(rows, each)
+        counts = np.array([each, 0, 1, 2, 3, each])
+        pages = np.where(np.arange(each)[None] < counts[:, None], numbers, pool).astype(np.int32)
+        owner = np.zeros(pool, np.int32)
+        for row in range(rows):
+            owner[pages[row, : counts[row]]] = row
+        return PageTable(*map(jnp.asarray, (owner, pages, np.full(1, pool, np.int32), np.full(1, each, np.int32))))
+
+    history, prompts = (
+        (draw(pool, kv_heads, page_size, width), draw(pool, kv_heads, page_size, width)) for _ in range(2)
+    )
     current = draw(rows, kv_heads, page_size, width), draw(rows, kv_heads, page_size, width)
-    positions = np.arange(page_size)[None]
-    seen = jnp.asarray(positions <= random.integers(0, page_size, (rows, 1)))
-    valid = jnp.asarray(positions >= random.integers(0, page_size, (pool, 1)))
+    prefix = draw(kv_heads, page_size + 3, width), draw(kv_heads, page_size + 3, width)
     query = draw(rows, kv_heads, queries, width)
+    of_rows, of_slots = table(), table()
+    places = random.permutation(rows * seats)[:rows].astype(np.int32)  # the last row has none
+    places[-1] = rows * seats
+    members = np.full(rows * seats, rows, np.int32)
+    members[places[:-1]] = np.arange(rows - 1)
+    filled = jnp.asarray(random.integers(1, page_size + 1, pool), jnp.int32)
+    now = jnp.int32(page_size // 2)
 
-    def attend(way: Reading) -> np.ndarray:
-        def run(*operands: jax.Array) -> jax.Array:
-            query, key, value, old_key, old_value = operands
-            pages = (key, value), seen, (old_key, old_value), valid, table
-            return paged_attention.merge(*paged_attention.own(query, *pages, order="ch", reading=way))
+    def attend(way: Reading, dtype: jnp.dtype) -> np.ndarray:
+        def run(query: jax.Array, *pools: tuple[jax.Array, jax.Array]) -> jax.Array:
+            history, prompts, current, prefix = pools
+            at = jnp.asarray(members.reshape(rows, seats)), jnp.asarray(places)
+            return paged_attention.merge(
+                *paged_attention.own(query, current, now, history, of_rows, "ch", way),
+                *paged_attention.prompts(query, *at, prompts, filled, of_slots, prefix, "ch", way),
+            )
 
-        return np.asarray(jax.jit(run)(query, *current, *history))
+        operands = jax.tree.map(lambda x: x.astype(dtype), (query, history, prompts, current, prefix))
+        # The last row is idle, so it may see the prefix or not.
+        return np.asarray(jax.jit(run)(*operands))[:-1]
 
     try:
-        error = float(np.max(np.abs(attend(Reading("kernel")) - attend(Reading("sweep")))))
+        error = float(np.max(np.abs(attend(Reading("kernel"), dtype) - attend(Reading("sweep"), jnp.dtype("float32")))))
     except Exception as failure:  # a compiler's errors have no common class
-        log.warning("the attention kernel does not run here, a slower way is used: %s", str(failure).split("\n")[0])
+        log.warning("the attention kernels do not run here, a slower way is used: %s", str(failure).split("\n")[0])
         return False
     if not error < _TOLERANCE[jnp.dtype(dtype).name]:
-        log.warning("the attention kernel is off by %.2g here, so a slower way is used; please report this", error)
+        log.warning("the attention kernels are off by %.2g here, so a slower way is used; please report this", error)
         return False
     return True

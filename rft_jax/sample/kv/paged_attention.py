@@ -114,40 +114,95 @@ def paged(
     query: jax.Array,
     keys: jax.Array,
     values: jax.Array,
-    valid: jax.Array,
+    filled: jax.Array,
     table: PageTable,
     order: KeyOrder,
     reading: Reading,
 ) -> Partial:
-    """Attends each row to its pages in a pool.
+    """Attends each row to its pages in a pool, by a walk or a sweep.
 
     Args:
         query: [X, K, Q, H]. keys: [M, K, H, C] or [M, K, C, H]. values: [M, K, C, H].
-        valid: bool [M, C], the positions of each page to see.
+        filled: int32 [M], tokens in each page, to be seen.
         table: which page is whose, and how much of it is in use.
         order: of the keys, "hc" or "ch".
         reading: how the pool is read; the result is the same.
     """
-    if _by_kernel(keys, order, reading):
-        return Partial(*walk_kernel.walk(query, keys, values, valid, table.pages, None, empty=EMPTY))
     read = _walk if reading.way == "walk" else _sweep
-    return read(query, keys, values, valid, table, order, reading)
+    return read(query, keys, values, filled, table, order, reading)
 
 
 def own(
     query: jax.Array,
     current: tuple[jax.Array, jax.Array],
-    seen: jax.Array,
+    now: jax.Array,
     history: tuple[jax.Array, jax.Array],
-    valid: jax.Array,
     table: PageTable,
     order: KeyOrder,
     reading: Reading,
 ) -> tuple[Partial, ...]:
-    """Attends each row to its current page, keys and values as for `dense`, and to its history, as for `paged`."""
+    """Attends each row to its current page, up to position `now`, and to its history, whose pages are full.
+
+    Args:
+        query: [B, K, Q, H].
+        current: keys and values of the rows, as for `dense`.
+        now: int32 [].
+        history: keys and values of the pool, as for `paged`.
+        table, order, reading: as for `paged`.
+    """
     if _by_kernel(history[0], order, reading):
-        return (Partial(*walk_kernel.walk(query, *history, valid, table.pages, (*current, seen), empty=EMPTY)),)
-    return dense(query, *current, seen, order), paged(query, *history, valid, table, order, reading)
+        return (Partial(*walk_kernel.walk_rows(query, history, table.pages, current, now, empty=EMPTY)),)
+    page_size = current[1].shape[2]
+    seen = jnp.broadcast_to(jnp.arange(page_size) <= now, (len(query), page_size))
+    full = jnp.full(len(table.owner), page_size, jnp.int32)
+    return dense(query, *current, seen, order), paged(query, *history, full, table, order, reading)
+
+
+def prompts(
+    query: jax.Array,
+    members: jax.Array,
+    seats: jax.Array,
+    pool: tuple[jax.Array, jax.Array],
+    filled: jax.Array,
+    table: PageTable,
+    prefix: tuple[jax.Array, jax.Array] | None,
+    order: KeyOrder,
+    reading: Reading,
+) -> tuple[Partial, ...]:
+    """Attends each row to the prefix and its slot's prompt; each page is read once for all rows of the slot.
+
+    Args:
+        query: [B, K, Q, H].
+        members: int32 [slots, R], the rows that share each slot; B or more for an empty seat.
+        seats: int32 [B], the index of each row in `members`, flattened; slots · R for a row without a seat.
+        pool: keys and values of the prompts, as for `paged`.
+        filled, table, order, reading: as for `paged`; the table's rows are the slots.
+        prefix: keys and values, as for `shared`.
+    """
+    rows, kv_heads, queries, _ = query.shape
+    slots, each = members.shape
+    if _by_kernel(pool[0], order, reading):
+        found = Partial(*walk_kernel.walk_prompts(query, members, pool, filled, table.pages, prefix, empty=EMPTY))
+        seated = (seats < slots * each)[:, None, None]
+        context = jnp.where(seated[..., None], found.context, 0.0)
+        return (Partial(jnp.where(seated, found.top, EMPTY), jnp.where(seated, found.weight, 0.0), context),)
+
+    # The queries of all rows of a slot are stacked.
+    stacked = query.at[members].get(mode="fill", fill_value=0)  # [slots, R, K, Q, H]
+    stacked = stacked.swapaxes(1, 2).reshape(slots, kv_heads, each * queries, -1)
+    taken = jnp.any(members < rows, axis=1)[:, None]  # a slot where nobody sits is not read
+    table = dataclasses.replace(table, pages=jnp.where(taken, table.pages, len(filled)))
+    found = paged(stacked, *pool, filled, table, order, reading)
+
+    # A row without a seat sees no prompt: what a slot without rows gives may be NaN, and would stay in its page,
+    # where the next sample's mask only multiplies it by 0.
+    def by_row(x: jax.Array, missing: float) -> jax.Array:  # [slots, K, R · Q, ...] -> [B, K, Q, ...]
+        apart = x.reshape(slots, kv_heads, each, queries, *x.shape[3:]).swapaxes(1, 2)
+        apart = apart.reshape(slots * each, *apart.shape[2:])
+        return apart.at[seats].get(mode="fill", fill_value=missing)
+
+    part = Partial(by_row(found.top, EMPTY), by_row(found.weight, 0.0), by_row(found.context, 0.0))
+    return (part,) if prefix is None else (part, shared(query, *prefix, order))
 
 
 def _by_kernel(keys: jax.Array, order: KeyOrder, reading: Reading) -> bool:
@@ -158,7 +213,7 @@ def _walk(
     query: jax.Array,
     keys: jax.Array,
     values: jax.Array,
-    valid: jax.Array,
+    filled: jax.Array,
     table: PageTable,
     key_order: KeyOrder,
     reading: Reading,
@@ -172,6 +227,7 @@ def _walk(
     depths = jnp.sum(table.pages < len(keys), axis=1)
     order = jnp.argsort(depths, descending=True)
     depths, queries, pages = depths[order], query[order], table.pages[order]
+    offsets = jnp.arange(values.shape[2])[None]
 
     def block(number: jax.Array, done: Partial) -> Partial:
         def here(x: jax.Array) -> jax.Array:
@@ -181,7 +237,7 @@ def _walk(
 
         def column(number: jax.Array, sums: Partial) -> Partial:
             page = jax.lax.dynamic_index_in_dim(own_pages, number, axis=1, keepdims=False)
-            seen = _gather(valid, page, False)
+            seen = offsets < _gather(filled, page, 0)[:, None]
             key, value = (x.at[page].get(mode="clip") for x in (keys, values))
             return add(sums, dense(own_queries, key, value, seen, key_order))
 
@@ -198,20 +254,21 @@ def _sweep(
     query: jax.Array,
     keys: jax.Array,
     values: jax.Array,
-    valid: jax.Array,
+    filled: jax.Array,
     table: PageTable,
     order: KeyOrder,
     reading: Reading,
 ) -> Partial:
     """Each page is multiplied where it lies by its owner's query, up to the highest page in use: nothing is copied."""
     pages = min(reading.pages, len(keys))
+    offsets = jnp.arange(values.shape[2])[None]
 
     def read(chunk: jax.Array, parts: Partial) -> Partial:
         def here(x: jax.Array) -> jax.Array:
             return jax.lax.dynamic_slice_in_dim(x, chunk * pages, pages)
 
         queries = query.at[here(table.owner)].get(mode="clip")
-        found = dense(queries, here(keys), here(values), here(valid), order)
+        found = dense(queries, here(keys), here(values), offsets < here(filled)[:, None], order)
         return _written(parts, found, chunk * pages)
 
     # What the loop does not write is never read: a row's pages are all within reach.

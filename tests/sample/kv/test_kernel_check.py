@@ -1,4 +1,4 @@
-"""A kernel that does not compile, or gives something else, is not used."""
+"""Kernels that do not compile, or give something else, are not used."""
 
 import jax.numpy as jnp
 import pytest
@@ -10,25 +10,28 @@ SHAPE = {"kv_heads": 2, "queries": 3, "width": 32, "page_size": 16}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_kernel_agrees(dtype):
+def test_the_kernels_agree(dtype):
     assert kernel_agrees(**SHAPE, dtype=jnp.dtype(dtype))
 
 
-def test_a_wrong_kernel_is_not_used(monkeypatch, caplog):
-    right = walk_kernel.walk
+@pytest.mark.parametrize("name", ["walk_rows", "walk_prompts"])
+def test_a_wrong_kernel_is_not_used(monkeypatch, caplog, name):
+    right = getattr(walk_kernel, name)
 
-    def wrong(query, keys, values, valid, pages, current, *, empty):
-        return right(query, keys, values, jnp.ones_like(valid), pages, current, empty=empty)
+    def wrong(*arguments, **options):
+        top, weight, context = right(*arguments, **options)
+        return top, weight, context.at[0, 0, 0, 0].add(1.0)
 
-    monkeypatch.setattr(walk_kernel, "walk", wrong)
+    monkeypatch.setattr(walk_kernel, name, wrong)
     assert not kernel_agrees(**SHAPE, dtype=jnp.dtype("float32"))
-    assert "is off by" in caplog.text
+    assert "are off by" in caplog.text
 
 
-def test_a_kernel_that_does_not_compile_is_not_used(monkeypatch, caplog):
+@pytest.mark.parametrize("name", ["walk_rows", "walk_prompts"])
+def test_a_kernel_that_does_not_compile_is_not_used(monkeypatch, caplog, name):
     def fails(*arguments, **options):
         raise RuntimeError("no Triton here\nand more")
 
-    monkeypatch.setattr(walk_kernel, "walk", fails)
+    monkeypatch.setattr(walk_kernel, name, fails)
     assert not kernel_agrees(**SHAPE, dtype=jnp.dtype("float32"))
-    assert caplog.messages == ["the attention kernel does not run here, a slower way is used: no Triton here"]
+    assert caplog.messages == ["the attention kernels do not run here, a slower way is used: no Triton here"]
