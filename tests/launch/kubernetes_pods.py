@@ -71,5 +71,6 @@ def _value(variable: dict[str, Any], annotations: dict[str, str], resources: dic
         section, _, resource = source["resource"].partition(".")
         return resources[section][resource]
     match = re.fullmatch(r"metadata\.annotations\['(.+)'\]", source["fieldPath"])
-    assert kind == "fieldRef" and match, f"{variable}: unknown source"
+    assert kind == "fieldRef"
+    assert match, f"{variable}: unknown source"
     return annotations[match[1]]

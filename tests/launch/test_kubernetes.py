@@ -43,7 +43,7 @@ def edited(monkeypatch, tmp_path):
 
 
 def test_the_jobs_are_all_there():
-    assert sorted(JOBS + ["claim"]) == NAMES
+    assert sorted([*JOBS, "claim"]) == NAMES
 
 
 @pytest.mark.parametrize("oldest", [True, False], ids=["1.31", "newest"])
@@ -55,7 +55,9 @@ def test_the_schemas_of_kubernetes_take_them(name, oldest):
         assert kubernetes_validate.validate(document, version, strict=True)
 
 
-@pytest.mark.parametrize("path", ["spec", "spec.template.spec", "spec.podFailurePolicy", "spec.template.spec.volumes.0"])
+@pytest.mark.parametrize(
+    "path", ["spec", "spec.template.spec", "spec.podFailurePolicy", "spec.template.spec.volumes.0"]
+)
 def test_the_schemas_find_a_typo(path):
     kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
     broken = place = copy.deepcopy(job("train"))
@@ -133,7 +135,8 @@ def test_commands_start(name, tmp_path):
     )
     assert done.returncode == 1, shlex.join(command) + done.stderr
     assert str(tmp_path) in done.stderr
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", JOBS)
