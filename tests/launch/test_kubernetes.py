@@ -1,11 +1,13 @@
 """The manifests are what Kubernetes' schemas ask for, and their pods are the right processes of the right commands."""
 
 import copy
-import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ import pytest
 from rft_jax import stopping
 from rft_jax.config import EvaluateConfig, SampleConfig, TrainConfig
 from rft_jax.config_flag import load, override
-from rft_jax.distributed.processes import JAX, Processes, from_environment
+from rft_jax.distributed.processes import ADDRESS, JAX, Processes, from_environment
+from tests.launch.test_train import command, finish, start, steps_done, wait_until, weights
+from tests.train.conftest import data, model_folder  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 pytest.importorskip("yaml", reason="PyYAML, which reads the manifests, is not installed")
@@ -128,15 +132,12 @@ def test_commands_have_the_fields_of_their_configs(name):
 def test_commands_start(name, tmp_path):
     """Each complains about the files, which are not here, and not about its flags."""
     pod = pods(name)[0]
-    environment = {key: value for key, value in pod.environment.items() if key not in JAX}
-    command = [argument.replace("/shared/", f"{tmp_path}/") for argument in pod.command]
-    done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, shlex.join(command) + done.stderr
-    assert str(tmp_path) in done.stderr
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
+    arguments = [argument.replace("/shared/", f"{tmp_path}/") for argument in pod.command]
+    code, errors = finish(start([sys.executable, *arguments], **without(pod.environment, *JAX)))
+    assert code == 1, shlex.join(arguments) + errors
+    assert str(tmp_path) in errors
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -200,6 +201,64 @@ def test_a_training_is_done_with_process_0_and_failed_with_any():
     assert spec["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
     assert spec["maxFailedIndexes"] == 0
     assert "backoffLimit" not in spec
+
+
+@pytest.mark.slow
+def test_the_pods_train_together_and_after_a_preemption_go_on(model_folder, data, tmp_path):  # noqa: F811
+    def start_all():
+        here = at_home()
+        return [start(command(model_folder, data, tmp_path), **(pod.environment | here)) for pod in pods("train")]
+
+    processes = start_all()
+    wait_until(lambda: steps_done(tmp_path) >= 3, processes[0])
+    processes[1].send_signal(signal.SIGTERM)  # only its node is drained
+    ended = [finish(process) for process in processes]
+    assert [outcome("train", code) for code, _ in ended] == ["Ignore", "Ignore"], ended
+    saved = steps_done(tmp_path)
+    ended = [finish(process) for process in start_all()]
+    assert [code for code, _ in ended] == [0, 0], ended
+    assert f"resuming after step {saved}" in ended[0][1]
+    assert steps_done(tmp_path) > saved
+    assert weights(tmp_path)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_pod_that_waits_for_the_others_ends_at_once_when_asked(number):
+    """However long it would wait for them, or be given to save."""
+    process = start([sys.executable, "-c", WAITS], **(pods("train")[number].environment | at_home()))
+    try:
+        assert process.stdout.readline() == "begins\n"
+        time.sleep(3)  # it looks for the others by now
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        code, errors = finish(process, 20)
+    finally:
+        process.kill()  # its guarded child ends with it
+    assert outcome("train", code) == "Ignore", errors
+    assert errors == f"error: {stopping.INTERRUPTED}\n"
+
+
+WAITS = """
+from rft_jax import command, runtime
+def main():
+    print("begins", flush=True)
+    runtime.start()
+command.run(main)
+"""
+
+
+def at_home():
+    """Returns what is different on one machine without GPUs, where the pods' names mean nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    return {
+        ADDRESS: f"127.0.0.1:{port}",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0",
+    }
+
+
+def without(variables, *names):
+    return {name: value for name, value in variables.items() if name not in names}
 
 
 DOCKERFILE = (FOLDER / "Dockerfile").read_text()
