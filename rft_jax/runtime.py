@@ -32,6 +32,11 @@ def start() -> None:
     found = processes.from_environment(os.environ, processes.visible_gpus(os.environ))
     if found is not None and not jax.distributed.is_initialized():
         connect(found)
+    if jax.process_count() > 1 and not jax.distributed.is_initialized():
+        raise UserError(
+            "these devices belong to several hosts, but no variable says which of them this is: set "
+            f"{', '.join(processes.JAX)}, as launch/tpu/run.sh does"
+        )
     log_on_process_zero(jax.process_index())
     stopping.leave_at_once()
 

@@ -8,6 +8,7 @@ import sys
 import jax
 import pytest
 
+from rft_jax import runtime
 from rft_jax.errors import UserError
 from rft_jax.runtime import make_mesh
 
@@ -31,6 +32,13 @@ def test_sizes_that_do_not_fit_name_what_would(sizes):
 def test_senseless_sizes(sizes):
     with pytest.raises(UserError, match="at least 1"):
         make_mesh(*sizes)
+
+
+def test_a_host_of_several_that_was_not_told_so_does_not_run_alone(monkeypatch):
+    """As on a TPU VM, whose shell has no variables."""
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(UserError, match="belong to several hosts"):
+        runtime.start()
 
 
 PROGRAM = """

@@ -8,6 +8,7 @@ import time
 
 import jax
 
+from rft_jax import stopping
 from rft_jax.distributed import guardian
 from rft_jax.distributed.lifeline import Lifeline
 from rft_jax.distributed.processes import Processes
@@ -24,6 +25,7 @@ def connect(processes: Processes) -> None:
         UserError: they cannot be found, or not all came in time.
     """
     guardian.guard(processes)
+    stopping.leave_at_once()  # there is nothing to save yet, so a signal need not wait for the others
     # Its notifier would swallow SIGTERM.
     jax.config.update("jax_enable_preemption_service", False)
     given = {}

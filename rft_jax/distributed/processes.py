@@ -14,7 +14,9 @@ ADDRESS, COUNT, NUMBER = JAX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "
 _SLURM = "SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_STEP_NODELIST", "SLURM_PROCID", "SLURM_LOCALID"
 # What JAX detects by itself: the variable that says how many there are, and the ones that it needs beside it.
 _OPEN_MPI = "OMPI_COMM_WORLD_SIZE", ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_MCA_orte_hnp_uri")
+_SLICES, _SLICE, _FIRST_SLICE = "MEGASCALE_NUM_SLICES", "MEGASCALE_SLICE_ID", "MEGASCALE_COORDINATOR_ADDRESS"
 _PORTS = range(61440, 65536)  # above those that systems give away by themselves
+_TPU_PORT = 8482  # JAX's own choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Processes:
 def from_environment(environment: Mapping[str, str], gpus: int) -> Processes | None:
     """Returns the processes of this run, or None where this one runs alone.
 
-    JAX's own variables say it, or those of a SLURM step, Open MPI, or a TPU pod; the first two may complete each other.
+    JAX's own variables say it, or those of a SLURM step, TPU slices on Kubernetes, or Open MPI; the first may be
+    completed by the second and third. (TPU VMs set no variables: launch/tpu/worker.sh sets JAX's.)
 
     Args:
         environment: the variables.
@@ -47,13 +50,14 @@ def from_environment(environment: Mapping[str, str], gpus: int) -> Processes | N
         UserError: they are incomplete, no numbers, or contradict each other.
     """
     given = {name: environment[name] for name in JAX if environment.get(name)}
-    step = _slurm_step(environment, gpus)
+    step, slices = _slurm_step(environment, gpus), _tpu_slices(environment)
+    found = step or slices
     if not given:
-        return step or _found_by_jax(environment)
+        return found or _open_mpi(environment)
     if set(given) == {COUNT} and _number(COUNT, given[COUNT]) == 1:
-        return step
-    if step is not None:
-        given = {ADDRESS: str(step.address), COUNT: str(step.count), NUMBER: str(step.number)} | given
+        return found
+    if found is not None:
+        given = {ADDRESS: str(found.address), COUNT: str(found.count), NUMBER: str(found.number)} | given
     if missing := [name for name in JAX if name not in given]:
         there = [name for name in JAX if name in given]
         raise UserError(f"{_list(there)} set, but not {' and '.join(missing)}: give all three, or none to run alone")
@@ -66,6 +70,11 @@ def from_environment(environment: Mapping[str, str], gpus: int) -> Processes | N
         raise UserError(
             f"{COUNT}={count} and {NUMBER}={number}, but this is task {step.number} of a SLURM step of {step.count}: "
             "unset JAX's variables, or start the command without srun"
+        )
+    if slices is not None and (slices.count, slices.number) != (count, number):
+        raise UserError(
+            f"{COUNT}={count} and {NUMBER}={number}, but by the TPU's variables this is host {slices.number} of "
+            f"{slices.count}: unset JAX's variables"
         )
     if count == 1:
         return None
@@ -128,19 +137,44 @@ def _first_host(hosts: str) -> str:
     return "".join(part or "" for part in match.groups())
 
 
-def _found_by_jax(environment: Mapping[str, str]) -> Processes | None:
+def _tpu_slices(environment: Mapping[str, str]) -> Processes | None:
+    """Returns what Kubernetes says of TPU slices: by TPU_* of the hosts of one, by MEGASCALE_* of several slices.
+
+    Host i of slice s is process s × hosts + i, and process 0 is waited for at JAX's own port, as JAX would do it.
+    """
+    listing = "TPU_PROCESS_ADDRESSES" if environment.get("TPU_PROCESS_ADDRESSES") else "TPU_WORKER_HOSTNAMES"
+    hosts = environment.get(listing, "").split(",")
+    slices = _number(_SLICES, environment.get(_SLICES) or "1")
+    if slices > 1 or any(environment.get(name) for name in (_SLICE, _FIRST_SLICE)):
+        _all_or_none(environment, _SLICES, _SLICE, _FIRST_SLICE, "TPU_WORKER_ID", listing)
+    elif hosts != [""] or environment.get("TPU_WORKER_ID"):
+        _all_or_none(environment, "TPU_WORKER_ID", listing)
+    number = _number("TPU_WORKER_ID", environment.get("TPU_WORKER_ID") or "0")
+    if not 0 <= number < len(hosts):
+        raise UserError(f"TPU_WORKER_ID={number}, but {listing} names {len(hosts)} hosts")
+    slice_number = _number(_SLICE, environment.get(_SLICE) or "0")
+    if not 0 <= slice_number < slices:
+        raise UserError(f"{_SLICE}={slice_number} and {_SLICES}={slices}: slices are numbered from 0")
+    if slices * len(hosts) == 1:
+        return None
+    first = (environment.get(_FIRST_SLICE) or hosts[0]).split(":")[0]
+    port = _number("JAX_COORDINATOR_PORT", environment.get("JAX_COORDINATOR_PORT") or str(_TPU_PORT))
+    return Processes(slices * len(hosts), slice_number * len(hosts) + number, f"{first}:{port}")
+
+
+def _all_or_none(environment: Mapping[str, str], *names: str) -> None:
+    there = [name for name in names if environment.get(name)]
+    if missing := [name for name in names if name not in there]:
+        raise UserError(f"{_list(there)} set, but not {' and '.join(missing)}: set them all, or none to run alone")
+
+
+def _open_mpi(environment: Mapping[str, str]) -> Processes | None:
     count, needed = _OPEN_MPI
-    if environment.get(count) and _number(count, environment[count]) > 1:
-        if missing := [name for name in needed if not environment.get(name)]:
-            raise UserError(f"{count}={environment[count]}, but {_list(missing)} not set: start it by mpirun")
-        return Processes()
-    if "," in environment.get("TPU_WORKER_HOSTNAMES", ""):
-        workers = len(environment["TPU_WORKER_HOSTNAMES"].split(","))
-        number = _number("TPU_WORKER_ID", environment.get("TPU_WORKER_ID", ""))
-        if not 0 <= number < workers:
-            raise UserError(f"TPU_WORKER_ID={number}, but TPU_WORKER_HOSTNAMES names {workers} hosts")
-        return Processes()
-    return None
+    if _number(count, environment.get(count) or "1") <= 1:
+        return None
+    if missing := [name for name in needed if not environment.get(name)]:
+        raise UserError(f"{count}={environment[count]}, but {_list(missing)} not set: start it by mpirun")
+    return Processes()
 
 
 def _number(name: str, text: str) -> int:

@@ -88,13 +88,63 @@ def test_slurm_completes_what_jax_is_given():
     assert from_environment(STEP | {"JAX_COORDINATOR_ADDRESS": "a:1"}, gpus=2) == Processes(8, 5, "a:1", (1,))
 
 
+def slices_of(number, slices, hosts=2, listing="TPU_WORKER_HOSTNAMES"):
+    """Returns the variables that GKE sets in the pods of slice `number`; with one slice, no MEGASCALE_*."""
+    names = ",".join(f"job-{number}-{host}.job" for host in range(hosts))
+    several = {"MEGASCALE_NUM_SLICES": str(slices), "MEGASCALE_SLICE_ID": str(number)} | {
+        "MEGASCALE_COORDINATOR_ADDRESS": "job-0-0.job:8080"
+    }
+    return [
+        {listing: names, "TPU_WORKER_ID": str(host)} | (several if slices > 1 else {}) for host in range(hosts)
+    ]  # fmt: skip
+
+
+ONE_SLICE = slices_of(0, 1, hosts=4)
+TWO_SLICES = slices_of(0, 2) + slices_of(1, 2)
+SLICES_OF_ONE_HOST = slices_of(0, 3, hosts=1) + slices_of(1, 3, hosts=1) + slices_of(2, 3, hosts=1)
+
+
+@pytest.mark.parametrize("pods", [ONE_SLICE, TWO_SLICES, SLICES_OF_ONE_HOST])
+def test_tpu_slices(pods):
+    found = [from_environment(pod, gpus=0) for pod in pods]
+    assert found == [Processes(len(pods), number, "job-0-0.job:8482") for number in range(len(pods))]
+
+
+@pytest.mark.parametrize(
+    "pods", [ONE_SLICE, TWO_SLICES, SLICES_OF_ONE_HOST, slices_of(0, 1, listing="TPU_PROCESS_ADDRESSES")]
+)
+@pytest.mark.parametrize("more", [{}, {"JAX_COORDINATOR_PORT": "1234"}])
+def test_tpu_slices_are_the_processes_that_jax_would_find(pods, more, monkeypatch):
+    jaxs = pytest.importorskip("jax._src.clusters.cloud_tpu_cluster")
+    monkeypatch.setattr(jaxs, "get_metadata", lambda key: ("", 404))  # there is no Google machine to ask
+    monkeypatch.setattr(jaxs.GkeTpuCluster, "wait_for_coordinator", lambda *_: None)
+    for pod in pods:
+        with monkeypatch.context() as environment:
+            for name, value in (pod | more).items():
+                environment.setenv(name, value)
+            found = Processes(
+                jaxs.GkeTpuCluster.get_process_count(),
+                jaxs.GkeTpuCluster.get_process_id(),
+                jaxs.GkeTpuCluster.get_coordinator_address(1, more.get("JAX_COORDINATOR_PORT")),
+            )
+        assert from_environment(pod | more, gpus=0) == found
+
+
+def test_tpu_slices_beside_jax_variables():
+    """As in launch/kubernetes/train.yaml on TPUs: both say the same, and the address is the one that is given."""
+    for number, pod in enumerate(ONE_SLICE):
+        assert from_environment(pod | JAX | {"JAX_PROCESS_ID": str(number)}, gpus=0) == Processes(
+            4, number, "node1:1234"
+        )
+        assert from_environment(pod | {"JAX_COORDINATOR_ADDRESS": "a:1"}, gpus=0) == Processes(4, number, "a:1")
+
+
 def test_found_by_jax():
     open_mpi = {
         "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_LOCAL_RANK": "1",
         "OMPI_MCA_orte_hnp_uri": "1;tcp://10.0.0.1:1",
     }  # fmt: skip
     assert from_environment(open_mpi, gpus=2) == Processes()
-    assert from_environment({"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "1"}, gpus=0) == Processes()
 
 
 @pytest.mark.parametrize(
@@ -118,14 +168,31 @@ def test_found_by_jax():
         (STEP | {"SLURM_STEP_TASKS_PER_NODE": "2"}, "how many of the 8 tasks run on this host"),
         (STEP | {"SLURM_STEP_TASKS_PER_NODE": "x"}, "how many of the 8 tasks run on this host"),
         ({"OMPI_COMM_WORLD_SIZE": "2"}, "start it by mpirun"),
-        ({"TPU_WORKER_HOSTNAMES": "a,b"}, r"TPU_WORKER_ID=\(not set\) is no number"),
+        ({"TPU_WORKER_HOSTNAMES": "a,b"}, "TPU_WORKER_HOSTNAMES is set, but not TPU_WORKER_ID"),
+        ({"TPU_WORKER_ID": "1"}, "TPU_WORKER_ID is set, but not TPU_WORKER_HOSTNAMES"),
         ({"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "2"}, "names 2 hosts"),
+        ({"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "one"}, "TPU_WORKER_ID=one is no number"),
+        ({"MEGASCALE_NUM_SLICES": "2"}, "MEGASCALE_NUM_SLICES is set, but not MEGASCALE_SLICE_ID"),
+        ({"MEGASCALE_COORDINATOR_ADDRESS": "a:1"}, "is set, but not MEGASCALE_NUM_SLICES and MEGASCALE_SLICE_ID"),
+        (ONE_SLICE[0] | {"MEGASCALE_SLICE_ID": "1"}, "but not MEGASCALE_NUM_SLICES"),
+        (TWO_SLICES[0] | {"MEGASCALE_SLICE_ID": "2"}, "MEGASCALE_SLICE_ID=2 and MEGASCALE_NUM_SLICES=2"),
+        (TWO_SLICES[0] | {"MEGASCALE_NUM_SLICES": "two"}, "MEGASCALE_NUM_SLICES=two is no number"),
+        (TWO_SLICES[0] | {"JAX_COORDINATOR_PORT": "x"}, "JAX_COORDINATOR_PORT=x is no number"),
+        (ONE_SLICE[0] | JAX, "by the TPU's variables this is host 0 of 4"),
+        (TWO_SLICES[3] | JAX | {"JAX_NUM_PROCESSES": "8"}, "by the TPU's variables this is host 3 of 4"),
     ],
 )  # fmt: skip
 def test_half_set_or_wrong(environment, told):
     with pytest.raises(UserError, match=told) as error:
         from_environment(environment, gpus=0)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("pod", [ONE_SLICE[1], TWO_SLICES[3], SLICES_OF_ONE_HOST[1]])
+def test_a_host_of_a_slice_that_lacks_a_variable_does_not_run_alone(pod):
+    for name in pod:
+        with pytest.raises(UserError, match="set, but not"):
+            from_environment({other: value for other, value in pod.items() if other != name}, gpus=0)
 
 
 def test_gpus_are_counted_without_waking_them():
