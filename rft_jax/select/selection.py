@@ -8,6 +8,7 @@ each problem and count (`block`). What comes out depends on the paths, the order
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -17,6 +18,7 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from rft_jax import provenance
 from rft_jax.errors import UserError
 from rft_jax.files import whole_file
 from rft_jax.one_writer import one_writer
@@ -35,6 +37,8 @@ from rft_jax.select.tally import EVERY_SAMPLE, PAPER_KS, Tally
 from rft_jax.select.workers import Map, ordered_map
 from rft_jax.task.gold import gold_answers
 from rft_jax.task.task import DEFAULT
+
+log = logging.getLogger(__name__)
 
 # Paths of one block, in bytes of their files: each process holds about three times as much.
 _BLOCK_BYTES = 24 << 20
@@ -99,6 +103,7 @@ def select(
     blocks = min(len(questions), max(1, inputs.size // _BLOCK_BYTES, 4 * workers if workers > 1 else 1))
     per_block = -(-len(questions) // blocks)
     counted = sorted({*PAPER_KS, *ks, EVERY_SAMPLE})
+    log.info(provenance.line(provenance.software()))
     alone = one_writer(target, target.with_name(f".{target.name}.writer"))
     with alone, scratch(target) as folder, ordered_map(workers) as run:
         write_gold(folder, [problem.response for problem in questions])
@@ -138,6 +143,7 @@ def select(
                 name.name: {"gold": len(questions), "selected": tally.rows[prefix]}
                 for name, prefix in zip(names, prefixes, strict=True)
             }
+            result[provenance.FIELD] = provenance.software()
             statistics_file.write_text(json.dumps(result, indent=1) + "\n")
     return result | {"unchecked_files": len(unchecked), "doubtful": doubtful}
 

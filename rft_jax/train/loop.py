@@ -29,6 +29,7 @@ from rft_jax.train.assemble import (
 )
 from rft_jax.train.checkpoint import Checkpoints
 from rft_jax.train.metrics import Reporter
+from rft_jax.train.run_record import record
 from rft_jax.train.step import put
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         stopping.Interrupted: by SIGINT or SIGTERM, after everything is saved.
     """
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
+    runtime.announce(mesh)
     first_process = jax.process_index() == 0
     if first_process:
         files.make_folder(workdir, clean=False)
@@ -68,6 +70,8 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         checkpoints = Checkpoints(workdir / "checkpoints", origin, config.keep)
         state = start.first_state(checkpoints, source, optimizer, mesh, batches.steps)
         first = checkpoints.latest or 0
+        if first_process:
+            record(workdir, dataclasses.asdict(config), runtime.describe(mesh), first)
 
         parameters = source.architecture.parameters
         reporter = Reporter(workdir, start=first, steps=batches.steps, parameters=parameters)
