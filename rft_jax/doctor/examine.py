@@ -73,7 +73,7 @@ def settings(config: plans.Config, workdir: Path | None, planned: list[plans.Pla
             for name, value in other.items():
                 if value != found[0].get(name):
                     raise ProcessError(number, f"another {name} than process 0: {value}, not {found[0].get(name)}")
-        return Finding(Level.OK, f"a {type(config).__name__}")
+        return Finding(Level.OK, type(config).__name__)
 
     return Check("config", find, judge, "mend the config, and start all processes with the same command")
 

@@ -88,6 +88,8 @@ def of(config: Config, workdir: Path | None, *, on_cpu: bool) -> Plan:
 
 
 def _of_training(config: TrainConfig, workdir: Path | None, on_cpu: bool) -> Plan:
+    _needed(config.checkpoint or config.model or config.size, "model")
+    _needed(config.data, "data")
     job = Job("", config, lambda: _architecture(config), lambda: _lengths(config.data, config.task))
 
     def disk() -> tuple[float, str]:
@@ -101,6 +103,7 @@ def _of_training(config: TrainConfig, workdir: Path | None, on_cpu: bool) -> Pla
 
 def _of_sampling(config: SampleConfig, workdir: Path | None) -> Plan:
     folder = _needed(config.model, "model")
+    _needed(config.problems, "problems")
     task = prompt_format.task_of(folder, config.task) if folder.is_dir() else config.task or tasks.DEFAULT
     lengths = lambda: _lengths(config.problems, task)  # noqa: E731
     evaluates = isinstance(config, EvaluateConfig)
@@ -164,12 +167,12 @@ def _architecture(config: TrainConfig) -> LlamaConfig:
         return checkpoint.read_origin(Path(config.checkpoint)).architecture
     if config.model:
         return hf_config.read(Path(config.model))
-    return architecture.size(_needed(config.size, "model", "checkpoint", "size").name)
+    return architecture.size(config.size or "")
 
 
-def _needed(value: str | None, *fields: str) -> Path:
+def _needed(value: str | None, field: str) -> Path:
     if value is None:
-        raise UserError(f"the config has no {' or '.join(fields)}: give --config.{fields[0]}=DIR")
+        raise UserError(f"the config says no {field}: give --config.{field}")
     return Path(value)
 
 
