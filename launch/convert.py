@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import flags
 
-from rft_jax import command, logs
+from rft_jax import command, runtime
 from rft_jax.train.convert import convert
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a step: OUT/checkpoints/STEP.", required=True)
@@ -20,7 +20,7 @@ DTYPE = flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float16", "float32"
 
 def main() -> None:
     """Reads the flags and converts."""
-    logs.log_on_process_zero(0)
+    runtime.log_on_process_zero(0)
     convert(Path(CHECKPOINT.value), Path(OUTPUT.value), Path(TOKENIZER.value) if TOKENIZER.value else None, DTYPE.value)
 
 

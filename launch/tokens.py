@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
-from rft_jax import command, logs
+from rft_jax import command, runtime
 from rft_jax.data import prompt_format, show, tokenizer
 from rft_jax.hf import config as hf_config
 from rft_jax.records.problem import read_problems
@@ -28,7 +28,7 @@ JSON = flags.DEFINE_bool("json", False, "Print a JSON line per problem, with tok
 
 def main() -> None:
     """Reads the flags and prints the tokens."""
-    logs.log_on_process_zero(0)
+    runtime.log_on_process_zero(0)
     folder = Path(MODEL.value)
     architecture, loaded = hf_config.read(folder), tokenizer.load(folder)
     asked = prompt_format.choose(

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from absl import logging as absl_logging
 from jax.sharding import AxisType, Mesh
 
 from rft_jax import environment, provenance, stopping
 from rft_jax.distributed import processes
 from rft_jax.distributed.connect import connect
 from rft_jax.errors import UserError
-from rft_jax.logs import log_on_process_zero
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,16 @@ def _keep_freed_memory() -> None:
         mallopt(setting, value)
 
 
+def log_on_process_zero(process: int) -> None:
+    """Makes process 0 log progress, and the others only warnings and errors."""
+    handler = logging.StreamHandler()
+    label = "" if process == 0 else f"process {process}: "
+    handler.setFormatter(logging.Formatter(f"%(asctime)s {label}%(message)s", datefmt="%H:%M:%S"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    logging.getLogger("rft_jax").setLevel(logging.INFO if process == 0 else logging.WARNING)
+
+
 def make_mesh(data: int, fsdp: int, tensor: int) -> Mesh:
     """Returns the mesh over all devices of all processes; activate it with `jax.set_mesh`.
 
@@ -98,7 +108,10 @@ def describe(mesh: Mesh) -> dict[str, Any]:
 
 
 def announce(mesh: Mesh) -> None:
-    """Logs on process 0 what the run is computed by; once, also where a command calls another's loop."""
+    """Logs on process 0 what the run is computed by; once, also where one command samples twice.
+
+    Call it when the input is found right: a mistake in it is to be the only line.
+    """
     if jax.process_index() == 0:
         _say(provenance.line(describe(mesh)))
 

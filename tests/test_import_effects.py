@@ -21,7 +21,7 @@ def state():
         "signals": [signal.getsignal(number) for number in signal.valid_signals()],
         "warnings": list(warnings.filters),
         "jax": dict(jax.config.values),
-        "matplotlib": dict.__repr__(matplotlib.rcParams),
+        "matplotlib": dict.get(matplotlib.rcParams, "backend"),
         "path": list(sys.path),
         "threads": threading.active_count(),
     }}

@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"records"},
     {"config", "config_flag", "runtime", "command"},
     {"distributed"},
-    {"files", "one_writer", "hardware", "provenance", "logs"},
+    {"files", "one_writer", "hardware", "provenance"},
     {"stopping"},
     {"plugin", "environment"},
     {"errors", "names"},

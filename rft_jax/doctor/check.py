@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import platform
 import shutil
+import sys
 import textwrap
 import threading
 from collections.abc import Callable, Sequence
@@ -132,13 +133,14 @@ def answer(find: Callable[[], Any], seconds: float) -> Answer:
 
 
 def table(findings: Sequence[tuple[str, Finding]]) -> str:
-    """Returns a line for each check, with what to do below it."""
-    width = max(40, min(120, shutil.get_terminal_size((120, 24)).columns)) - 22
+    """Returns a line for each check, with what to do below it; wrapped for a terminal, and not in a log."""
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    width = max(40, shutil.get_terminal_size().columns - 22) if terminal else sys.maxsize
     lines = []
     for name, finding in findings:
-        told = textwrap.wrap(finding.found, width, break_long_words=False, break_on_hyphens=False)
-        if finding.advice:
-            told += textwrap.wrap(f"→ {finding.advice}", width, break_long_words=False, break_on_hyphens=False)
+        told = []
+        for text in (finding.found, f"→ {finding.advice}" if finding.advice else ""):
+            told += textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
         head = f"{finding.level.value:8}{name:14}"
         lines += [f"{head if number == 0 else '':22}{line}" for number, line in enumerate(told)]
     return "\n".join(lines)

@@ -40,7 +40,8 @@ class Workdir:
 
         def judge(found: Sequence[Any]) -> Finding:
             self._told = found
-            return Finding(Level.OK, f"every process can write to {found[0]['folder']}")
+            whoever = "every process" if len(found) > 1 else "this process"
+            return Finding(Level.OK, f"{whoever} can write to {found[0]['folder']}")
 
         return Check(
             "workdir", self._write, judge, "give a --workdir in which all hosts can make files, with room left"

@@ -49,7 +49,6 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     if config.model is None:
         raise UserError("nothing to evaluate: give --config.model=DIR, a Hugging Face folder")
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
-    runtime.announce(mesh)
     task = tasks.load(prompt_format.task_of(Path(config.model), config.task))
     references, left_out = auditing.choose(task, config.grader, config.audit)
     in_use, *auditors = map(graders.load, references)

@@ -52,7 +52,6 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         raise UserError(f"prompt_tokens = {config.prompt_tokens}: keep at least 1 token of a prompt, or none for all")
     parameters = SamplingParameters(config.temperature, config.top_k, config.top_p, config.min_p)
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
-    runtime.announce(mesh)
     folder = FilePath(config.model)
     model_print = fingerprint.of_model(folder)
     architecture = hf_config.read(folder)
@@ -99,6 +98,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         made_by=lambda: runtime.describe(mesh),
         agree=agree.from_first,
     )
+    runtime.announce(mesh)
     with (
         Claims(paths / CLAIMS, needed=ledger.tiles.__contains__)
         if jax.process_index() == 0

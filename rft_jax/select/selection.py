@@ -8,7 +8,6 @@ each problem and count (`block`). What comes out depends on the paths, the order
 import contextlib
 import dataclasses
 import json
-import logging
 import os
 import pathlib
 import shutil
@@ -37,8 +36,6 @@ from rft_jax.select.tally import EVERY_SAMPLE, PAPER_KS, Tally
 from rft_jax.select.workers import Map, ordered_map
 from rft_jax.task.gold import gold_answers
 from rft_jax.task.task import DEFAULT
-
-log = logging.getLogger(__name__)
 
 # Paths of one block, in bytes of their files: each process holds about three times as much.
 _BLOCK_BYTES = 24 << 20
@@ -103,7 +100,6 @@ def select(
     blocks = min(len(questions), max(1, inputs.size // _BLOCK_BYTES, 4 * workers if workers > 1 else 1))
     per_block = -(-len(questions) // blocks)
     counted = sorted({*PAPER_KS, *ks, EVERY_SAMPLE})
-    log.info(provenance.line(provenance.software()))
     alone = one_writer(target, target.with_name(f".{target.name}.writer"))
     with alone, scratch(target) as folder, ordered_map(workers) as run:
         write_gold(folder, [problem.response for problem in questions])

@@ -48,7 +48,6 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         stopping.Interrupted: by SIGINT or SIGTERM, after everything is saved.
     """
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
-    runtime.announce(mesh)
     first_process = jax.process_index() == 0
     if first_process:
         files.make_folder(workdir, clean=False)
@@ -67,6 +66,7 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
 
         origin = make_origin(config, source, batches, folder, prompt)
         agreement.agree(agreement.settings(config) | dataclasses.asdict(origin))
+        runtime.announce(mesh)
         checkpoints = Checkpoints(workdir / "checkpoints", origin, config.keep)
         state = start.first_state(checkpoints, source, optimizer, mesh, batches.steps)
         first = checkpoints.latest or 0

@@ -34,7 +34,9 @@ def judged(monkeypatch):
 
 def test_a_check_that_hangs_ends_and_says_so():
     begun = time.monotonic()
-    found = Check("x", lambda: time.sleep(100), lambda values: pytest.fail("judged"), "look at it", 0.3).run(lambda: 9.0)
+    found = Check("x", lambda: time.sleep(100), lambda values: pytest.fail("judged"), "look at it", 0.3).run(
+        lambda: 9.0
+    )
     assert found == Finding(Level.FAILED, "no answer within 0 s", "look at it")
     assert time.monotonic() - begun < 3
 
@@ -125,7 +127,7 @@ def test_clocks(judged):
 
 def test_a_workdir_that_does_not_exist_yet(tmp_path):
     place = folders.Workdir(tmp_path / "a" / "b", 0)
-    assert run(place.writes()).found == f"every process can write to {tmp_path}"
+    assert run(place.writes()).found == f"this process can write to {tmp_path}"
     assert run(place.shared()).level is Level.OK
     assert abs(place.clock["seconds"]) < 1
     place.clean()
