@@ -17,7 +17,7 @@ CONFIG: ConfigFlag[TrainConfig | SampleConfig | PipelineConfig] = ConfigFlag(
     TrainConfig, SampleConfig, EvaluateConfig, PipelineConfig, default=None, required=False
 )
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder that the run will write to.")
-MEET_S = 20.0  # for all processes to come: the whole must take a minute at most
+MEET_S = 15.0  # for all processes to come: the whole must take a minute at most
 
 
 def main() -> None:

@@ -11,12 +11,12 @@ import jax
 from rft_jax import runtime
 from rft_jax.config import MeshConfig, TrainConfig
 from rft_jax.distributed import agreement
-from rft_jax.doctor import check, fit, folders, machines, plans
+from rft_jax.doctor import check, fit, folders, links, machines, plans
 from rft_jax.doctor.check import Check, Finding, Level, ProcessError
 from rft_jax.errors import UserError
 from rft_jax.pipeline.estimate import storage
 
-_SECONDS = 45.0  # for all checks; the imports and the meeting of the processes come before
+_SECONDS = 35.0  # for all checks; the imports and the meeting of the processes come before
 _TIGHT = 0.85  # of the memory: above this only the compiler knows
 _FEW_ROWS = 16
 
@@ -29,29 +29,26 @@ def examine(config: plans.Config | None, workdir: Path | None) -> list[tuple[str
         workdir: where it is to write, or None.
     """
     end = time.monotonic() + _SECONDS
-    left = lambda: end - time.monotonic()  # noqa: E731
     found: list[tuple[str, Finding]] = []
 
     def run(*checks: Check) -> bool:
-        new = [(each.name, each.run(left)) for each in checks]
+        new = [(each.name, each.run(lambda: end - time.monotonic())) for each in checks]
         found.extend(new)
         return all(finding.level is not Level.FAILED for _, finding in new)
 
-    plan: plans.Plan | None = None
+    planned: list[plans.Plan] = []
     run(machines.software(), machines.all_processes(), machines.devices())
-    if config is not None:
-        planned: list[plans.Plan] = []
-        if not run(settings(config, workdir, planned)):
-            return found  # what follows is about what is to be run
-        [plan] = planned
+    if not run(settings(config, workdir, planned)):
+        return found  # what follows is about what is to be run
+    plan = planned[0] if planned else None
     laid_out = run(machines.mesh({job.name: job.config.mesh for job in plan.jobs} if plan else {"": MeshConfig()}))
-    run(machines.collective())
+    run(links.collective())
     place = None if workdir is None else folders.Workdir(workdir, jax.process_index())
     if place is not None:
         if run(place.writes()):
             run(place.shared())
         check.answer(place.clean, 2.0)
-    run(machines.clocks({} if place is None else place.clock))
+    run(links.clocks({} if place is None else place.clock))
     if plan is not None and run(folders.inputs(plan.inputs)):
         if place is not None:
             run(place.room(plan.disk))
@@ -60,20 +57,23 @@ def examine(config: plans.Config | None, workdir: Path | None) -> list[tuple[str
     return found
 
 
-def settings(config: plans.Config, workdir: Path | None, planned: list[plans.Plan]) -> Check:
+def settings(config: plans.Config | None, workdir: Path | None, planned: list[plans.Plan]) -> Check:
     """The config makes sense, and is the same on all processes; `planned` receives what it means."""
+    kind = "none: what depends on it is left out" if config is None else type(config).__name__
 
     def find() -> dict[str, str]:
+        told = {"--config": kind, "--workdir": str(workdir)}
+        if config is None:
+            return told
         planned.append(plans.of(config, workdir, on_cpu=jax.default_backend() == "cpu"))
-        given = {name: repr(value) for name, value in agreement.settings(config).items()}
-        return {"--workdir": str(workdir)} | given
+        return told | {name: repr(value) for name, value in agreement.settings(config).items()}
 
     def judge(found: Sequence[Any]) -> Finding:
         for number, other in enumerate(found):
             for name, value in other.items():
                 if value != found[0].get(name):
                     raise ProcessError(number, f"another {name} than process 0: {value}, not {found[0].get(name)}")
-        return Finding(Level.OK, type(config).__name__)
+        return Finding(Level.OK, kind)
 
     return Check("config", find, judge, "mend the config, and start all processes with the same command")
 

@@ -105,8 +105,10 @@ def _of_sampling(config: SampleConfig, workdir: Path | None) -> Plan:
     folder = _needed(config.model, "model")
     _needed(config.problems, "problems")
     task = prompt_format.task_of(folder, config.task) if folder.is_dir() else config.task or tasks.DEFAULT
-    lengths = lambda: _lengths(config.problems, task)  # noqa: E731
     evaluates = isinstance(config, EvaluateConfig)
+
+    def lengths() -> Lengths:
+        return _lengths(config.problems, task)
 
     def disk() -> tuple[float, str]:
         known = lengths()

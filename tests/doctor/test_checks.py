@@ -11,7 +11,7 @@ import pytest
 from rft_jax import runtime
 from rft_jax.config import MeshConfig, SampleConfig, TrainConfig
 from rft_jax.config_flag import load
-from rft_jax.doctor import check, examine, fit, folders, machines, plans
+from rft_jax.doctor import check, examine, fit, folders, links, machines, plans
 from rft_jax.doctor.check import Check, Finding, Level
 from rft_jax.errors import UserError
 from rft_jax.model import architecture
@@ -93,36 +93,36 @@ def test_these_devices_and_their_mesh():
 
 
 def test_the_devices_add_rightly():
-    found = machines.add_on_all()
+    found = links.add_on_all()
     assert (found["devices"], found["right"]) == (8, True)
     assert found["seconds"] > 0
-    assert run(machines.collective()).found.startswith("8 devices add 4 MiB rightly in ")
+    assert run(links.collective()).found.startswith("8 devices add 4 MiB rightly in ")
 
 
 def test_a_wrong_sum_is_found(monkeypatch):
     monkeypatch.setattr(jax.lax, "psum", lambda x, axis: 7 * x)
-    assert machines.add_on_all()["right"] is False
+    assert links.add_on_all()["right"] is False
 
 
 def test_a_wrong_sum_and_a_slow_one(judged):
     fast = {"devices": 16, "platform": "gpu", "bytes": 64 << 20, "seconds": 1e-3, "right": True}
-    assert judged(machines.collective(), fast, fast).level is Level.OK
-    found = judged(machines.collective(), fast, fast | {"right": False})
+    assert judged(links.collective(), fast, fast).level is Level.OK
+    found = judged(links.collective(), fast, fast | {"right": False})
     assert (found.level, found.found) == (Level.FAILED, "process 1 on node1: the sum over all devices is wrong")
-    assert judged(machines.collective(), fast, fast | {"seconds": 1.0}).level is Level.WARNING
-    assert machines.bus_bytes(2, 100) == 100  # each sends half, twice
+    assert judged(links.collective(), fast, fast | {"seconds": 1.0}).level is Level.WARNING
+    assert links.bus_bytes(2, 100) == 100  # each sends half, twice
 
 
 def test_clocks(judged):
     now = {"now": 1e9, "file": 0.01}
-    assert judged(machines.clocks({}), now, now | {"now": 1e9 + 0.2}) == Finding(
+    assert judged(links.clocks({}), now, now | {"now": 1e9 + 0.2}) == Finding(
         Level.OK, "2 processes within 200 ms; the file system's within 10 ms of the host's"
     )
-    found = judged(machines.clocks({}), now, now | {"now": 1e9 - 4})
+    found = judged(links.clocks({}), now, now | {"now": 1e9 - 4})
     assert (found.level, found.found) == (
         Level.WARNING, "process 1 on node1: its clock is 4.0 s behind of process 0's",
     )  # fmt: skip
-    assert "file system's clock is 9.0 s ahead" in judged(machines.clocks({}), now | {"file": 9.0}).found
+    assert "file system's clock is 9.0 s ahead" in judged(links.clocks({}), now | {"file": 9.0}).found
 
 
 def test_a_workdir_that_does_not_exist_yet(tmp_path):

@@ -41,7 +41,7 @@ def finish(process):
 def two(first, second):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    together = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2"}
+    together = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2", "RFT_JAX_MEET_S": "60"}
     begun = time.monotonic()
     processes = [start(*each, **together, JAX_PROCESS_ID=str(n)) for n, each in enumerate((first, second))]
     ended = [finish(process) for process in processes]
@@ -102,6 +102,7 @@ def test_two_with_other_data_in_a_relative_folder(data, tmp_path):
              *arguments, "--workdir=out"], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=os.environ | {
                 "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(number),
+                "RFT_JAX_MEET_S": "60",
                 "PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
             },
         )
@@ -116,11 +117,14 @@ def test_two_with_other_data_in_a_relative_folder(data, tmp_path):
     assert [sorted(file.name for file in folder.iterdir()) for folder in here] == [["data.jsonl"]] * 2
 
 
-def test_two_with_other_settings(data, tmp_path):
-    other = (*training(data, tmp_path), "--config.batch=64")
-    (code, lines, err), (other_code, _, other_err) = two(training(data, tmp_path), other)
+@pytest.mark.parametrize("other", ["--config.batch=64", "no config"])
+def test_two_with_other_settings(data, tmp_path, other):
+    ours = training(data, tmp_path)
+    theirs = ours[-1:] if other == "no config" else (*ours, other)
+    (code, lines, err), (other_code, _, other_err) = two(ours, theirs)
     assert (code, other_code) == (1, 1)
-    assert "another config.batch than process 0: 64, not 128" in lines["config"]
+    told = "config.batch than process 0: 64, not 128" if "batch" in other else "--config than process 0: none: what "
+    assert f"another {told}" in lines["config"]
     assert len(err) == 1
     assert len(other_err) <= 1
 
