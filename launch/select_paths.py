@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 
 from absl import flags
 
-from rft_jax import command, names
+from rft_jax import command, names, provenance
 from rft_jax.errors import did_you_mean
 from rft_jax.select import rules, statistics, workers
 from rft_jax.select.selection import select
@@ -60,6 +60,7 @@ def main() -> None:
     _refuse_unknown(_RULES, [_RULES.value], rules.SHIPPED)
     _refuse_unknown(_GRADER, [_GRADER.value or "reference"], grader.SHIPPED)
     _refuse_unknown(_AUDIT, audits or [], grader.SHIPPED)
+    command.show(provenance.line(provenance.software()))  # on stdout, as stderr has errors only
     result = select(
         _PROBLEMS.value,
         _names(_PATHS),

@@ -60,6 +60,8 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
     try:
         stopping.catch()
         app.run(guarded, flags_parser=parse)
+    except UserError as error:  # main's own are caught within
+        _stop(1, str(error))
     except KeyboardInterrupt:  # before or after main
         _stop(130, "interrupted")
 

@@ -30,17 +30,35 @@ class ConfigFlag(Generic[Schema]):
     `CONFIG.read()` in main.
     """
 
-    def __init__(self, schema: type[Schema], default: str | None) -> None:
-        self._schema = schema
+    def __init__(self, *schemas: type[Schema], default: str | None, required: bool | None = None) -> None:
+        """Defines the flag.
+
+        Args:
+            schemas: of which the config is one.
+            default: FILE[:ARGUMENT], or None.
+            required: whether the user must give one; by default where there is no default.
+        """
+        self._schemas = schemas
         self._overrides: dict[str, str] = {}
         self._flag = flags.DEFINE_string(
             "config",
             default,
-            f"FILE[:ARGUMENT] that makes a {schema.__name__}; override a field with --config.field=value. In a list, "
+            f"FILE[:ARGUMENT] that makes a {_named(schemas)}; override a field with --config.field=value. In a list, "
             f"{names.QUOTING}. "
-            f"Fields: {', '.join(_field_names(schema))}.",
-            required=default is None,
+            f"Fields: {', '.join(dict.fromkeys(field for schema in schemas for field in _field_names(schema)))}.",
+            required=default is None if required is None else required,
         )
+
+    @property
+    def given(self) -> bool:
+        """Whether there is a config.
+
+        Raises:
+            flags.Error: there is none, but overrides of its fields.
+        """
+        if self._flag.value is None and self._overrides:
+            raise flags.Error(f"--config.{next(iter(self._overrides))} without --config=FILE[:ARGUMENT]")
+        return self._flag.value is not None
 
     def take_overrides(self, arguments: list[str]) -> list[str]:
         """Takes every --config.field=value out of a command line and returns the rest."""
@@ -63,14 +81,14 @@ class ConfigFlag(Generic[Schema]):
             UserError: a mistake in the file or its argument.
             flags.Error: a mistake in an override.
         """
-        config = load(self._flag.value, self._schema)
+        config: Schema = load(self._flag.value, *self._schemas)
         for field, value in self._overrides.items():
             config = override(config, field, value)
         return config
 
 
-def load(reference: str, schema: type[Schema]) -> Schema:
-    """Returns what `FILE[:ARGUMENT]` makes.
+def load(reference: str, *schemas: type[Schema]) -> Schema:
+    """Returns what `FILE[:ARGUMENT]` makes, which is one of the schemas.
 
     Raises:
         UserError: the file is missing, has no get_config, does not take the argument, or makes another type.
@@ -90,9 +108,13 @@ def load(reference: str, schema: type[Schema]) -> Schema:
     if argument and not takes_argument:
         raise UserError(f"config file {path} takes no argument, got ':{argument}'")
     config = module.get_config(argument) if argument else module.get_config()
-    if not isinstance(config, schema):
-        raise UserError(f"config file {path} makes a {type(config).__name__}, this command needs a {schema.__name__}")
+    if not isinstance(config, schemas):
+        raise UserError(f"config file {path} makes a {type(config).__name__}, this command needs a {_named(schemas)}")
     return config
+
+
+def _named(schemas: tuple[type, ...]) -> str:
+    return " or ".join(schema.__name__ for schema in schemas)
 
 
 def override(config: Schema, field: str, value: str) -> Schema:

@@ -6,14 +6,17 @@ import os
 import platform
 import shlex
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from rft_jax.errors import UserError
 
+_LOOK_S = 0.1  # between two looks whether another has ended
+
 
 @contextlib.contextmanager
-def one_writer(target: Path, lock: Path | None = None) -> Iterator[None]:
+def one_writer(target: Path, lock: Path | None = None, wait_s: float = 0.0) -> Iterator[None]:
     """Makes this process the only writer while it is entered; the system ends that with the process, however it ends.
 
     Where a file system has no locks, nobody is kept out.
@@ -21,12 +24,13 @@ def one_writer(target: Path, lock: Path | None = None) -> Iterator[None]:
     Args:
         target: the folder that is written, or what is.
         lock: the file that says so; by default `.writer` in the folder.
+        wait_s: seconds in which another process may come to its end.
 
     Raises:
         UserError: another process writes it; the message says which.
     """
     lock = lock or target / ".writer"
-    descriptor = _locked(target, lock)
+    descriptor = _locked(target, lock, time.monotonic() + wait_s)
     try:
         with contextlib.suppress(OSError):  # on a full disk the lock holds as well
             os.ftruncate(descriptor, 0)
@@ -37,7 +41,7 @@ def one_writer(target: Path, lock: Path | None = None) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _locked(target: Path, lock: Path) -> int:
+def _locked(target: Path, lock: Path, until: float) -> int:
     while True:
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
@@ -48,6 +52,9 @@ def _locked(target: Path, lock: Path) -> int:
         except BlockingIOError:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip() or "another process"
             os.close(descriptor)
+            if time.monotonic() < until:
+                time.sleep(_LOOK_S)
+                continue
             raise UserError(f"{target} is being written by {holder}; wait until it ends, or write elsewhere") from None
         except OSError:
             return descriptor

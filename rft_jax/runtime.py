@@ -1,37 +1,48 @@
 """Process start-up: distributed JAX, the mesh, logging and the compilation cache."""
 
+import collections
 import ctypes
+import functools
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 from absl import logging as absl_logging
 from jax.sharding import AxisType, Mesh
 
-from rft_jax import stopping
+from rft_jax import environment, provenance, stopping
 from rft_jax.distributed import processes
 from rft_jax.distributed.connect import connect
 from rft_jax.errors import UserError
 
+log = logging.getLogger(__name__)
+
+MEET_S = 60.0  # for all processes to come, unless RFT_JAX_MEET_S says otherwise
 AXES = ("data", "fsdp", "tensor")  # of the mesh; see model/partition.py for what each is for
 
 
-def start() -> None:
+def start(meet_s: float = MEET_S) -> None:
     """Prepares this process. Call it once, before anything that touches a device.
 
     Several processes find each other as processes.py says; then only a child of this process returns.
 
+    Args:
+        meet_s: seconds for all processes to come, unless RFT_JAX_MEET_S says otherwise.
+
     Raises:
         UserError: the environment is half set or contradicts itself, or the processes did not all meet.
     """
+    meet_s = environment.seconds("RFT_JAX_MEET_S", meet_s, least=1)
     _keep_freed_memory()
     if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rft_jax" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
     found = processes.from_environment(os.environ, processes.visible_gpus(os.environ))
     if found is not None and not jax.distributed.is_initialized():
-        connect(found)
+        connect(found, meet_s)
+    absl_logging.set_verbosity(absl_logging.WARNING)  # JAX tells of every device that it looks for and does not find
     if jax.process_count() > 1 and not jax.distributed.is_initialized():
         raise UserError(
             "these devices belong to several hosts, but no variable says which of them this is: set "
@@ -91,3 +102,26 @@ def make_mesh(data: int, fsdp: int, tensor: int) -> Mesh:
         )
         raise UserError(f"mesh {shape} does not cover the {devices} devices here; these would: {fits}")
     return jax.make_mesh(tuple(sizes[axis] for axis in AXES), AXES, axis_types=(AxisType.Explicit,) * len(AXES))
+
+
+def describe(mesh: Mesh) -> dict[str, Any]:
+    """Returns what a run is computed by, as JSON values: the software (see provenance.py), processes, devices, mesh."""
+    return provenance.software() | {
+        "processes": jax.process_count(),
+        "devices": dict(collections.Counter(device.device_kind for device in jax.devices())),
+        "mesh": dict(mesh.shape),
+    }
+
+
+def announce(mesh: Mesh) -> None:
+    """Logs on process 0 what the run is computed by; once, also where one command samples twice.
+
+    Call it when the input is found right: a mistake in it is to be the only line.
+    """
+    if jax.process_index() == 0:
+        _say(provenance.line(describe(mesh)))
+
+
+@functools.cache
+def _say(line: str) -> None:
+    log.info(line)

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
+from rft_jax import environment
+
 GRACE_S = 25.0  # after SIGTERM, unless RFT_JAX_GRACE_S says otherwise; SLURM and Kubernetes kill after 30 s
 _SIGNALS = signal.SIGINT, signal.SIGTERM
 INTERRUPTED = "interrupted; finished work is kept, and the same command continues from there"
@@ -44,7 +46,12 @@ _now = _Stopping()
 
 
 def catch() -> None:
-    """Lets SIGINT and SIGTERM raise KeyboardInterrupt in the main thread; GRACE_S after SIGTERM the process ends."""
+    """Lets SIGINT and SIGTERM raise KeyboardInterrupt in the main thread; GRACE_S after SIGTERM the process ends.
+
+    Raises:
+        UserError: RFT_JAX_GRACE_S is no number of seconds.
+    """
+    _grace()
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     for number in _SIGNALS:
@@ -167,10 +174,7 @@ def _follow(signals: socket.socket, held: socket.socket | None) -> None:
 
 
 def _grace() -> float:
-    try:
-        return float(os.environ.get("RFT_JAX_GRACE_S", GRACE_S))
-    except ValueError:
-        return GRACE_S
+    return environment.seconds("RFT_JAX_GRACE_S", GRACE_S)
 
 
 def _leave() -> None:

@@ -76,6 +76,20 @@ def test_a_users_mistake_is_one_line(run, arguments, code, line):
     assert failed.stdout == ""
 
 
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf", "1e300", "10 s"])
+def test_a_variable_that_is_no_number_of_seconds_is_one_line(run, value):
+    failed = run("--problems=x", env=os.environ | {"RFT_JAX_GRACE_S": value})
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == (
+        f"error: RFT_JAX_GRACE_S={value}: give a number of seconds, at least 0, or unset it for 25\n"
+    )
+
+
+@pytest.mark.parametrize("value", ["", "0", "2.5", "590"])
+def test_a_variable_that_is_one(run, value):
+    assert run("--problems=x", env=os.environ | {"RFT_JAX_GRACE_S": value}).returncode == 0
+
+
 def test_output_that_nobody_reads_or_no_disk_holds_is_one_line(run):
     read, write = os.pipe()
     os.close(read)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 # Each floor may import its own room and any room on a floor below it; rooms on one floor do not know each other.
 FLOORS: list[set[str]] = [
     {"launch"},
-    {"benchmark"},
+    {"benchmark", "doctor"},
     {"pipeline", "report", "plan"},
     {"evaluate"},
     {"train", "sample"},
@@ -23,9 +23,9 @@ FLOORS: list[set[str]] = [
     {"records"},
     {"config", "config_flag", "runtime", "command"},
     {"distributed"},
-    {"files", "one_writer", "hardware"},
+    {"files", "one_writer", "hardware", "provenance"},
     {"stopping"},
-    {"plugin"},
+    {"plugin", "environment"},
     {"errors", "names"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,8 +1,6 @@
 """Before their first step the processes of a run compare what they are about to do; a difference ends all of them."""
 
 import dataclasses
-import functools
-import hashlib
 import json
 import platform
 import secrets
@@ -13,6 +11,7 @@ from typing import Any
 
 import jax
 
+from rft_jax import provenance
 from rft_jax.distributed import lifeline
 from rft_jax.errors import UserError
 
@@ -32,7 +31,8 @@ def agree(what: Mapping[str, Any]) -> None:
     """
     if lifeline.current() is None:
         return
-    told = _exchange({**{name: repr(value) for name, value in what.items()}, "code version": code_version()})
+    version = f"{provenance.code()} with jax {jax.__version__}"
+    told = exchange({**{name: repr(value) for name, value in what.items()}, "code version": version})
     first, *others = told
     for number, other in enumerate(others, 1):
         for name in sorted(first.keys() | other.keys()):
@@ -58,7 +58,7 @@ def shared(folder: Path) -> None:
     """
     if lifeline.current() is None:
         return
-    name = _exchange({"name": f".seen-by-all.{secrets.token_hex(4)}"})[0]["name"]
+    name = exchange({"name": f".seen-by-all.{secrets.token_hex(4)}"})[0]["name"]
     mark = folder / name
     if jax.process_index() == 0:
         try:
@@ -66,12 +66,12 @@ def shared(folder: Path) -> None:
             mark.touch()
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror}") from error
-    _exchange({})  # nobody looks before it is there: NFS would remember for a minute that it was not
+    exchange({})  # nobody looks before it is there: NFS would remember for a minute that it was not
     try:
         limit = time.monotonic() + _SEEN_S
         while not (seen := mark.exists()) and time.monotonic() < limit:
             time.sleep(0.2)
-        for number, other in enumerate(_exchange({"seen": str(seen), "host": platform.node()})):
+        for number, other in enumerate(exchange({"seen": str(seen), "host": platform.node()})):
             if other["seen"] != str(True):
                 raise UserError(
                     f"process {number} on {other['host']} does not see what process 0 writes to {folder.resolve()}: "
@@ -82,22 +82,13 @@ def shared(folder: Path) -> None:
             mark.unlink(missing_ok=True)
 
 
-def _exchange(ours: dict[str, str]) -> list[dict[str, str]]:
-    """Returns what each process gave, by number."""
+def exchange(ours: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns what each process gave, JSON values, by number; all of them call this at the same point."""
     global _rounds
     line = lifeline.current()
-    assert line is not None, "there is nobody to exchange anything with"
+    if line is None:
+        return [ours]
     _rounds += 1
     folder = f"rft_jax/agreement/{_rounds}/"
     line.store.key_value_set(f"{folder}{line.number}", json.dumps(ours))
     return [json.loads(line.store.blocking_key_value_get(f"{folder}{i}", _WAIT_MS)) for i in range(line.count)]
-
-
-@functools.cache
-def code_version() -> str:
-    """Returns a hash of this package's code and the versions of what computes."""
-    digest = hashlib.sha256(f"jax {jax.__version__}".encode())
-    package = Path(__file__).parents[1]
-    for file in sorted(package.rglob("*.py")):
-        digest.update(str(file.relative_to(package)).encode() + file.read_bytes())
-    return digest.hexdigest()[:16]

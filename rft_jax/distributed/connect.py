@@ -1,7 +1,6 @@
 """Joining the processes of a run, with time-outs of our choosing."""
 
 import contextlib
-import os
 import re
 import socket
 import time
@@ -14,12 +13,15 @@ from rft_jax.distributed.lifeline import Lifeline
 from rft_jax.distributed.processes import Processes
 from rft_jax.errors import UserError
 
-MEET_S = 60  # for all to come, unless RFT_JAX_MEET_S says otherwise
 HEARTBEAT_S = 100  # of JAX; the lifeline is faster, and says more
 
 
-def connect(processes: Processes) -> None:
+def connect(processes: Processes, meet_s: float) -> None:
     """Joins the others. Call it before anything touches a device; only a child of this process returns.
+
+    Args:
+        processes: of the run.
+        meet_s: seconds for all to come.
 
     Raises:
         UserError: they cannot be found, or not all came in time.
@@ -30,7 +32,7 @@ def connect(processes: Processes) -> None:
     jax.config.update("jax_enable_preemption_service", False)
     given = {}
     if processes.address is not None:
-        _reach(processes.address, processes.number or 0)
+        _reach(processes.address, processes.number or 0, meet_s)
         given = {
             "coordinator_address": processes.address,
             "num_processes": processes.count,
@@ -41,17 +43,17 @@ def connect(processes: Processes) -> None:
     try:
         jax.distributed.initialize(
             **given,  # type: ignore[arg-type]
-            initialization_timeout=max(1, _meet_s() - 5),  # it takes about 5 s more
+            initialization_timeout=max(1, int(meet_s) - 5),  # it takes about 5 s more
             heartbeat_timeout_seconds=HEARTBEAT_S,
         )
     except Exception as error:
         where = f" at {processes.address}" if processes.address else ""
-        raise UserError(f"the processes did not all meet{where} within {_meet_s()} s: {_first_line(error)}") from error
+        raise UserError(f"the processes did not all meet{where} within {meet_s:g} s: {_first_line(error)}") from error
     state = jax._src.distributed.global_state  # JAX shows its store nowhere else
     Lifeline(state.client, count=state.num_processes, number=state.process_id)
 
 
-def _reach(address: str, number: int) -> None:
+def _reach(address: str, number: int, meet_s: float) -> None:
     """Waits for the coordinator, or as the coordinator makes sure that nobody else has its port."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
@@ -72,15 +74,10 @@ def _reach(address: str, number: int) -> None:
             problem = f"the name {host} cannot be resolved ({error.strerror})"
         except (OSError, OverflowError) as error:
             problem = f"nobody answers ({error})"
-        if time.monotonic() - begun > _meet_s():
-            raise UserError(f"no process 0 at {address} within {_meet_s()} s: {problem}; is it running there?")
+        if time.monotonic() - begun > meet_s:
+            raise UserError(f"no process 0 at {address} within {meet_s:g} s: {problem}; is it running there?")
         with contextlib.suppress(InterruptedError):
             time.sleep(0.5)
-
-
-def _meet_s() -> int:
-    given = os.environ.get("RFT_JAX_MEET_S", "")
-    return int(given) if given.isdecimal() else MEET_S
 
 
 def _first_line(error: Exception) -> str:

@@ -1,23 +1,25 @@
 """An evaluation: sample, grade, describe, compare."""
 
 import dataclasses
-import json
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from rft_jax import runtime
 from rft_jax.config import EvaluateConfig
 from rft_jax.data import prompt_format
 from rft_jax.distributed import agreement
 from rft_jax.errors import UserError
+from rft_jax.evaluate import outcome
 from rft_jax.evaluate.audit import audit
 from rft_jax.evaluate.grade import Answer, Result, describe, grade, judge, responses_of
 from rft_jax.evaluate.intervals import compare
-from rft_jax.files import whole_file
+from rft_jax.evaluate.outcome import read_evaluation
+from rft_jax.provenance import FIELD
 from rft_jax.records import manifest
-from rft_jax.records.lines import dump, read_objects, write_lines
+from rft_jax.records.lines import dump
 from rft_jax.records.path import read_paths
 from rft_jax.records.problem import Problem, read_problems
 from rft_jax.sample.loop import sample
@@ -27,7 +29,6 @@ from rft_jax.task import task as tasks
 from rft_jax.task.gold import gold_answers
 from rft_jax.task.grader import Grader
 
-METRICS, RESULTS = "metrics.json", "results.jsonl"
 VOTES = "votes"  # subfolder of the samples; the greedy paths are in the workdir itself
 
 
@@ -48,6 +49,7 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
         raise UserError(f"temperature {config.temperature}: all k = {config.k} samples would be the greedy path")
     if config.model is None:
         raise UserError("nothing to evaluate: give --config.model=DIR, a Hugging Face folder")
+    mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     task = tasks.load(prompt_format.task_of(Path(config.model), config.task))
     references, left_out = auditing.choose(task, config.grader, config.audit)
     in_use, *auditors = map(graders.load, references)
@@ -104,36 +106,10 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
         ],
         "unchecked_files": len(unchecked),
         "left_out": left_out,
+        FIELD: runtime.describe(mesh),
     }
-    write_lines(workdir / RESULTS, (dump(line) for line in _lines(problems, results)))
-    with whole_file(workdir / METRICS) as file:
-        file.write_text(json.dumps(metrics, indent=1) + "\n")
+    outcome.write(workdir, metrics, [dump(line) for line in _lines(problems, results)])
     return table(metrics)
-
-
-def read_evaluation(workdir: Path, grader: str) -> tuple[dict[str, Any], list[bool]]:
-    """Returns the metrics of an evaluation, and for each problem whether a grader finds the greedy path right.
-
-    Raises:
-        UserError: the folder holds no finished evaluation, or none by this grader.
-    """
-    if not (workdir / METRICS).is_file() or not (workdir / RESULTS).is_file():
-        raise UserError(f"{workdir} holds no finished evaluation: {METRICS} or {RESULTS} is missing")
-    try:
-        metrics = json.loads((workdir / METRICS).read_text())
-        if missing := {"name", "problems", "fingerprint", "graders"} - metrics.keys():
-            raise KeyError(*sorted(missing))
-        if grader not in metrics["graders"]:
-            raise UserError(
-                f"{workdir} was graded by {', '.join(metrics['graders'])}, not by '{grader}' like this evaluation: "
-                "evaluate that model again with the same task"
-            )
-        right = [bool(line[grader]["greedy"]) for _, line in read_objects(workdir / RESULTS)]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{workdir} holds no evaluation that this version can read: {type(error).__name__} {error}"
-        ) from None
-    return metrics, right
 
 
 def _files(workdir: Path, k: int) -> list[Path]:

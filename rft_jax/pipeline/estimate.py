@@ -9,9 +9,18 @@ import dataclasses
 import itertools
 import math
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
+from rft_jax.config import (
+    EvaluateStage,
+    PipelineConfig,
+    SampleStage,
+    SelectStage,
+    TrainConfig,
+    TrainStage,
+    WorldStage,
+)
 from rft_jax.hardware import HARDWARE
 from rft_jax.hf import config as hf_config
 from rft_jax.model.architecture import LlamaConfig
@@ -49,10 +58,24 @@ class Estimate:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Set:
+class Lengths:
+    """Of a set of problems.
+
+    Attributes:
+        problems: how many there are.
+        prompt, response: tokens on average, estimated from the characters.
+    """
+
     problems: int
     prompt: float
     response: float
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem], count: int | None = None) -> "Lengths":
+        """Returns the lengths of problems, of which there will be `count` if they are only examples."""
+        prompt = sum(len(problem.question) for problem in problems) / len(problems) / _PROMPT_CHARACTERS + _TEMPLATE
+        response = sum(len(problem.response) for problem in problems) / len(problems) / _RESPONSE_CHARACTERS
+        return cls(len(problems) if count is None else count, prompt, response)
 
 
 def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -> list[Estimate]:
@@ -69,13 +92,9 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
     """
     recipe.stages(config, workdir)  # raises on unknown names
     known = {stage.name: stage for stage in config.stages}
-    models = {name: hf_config.read(Path(folder)) for name, folder in (each.split("=", 1) for each in config.models)}
+    model = architectures(config)
     train, test = (_lengths(source, config, workdir) for source in (config.problems, config.test))
     speed = HARDWARE[hardware].best * chips
-
-    def model(name: str) -> LlamaConfig:
-        stage = known.get(name)
-        return model(stage.model) if isinstance(stage, TrainStage) else models[name]
 
     def k(stage: SampleStage) -> int:
         return stage_settings.sampling(config, stage).k
@@ -100,12 +119,12 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
             return epochs(other) * rows(other) / rows(stage)
         return stage_settings.training(config, stage).epochs
 
-    def sampled(name: str, of: _Set, samples: float, model: LlamaConfig) -> Estimate:
+    def sampled(name: str, of: Lengths, samples: float, model: LlamaConfig) -> Estimate:
         tokens = samples * of.response
         position = of.prompt + of.response / 2
         flops = tokens * (1.66 * model.parameters + 2 * model.layers * position * model.width)
         seconds = _STARTING + flops / (speed * _DECODING)
-        return Estimate(name, samples, flops, seconds, samples * (of.response * _RESPONSE_CHARACTERS + 130))
+        return Estimate(name, samples, flops, seconds, paths_disk(samples, of))
 
     found = []
     for stage in config.stages:
@@ -115,8 +134,8 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
             case TrainStage():
                 architecture = model(stage.model)
                 flops = 6 * architecture.parameters * rows(stage) * epochs(stage) * (train.prompt + train.response)
-                # The model, and two checkpoints of fp32 weights and moments.
-                disk = architecture.parameters * (4 + 2 * 12)
+                settings = stage_settings.training(config, stage)
+                disk = training_disk(settings, architecture.parameters, on_cpu=hardware == "cpu")
                 seconds = _STARTING + flops / (speed * _TRAINING)
                 found.append(Estimate(stage.name, flops=flops, seconds=seconds, disk=disk))
             case SampleStage():
@@ -130,6 +149,42 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
     return [*found, Estimate("report", seconds=_STARTING, disk=1e6)]
 
 
+def architectures(config: PipelineConfig) -> Callable[[str], LlamaConfig]:
+    """Returns a function from the name of a model or a training stage to the architecture.
+
+    Raises:
+        UserError: the folder of one of the pipeline's models is missing or wrong.
+    """
+    models = {name: hf_config.read(Path(folder)) for name, folder in (each.split("=", 1) for each in config.models)}
+    started_from = {stage.name: stage.model for stage in config.stages if isinstance(stage, TrainStage)}
+
+    def architecture(name: str) -> LlamaConfig:
+        while name in started_from:
+            name = started_from[name]
+        return models[name]
+
+    return architecture
+
+
+def training_disk(config: TrainConfig, parameters: int, *, on_cpu: bool) -> float:
+    """Returns the most bytes that a training run has on disk at once.
+
+    Args:
+        config: of the run.
+        parameters: of its model.
+        on_cpu: whether it runs on a CPU, where compute=auto is float32.
+    """
+    exported = 4 if config.compute == "float32" or (config.compute == "auto" and on_cpu) else 2
+    checkpoint = 4 + 2 * (4 if config.moments == "float32" else 2)
+    # The oldest checkpoint goes when the next one is whole.
+    return float(parameters * ((config.keep + 1) * checkpoint + exported))
+
+
+def paths_disk(samples: float, lengths: Lengths) -> float:
+    """Returns the bytes that sampled paths have on disk."""
+    return samples * (lengths.response * _RESPONSE_CHARACTERS + 130)
+
+
 def distinct(k: int) -> float:
     """Returns the paper's distinct paths per problem at k samples, interpolated linearly in log k."""
     points = sorted(_DISTINCT.items())
@@ -138,7 +193,7 @@ def distinct(k: int) -> float:
     return at_low + (at_high - at_low) * math.log(max(k, 1) / low) / math.log(high / low)
 
 
-def _lengths(source: str, config: PipelineConfig, workdir: Path) -> _Set:
+def _lengths(source: str, config: PipelineConfig, workdir: Path) -> Lengths:
     file = next(file for file in (workdir / source, Path(source)) if file.exists() or file == Path(source))
     worlds = {stage.name: stage for stage in config.stages if isinstance(stage, WorldStage)}
     name, _, inside = source.partition("/")
@@ -149,9 +204,7 @@ def _lengths(source: str, config: PipelineConfig, workdir: Path) -> _Set:
     else:
         problems = read_problems(source if source.startswith("hf:") else file, tasks.load(config.task).reader)
         count = len(problems)
-    prompt = sum(len(problem.question) for problem in problems) / len(problems) / _PROMPT_CHARACTERS + _TEMPLATE
-    response = sum(len(problem.response) for problem in problems) / len(problems) / _RESPONSE_CHARACTERS
-    return _Set(count, prompt, response)
+    return Lengths.of(problems, count)
 
 
 def default_chips(hardware: str) -> int:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib.metadata
 import json
 import os
 import platform
@@ -13,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from rft_jax import provenance
 from rft_jax.config import PipelineConfig
 from rft_jax.distributed import processes
 from rft_jax.errors import UserError
@@ -123,7 +123,8 @@ def run(config: PipelineConfig, workdir: Path, *, redo: bool, command: str) -> N
     stages = recipe.stages(config, workdir)
     reader = tasks.load(config.task).reader
     compare = functools.partial(_warn_of_overlap, *recipe.sources(config, workdir), reader)
-    described = recipe.describe(config) | versions()
+    print(provenance.line(provenance.software()), flush=True)
+    described = recipe.describe(config) | made_by()
     run_stages(stages, workdir, redo=redo, command=command, described=described, compare=compare)
 
 
@@ -236,14 +237,10 @@ def command_of(stage: Stage, *, planned: bool = False) -> list[str]:
     return ["python", os.path.relpath(root / stage.script), *arguments]
 
 
-def versions() -> dict[str, object]:
-    """Returns the versions and the machine of the run."""
-    names = ("jax", "flax", "optax", "transformers", "numpy")
-    return {
-        "versions": {name: importlib.metadata.version(name) for name in names},
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
-    }
+def made_by() -> dict[str, object]:
+    """Returns the software and the machine of the run, as a field of pipeline.json."""
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+    return {provenance.FIELD: provenance.software() | {"machine": machine}}
 
 
 def _warn_of_overlap(train: str, test: str, reader: Reader) -> bool:

@@ -8,11 +8,8 @@ from typing import Any
 
 import cycler
 import matplotlib
-
-matplotlib.use("svg")
-
-from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 _INK = "#010203"  # replaced by the page's text colour in the finished SVG
@@ -36,13 +33,13 @@ def draw(title: str, plot: Callable[[Axes], None], height: float = 3.0) -> str:
         height: in inches; the width is 6.
     """
     with matplotlib.rc_context(_STYLE):
-        figure, axes = pyplot.subplots(figsize=(6, height), layout="constrained")
+        figure = Figure(figsize=(6, height), layout="constrained")
+        axes = figure.subplots()
         plot(axes)
         if axes.get_legend_handles_labels()[1]:
             axes.legend()
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        pyplot.close(figure)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
     # Without a fixed width and height it fits any window; ids must be unique, as plots share a page.

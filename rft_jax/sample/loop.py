@@ -51,6 +51,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
     if config.prompt_tokens is not None and config.prompt_tokens < 1:
         raise UserError(f"prompt_tokens = {config.prompt_tokens}: keep at least 1 token of a prompt, or none for all")
     parameters = SamplingParameters(config.temperature, config.top_k, config.top_p, config.min_p)
+    mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     folder = FilePath(config.model)
     model_print = fingerprint.of_model(folder)
     architecture = hf_config.read(folder)
@@ -76,7 +77,6 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         positions=architecture.max_positions,
     )
     dtype = settings.compute_dtype(config.compute)
-    mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
 
     # What is there already, and what is missing.
     agreed = settings.of_a_path(
@@ -90,7 +90,15 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
     paths = workdir / "paths"
     agreement.shared(workdir)
     agreement.agree(agreement.settings(config) | agreed)
-    ledger = Ledger(paths, agreed, problems=len(problems), k=config.k, agree=agree.from_first)
+    ledger = Ledger(
+        paths,
+        agreed,
+        problems=len(problems),
+        k=config.k,
+        made_by=lambda: runtime.describe(mesh),
+        agree=agree.from_first,
+    )
+    runtime.announce(mesh)
     with (
         Claims(paths / CLAIMS, needed=ledger.tiles.__contains__)
         if jax.process_index() == 0

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from rft_jax import provenance
 from rft_jax.errors import UserError
 from rft_jax.files import whole_file
 from rft_jax.one_writer import one_writer
@@ -138,6 +139,7 @@ def select(
                 name.name: {"gold": len(questions), "selected": tally.rows[prefix]}
                 for name, prefix in zip(names, prefixes, strict=True)
             }
+            result[provenance.FIELD] = provenance.software()
             statistics_file.write_text(json.dumps(result, indent=1) + "\n")
     return result | {"unchecked_files": len(unchecked), "doubtful": doubtful}
 

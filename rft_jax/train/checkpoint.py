@@ -10,7 +10,6 @@ import dataclasses
 import json
 import logging
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +23,7 @@ from jax.experimental import multihost_utils
 from rft_jax.errors import UserError
 from rft_jax.hf import names
 from rft_jax.model.architecture import LinearScaling, Llama3Scaling, LlamaConfig
-from rft_jax.train import manifest
+from rft_jax.train import manifest, orbax_chatter
 from rft_jax.train.plain_name import plain_name
 
 log = logging.getLogger(__name__)
@@ -87,6 +86,7 @@ class Checkpoints:
         Raises:
             UserError: the folder holds checkpoints of another run, or none that is whole, or cannot be written.
         """
+        orbax_chatter.silence()
         self._folder = folder.absolute()
         self._origin = origin
         options = ocp.CheckpointManagerOptions(
@@ -195,25 +195,6 @@ _DISK_ERRORS = {
     "Read-only file system": "the file system is read-only",
 }
 
-# A failed save or restore is raised where we wait for it, and told in one line. What Orbax's threads tell about it
-# besides is dropped: what they log, pages of tracebacks, and what is reported of their unfinished coroutines.
-
-
-class _NoTracebacks(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        return "orbax" not in record.pathname or record.levelno < logging.ERROR
-
-
-def _not_of_orbax(unraisable: Any, otherwise: Any = sys.unraisablehook) -> None:
-    code = getattr(unraisable.object, "cr_code", None)
-    of_orbax = code is not None and "orbax" in code.co_filename
-    if not of_orbax and "Event loop is closed" not in str(unraisable.exc_value):
-        otherwise(unraisable)
-
-
-logging.getLogger("absl").addFilter(_NoTracebacks())
-sys.unraisablehook = _not_of_orbax
-
 
 def saved_steps(folder: Path) -> list[int]:
     """Returns the steps of the whole checkpoints in a folder, ascending."""
@@ -296,6 +277,7 @@ def restore(folder: Path, abstract: T) -> T:
 
 
 def _restore(folder: Path, abstract: T) -> T:
+    orbax_chatter.silence()
     flat = _flat(abstract)
     wanted = ocp.checkpoint_utils.construct_restore_args(flat)
     try:

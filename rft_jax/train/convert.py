@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from rft_jax import provenance
 from rft_jax.errors import UserError
 from rft_jax.hf import pretrained
 from rft_jax.hf.sidecars import PromptSidecar
@@ -38,6 +39,7 @@ def convert(folder: Path, output: Path, tokenizer: Path | None, dtype: str) -> N
     model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True))
     prompt = None if origin.prompt is None else PromptSidecar(**origin.prompt)
     tensors = checkpoint.tensors(folder, config, model, jnp.dtype(dtype))
+    log.info(provenance.line(provenance.software()))
     with one_writer(output, output.with_name(f".{output.name}.writer")):
         pretrained.write(output, config, tensors, tokenizer_from=tokenizer, dtype=jnp.dtype(dtype), prompt=prompt)
     log.info("done: %s", output)

@@ -29,6 +29,7 @@ from rft_jax.train.assemble import (
 )
 from rft_jax.train.checkpoint import Checkpoints
 from rft_jax.train.metrics import Reporter
+from rft_jax.train.run_record import record
 from rft_jax.train.step import put
 
 log = logging.getLogger(__name__)
@@ -65,9 +66,12 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
 
         origin = make_origin(config, source, batches, folder, prompt)
         agreement.agree(agreement.settings(config) | dataclasses.asdict(origin))
+        runtime.announce(mesh)
         checkpoints = Checkpoints(workdir / "checkpoints", origin, config.keep)
         state = start.first_state(checkpoints, source, optimizer, mesh, batches.steps)
         first = checkpoints.latest or 0
+        if first_process:
+            record(workdir, dataclasses.asdict(config), runtime.describe(mesh), first)
 
         parameters = source.architecture.parameters
         reporter = Reporter(workdir, start=first, steps=batches.steps, parameters=parameters)

@@ -211,6 +211,14 @@ def test_not_all_come():
     assert "not all 2 processes came to process 0 at 127.0.0.1:" in lines[0]
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_meeting_time_that_is_none(count):
+    [process] = start(count=count, numbers=[0], RFT_JAX_MEET_S="a minute")
+    [(code, lines)] = finish([process])
+    told = "error: RFT_JAX_MEET_S=a minute: give a number of seconds, at least 1, or unset it for 60"
+    assert (code, lines) == (1, [told])
+
+
 def test_the_port_is_taken():
     with socket.create_server(("", 0)) as server:
         port = server.getsockname()[1]

@@ -46,7 +46,7 @@ def workdir(tmp_path_factory):
         problems="world/train.jsonl", test="world/test.jsonl", models=("base=somewhere",), k=K, temperature=0.9, seed=0,
         stages=STAGES,
     )  # fmt: skip
-    (folder / "pipeline.json").write_text(json.dumps(recipe.describe(config) | run.versions()))
+    (folder / "pipeline.json").write_text(json.dumps(recipe.describe(config) | run.made_by()))
     write.write_problem_sets(folder / "world", train=40, test=60, seed=0)
     _write_paths(folder)
     _write_selections(folder)

@@ -52,7 +52,13 @@ def finished(model_folder, data, tmp_path_factory):
 
 
 def test_what_a_run_leaves(finished):
-    assert sorted(path.name for path in finished.iterdir()) == ["checkpoints", "metrics.jsonl", "model", "tensorboard"]
+    assert sorted(path.name for path in finished.iterdir()) == [
+        "checkpoints", "metrics.jsonl", "model", "run.json", "tensorboard",
+    ]  # fmt: skip
+    told = json.loads((finished / "run.json").read_text())
+    assert [part["first_step"] for part in told["parts"]] == [0]
+    assert told["parts"][0]["made_by"]["mesh"] == {"data": 1, "fsdp": 8, "tensor": 1}
+    assert told["settings"]["batch"] == 16
     assert checkpoint.saved_steps(finished / "checkpoints") == [8, 10]
     assert list((finished / "tensorboard").iterdir())
     told = lines(finished)

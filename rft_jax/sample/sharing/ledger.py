@@ -1,7 +1,8 @@
 """What has been sampled: whole shards of problems × samples with checksums, and the settings they were made with.
 
 A folder of paths holds:
-- manifest.json: every setting that a path depends on, so that one folder is one sample, and the size of a tile.
+- manifest.json: every setting that a path depends on, so that one folder is one sample, the size of a tile, and by
+  which software and devices the first command was run.
 - 00000-00007.000-049.jsonl: samples 0 to 49 of problems 0 to 7, ordered by problem and sample.
 - 00000-00007.000-049.jsonl.sha256: its checksum, in the format of sha256sum, written first.
 - claims: who does what at the moment (claims.py), and journals of it (journal.py); nothing when all is finished.
@@ -25,6 +26,7 @@ import numpy as np
 
 from rft_jax import files
 from rft_jax.errors import UserError
+from rft_jax.provenance import FIELD
 from rft_jax.records import checksum
 from rft_jax.records.lines import dump
 from rft_jax.records.path import Path
@@ -93,6 +95,7 @@ class Ledger:
         *,
         problems: int,
         k: int,
+        made_by: Callable[[], dict[str, Any]] = dict,
         agree: Callable[[Callable[[], Any]], Any] = lambda find: find(),
     ) -> None:
         """Opens or makes the folder.
@@ -102,6 +105,7 @@ class Ledger:
             settings: everything but k that a path depends on; JSON values.
             problems: how many there are.
             k: samples wanted per problem.
+            made_by: returns what to tell of the software and devices; it may differ among the commands of a folder.
             agree: calls a function on the one process that changes the folder, and returns its result on all.
 
         Raises:
@@ -110,7 +114,7 @@ class Ledger:
         if k < 1:
             raise UserError(f"k = {k}: sample at least 1 path per problem")
         self._folder, self._problems, self._k = folder, problems, k
-        (height, width), there = agree(lambda: self._open(settings))
+        (height, width), there = agree(lambda: self._open(settings, made_by))
         self._size = (height, width)
         self._seen: set[str] = set()
         self._covered = np.zeros((problems, k), bool)
@@ -163,23 +167,27 @@ class Ledger:
             temporary.write_bytes(content)
         self._add([shard.name])
 
-    def _open(self, settings: Mapping[str, object]) -> tuple[list[int], list[str]]:
+    def _open(
+        self, settings: Mapping[str, object], made_by: Callable[[], dict[str, Any]]
+    ) -> tuple[list[int], list[str]]:
         """Returns the size of a tile and the names of the shards that are there and as they were written."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot make the folder {self._folder}: {error.strerror}") from error
-        return self._agree(settings), self._whole()
+        return self._agree(settings, made_by), self._whole()
 
-    def _agree(self, settings: Mapping[str, object]) -> list[int]:
+    def _agree(self, settings: Mapping[str, object], made_by: Callable[[], dict[str, Any]]) -> list[int]:
         """Writes the manifest, or compares with the one that is there; returns the size of a tile."""
         # Files of few samples hold more problems, or there would be as many files as problems.
         usual = [32 if self._k <= 8 else 8, SAMPLES_PER_TILE]
         file = self._folder / MANIFEST
         if not file.exists():
-            content = json.dumps({**settings, TILE: usual}, indent=2) + "\n"
+            told = {**settings, TILE: usual, FIELD: made_by()}
+            content = json.dumps(told, indent=2) + "\n"
             files.create_file(file, content.encode())  # or a command of other settings was faster
         before = _read(file)
+        before.pop(FIELD, None)
         size = before.pop(TILE, usual)
         if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)):
             raise UserError(f"{file}: {TILE} is {json.dumps(size)}, not problems and samples per tile")

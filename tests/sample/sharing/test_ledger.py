@@ -108,6 +108,19 @@ def test_two_settings_at_the_same_moment(tmp_path, monkeypatch):
     assert not [*tmp_path.glob(".*")]
 
 
+def test_another_version_or_device_goes_on_in_the_folder(tmp_path):
+    here = {"problems": 70, "k": 100}
+    Ledger(tmp_path, SETTINGS, made_by=lambda: {"commit": "a"}, **here)
+    before = (tmp_path / ledger.MANIFEST).read_bytes()
+    assert json.loads(before)["made_by"] == {"commit": "a"}
+    Ledger(tmp_path, SETTINGS, made_by=lambda: {"commit": "b"}, **here)
+    assert (tmp_path / ledger.MANIFEST).read_bytes() == before
+    fields = json.loads(before)
+    del fields["made_by"]
+    (tmp_path / ledger.MANIFEST).write_text(json.dumps(fields))  # of a version that did not tell
+    Ledger(tmp_path, SETTINGS, **here)
+
+
 @pytest.mark.parametrize("damage", ["byte", "cut", "no checksum", "old checksum"])
 def test_a_damaged_shard_is_made_anew(tmp_path, damage, caplog):
     fill(open_ledger(tmp_path, k=20))

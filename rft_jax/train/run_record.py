@@ -1,0 +1,39 @@
+"""run.json of a training run: its settings, and what computed it, from which step on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rft_jax.files import whole_file
+from rft_jax.provenance import FIELD
+
+NAME = "run.json"
+
+
+def record(workdir: Path, settings: dict[str, Any], made_by: dict[str, Any], first: int) -> None:
+    """Writes that the run goes on from a step with these settings, computed by this software on these devices.
+
+    A killed run that goes on in the same environment leaves the same file as one that was not killed.
+
+    Args:
+        workdir: of the run.
+        settings: its config, as JSON values.
+        made_by: what `runtime.describe` returns.
+        first: steps done before this start.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    parts = [part for part in _read(workdir / NAME) if part["first_step"] < first]
+    if not parts or parts[-1][FIELD] != made_by:
+        parts.append({"first_step": first, FIELD: made_by})
+    with whole_file(workdir / NAME) as file:
+        file.write_text(json.dumps({"settings": settings, "parts": parts}, indent=1) + "\n", encoding="utf-8")
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    try:
+        parts = json.loads(file.read_text(encoding="utf-8"))["parts"]
+        return [{"first_step": int(part["first_step"]), FIELD: part[FIELD]} for part in parts]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return []  # none yet, or another program's

@@ -1,0 +1,32 @@
+"""run.json: what a training was computed by, from which step on."""
+
+import json
+
+from rft_jax.train.run_record import NAME, record
+
+
+def parts(folder):
+    return [(part["first_step"], part["made_by"]) for part in json.loads((folder / NAME).read_text())["parts"]]
+
+
+def test_a_run_that_goes_on_in_the_same_environment_leaves_the_same_file(tmp_path):
+    record(tmp_path, {"batch": 2}, {"commit": "a"}, 0)
+    unkilled = (tmp_path / NAME).read_bytes()
+    record(tmp_path, {"batch": 2}, {"commit": "a"}, 30)
+    assert (tmp_path / NAME).read_bytes() == unkilled
+
+
+def test_what_computed_which_steps(tmp_path):
+    record(tmp_path, {}, {"commit": "a"}, 0)
+    record(tmp_path, {}, {"commit": "b"}, 30)
+    assert parts(tmp_path) == [(0, {"commit": "a"}), (30, {"commit": "b"})]
+    record(tmp_path, {}, {"commit": "c"}, 20)  # the checkpoint of step 30 was damaged
+    assert parts(tmp_path) == [(0, {"commit": "a"}), (20, {"commit": "c"})]
+    record(tmp_path, {}, {"commit": "d"}, 0)
+    assert parts(tmp_path) == [(0, {"commit": "d"})]
+
+
+def test_a_file_of_somebody_else_is_replaced(tmp_path):
+    (tmp_path / NAME).write_text("[1]")
+    record(tmp_path, {}, {}, 5)
+    assert parts(tmp_path) == [(5, {})]
