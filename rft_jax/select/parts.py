@@ -1,8 +1,8 @@
 """Selection in parts, each of a block of problems, by machines that share a file system; then a merge.
 
 `OUTPUT.part-I-of-N` is a folder that appears whole: the rows of each set, and part.json with the counts, the settings
-and the checksums of the rows. The merge takes parts of its own settings only, and leaves them: done again after any
-end, it writes the same.
+and the checksums of the rows, beside its own checksum. The merge takes parts of its own settings only, and leaves them:
+done again after any end, it writes the same.
 """
 
 import contextlib
@@ -22,11 +22,12 @@ from tqdm import tqdm
 from rft_jax import files
 from rft_jax.errors import UserError
 from rft_jax.one_writer import one_writer
+from rft_jax.records import checksum
 from rft_jax.select import job_identity, passes, selection, tally_json
 from rft_jax.select.job import Job
 from rft_jax.select.part import Part
 from rft_jax.select.passes import Found
-from rft_jax.select.scratch import remove_dead
+from rft_jax.select.scratch import scratch
 from rft_jax.select.spill import PIECE_BYTES
 
 _TOLD = "part.json"
@@ -53,13 +54,15 @@ def write(job: Job, part: Part, workers: int, piece_bytes: int = PIECE_BYTES) ->
         for leftover in place.parent.glob(f".{glob.escape(place.name)}.*{files.PARTIAL}*"):  # of a killed process
             shutil.rmtree(leftover, ignore_errors=True)
         told = {"settings": job_identity.of(job)}  # before the paths are read: whatever changes later will differ
-        with files.whole_folder(place) as folder:
+        with scratch(job.target) as spills, files.whole_folder(place) as folder:
             rows = _row_files(folder, job)
             with contextlib.ExitStack() as stack:
                 streams = [stack.enter_context(file.open("wb")) for file in rows]
-                found = passes.run(job, part, streams, workers, piece_bytes)
+                found = passes.run(job, part, streams, spills, workers, piece_bytes)
             told |= {"found": _plain(found), "rows": {file.name: _copy(file) for file in rows}}
-            (folder / _TOLD).write_text(json.dumps(told) + "\n", encoding="utf-8")
+            content = json.dumps(told).encode() + b"\n"
+            (folder / _TOLD).write_bytes(content)
+            checksum.beside(folder / _TOLD).write_text(checksum.line(content, _TOLD), encoding="utf-8")
     return {
         "folder": str(place),
         "paths": found.tally.united.samples,
@@ -78,7 +81,6 @@ def merge(job: Job) -> dict[str, Any]:
         UserError: a part is missing, damaged or of other settings, or an output cannot be written; nothing is written
             then.
     """
-    remove_dead(job.target.parent)
     ours = job_identity.of(job)
     parts = [_read(job.target, part, ours) for part in _all_parts(job.target)]
     models = passes.in_order(passes.earliest(*(part.found.read for part in parts)))
@@ -89,7 +91,7 @@ def merge(job: Job) -> dict[str, Any]:
                 f"the part {part.folder} knows the models {part.found.models}, but the paths are of {models}: the "
                 "manifest.json beside some paths names another model than they do; select without --part"
             )
-    return selection.write(job, lambda streams: _join(job, parts, models, streams))
+    return selection.write(job, lambda streams, _: _join(job, parts, models, streams))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -134,7 +136,10 @@ def _read(target: pathlib.Path, part: Part, ours: dict[str, Any]) -> _Part:
     folder = _folder(target, part)
     again = f"run --part={part} again"
     try:
-        told = json.loads((folder / _TOLD).read_text(encoding="utf-8"))
+        content = (folder / _TOLD).read_bytes()
+        if checksum.beside(folder / _TOLD).read_text(encoding="utf-8") != checksum.line(content, _TOLD):
+            raise ValueError("it is not what was written")
+        told = json.loads(content)
         theirs = told["settings"]
         different = [
             f"{name}: {json.dumps(theirs.get(name))} there, {json.dumps(ours.get(name))} now"
@@ -145,7 +150,10 @@ def _read(target: pathlib.Path, part: Part, ours: dict[str, Any]) -> _Part:
             raise UserError(f"the part {folder} is of other settings ({'; '.join(different)}): {again}")
         found = told["found"]
         found |= {"tally": tally_json.from_json(found["tally"]), "killed": Counter(found["killed"])}
-        return _Part(part, folder, Found(**found), told["rows"])
+        rows = told["rows"]
+        if any((folder / name).stat().st_size != size for name, (size, _) in rows.items()):
+            raise ValueError("a file of rows is not what was written")
+        return _Part(part, folder, Found(**found), rows)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"the part {folder} cannot be read: {again}") from error
 
@@ -167,11 +175,7 @@ def _copy(file: pathlib.Path, stream: IO[bytes] | None = None) -> list[int | str
     """Returns size and checksum of a file; writes it to the stream, too."""
     digest = hashlib.sha256()
     size = 0
-    try:
-        source = file.open("rb")
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from error
-    with source:
+    with file.open("rb") as source:
         while data := source.read(_BUFFER):
             digest.update(data)
             size += len(data)

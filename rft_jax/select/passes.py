@@ -1,6 +1,7 @@
 """The two passes over the paths of a part, each split over processes: grade and sort (`spill`), choose and count."""
 
 import dataclasses
+import pathlib
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,6 @@ from rft_jax.select.foreign import speak_of_others
 from rft_jax.select.job import Job
 from rft_jax.select.judge import write_gold
 from rft_jax.select.part import Part
-from rft_jax.select.scratch import scratch
 from rft_jax.select.spill import PIECE_BYTES, Piece, Spilled, SpillTask, cut_into_pieces, spill_piece
 from rft_jax.select.tally import Tally
 from rft_jax.select.workers import Map, ordered_map
@@ -60,13 +60,21 @@ def earliest(*firsts: Mapping[str, int]) -> dict[str, int]:
     return first
 
 
-def run(job: Job, part: Part, streams: Sequence[IO[bytes]], workers: int, piece_bytes: int = PIECE_BYTES) -> Found:
+def run(
+    job: Job,
+    part: Part,
+    streams: Sequence[IO[bytes]],
+    folder: pathlib.Path,
+    workers: int,
+    piece_bytes: int = PIECE_BYTES,
+) -> Found:
     """Writes the rows of a part's problems, and returns what else came out.
 
     Args:
         job: what to select.
         part: which problems.
         streams: where the rows of each prefix go.
+        folder: for scratch files.
         workers: processes.
         piece_bytes: how much of a file a process reads at a time.
 
@@ -83,7 +91,7 @@ def run(job: Job, part: Part, streams: Sequence[IO[bytes]], workers: int, piece_
     workers = max(1, min(workers, sum(piece.size for piece in pieces) // _WORTH_A_PROCESS))
     blocks = min(len(mine), max(1, size // _BLOCK_BYTES, 4 * workers if workers > 1 else 1))
     per_block = -(-len(mine) // blocks) if blocks else 1
-    with scratch(job.target) as folder, ordered_map(workers) as run_all:
+    with ordered_map(workers) as run_all:
         write_gold(folder, mine.start, [job.questions[number].response for number in mine])
         spill_tasks = (SpillTask(piece, job.criteria, len(job.questions), per_block, folder) for piece in pieces)
         spilled, places = _first_pass(run_all, spill_tasks, pieces)

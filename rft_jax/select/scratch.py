@@ -35,7 +35,7 @@ def scratch(target: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
         UserError: it cannot be made.
     """
-    remove_dead(target.parent)
+    _remove_dead(target.parent)
     try:
         folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}{_MARK}", suffix=PARTIAL, dir=target.parent))
         lock = _locked(folder)
@@ -47,11 +47,11 @@ def scratch(target: pathlib.Path) -> Iterator[pathlib.Path]:
         yield folder
     finally:
         done.set()
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         os.close(lock)
 
 
-def remove_dead(parent: pathlib.Path) -> None:
+def _remove_dead(parent: pathlib.Path) -> None:
     """Removes the scratch folders of selections that have ended, and the files that these had begun to write."""
     for folder in parent.glob(f".*{_MARK}*{PARTIAL}"):
         with contextlib.suppress(OSError):  # another process was faster
@@ -75,10 +75,19 @@ def _remove_if_dead(folder: pathlib.Path, lock: IO[str]) -> None:
     except OSError:  # a file system without locks
         here = False
     if here or _forsaken(folder / _LOCK):
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         if re.fullmatch(r"\d+-[0-9a-f]+", maker, re.ASCII):
             for begun in folder.parent.glob(f".*.{maker}.*{PARTIAL}"):  # by `files.whole_file`
                 begun.unlink(missing_ok=True)
+
+
+def _remove(folder: pathlib.Path) -> None:
+    # The lock last: if this is killed, the next one still knows whose folder it is.
+    with contextlib.suppress(OSError):  # another process removes it, too
+        for file in folder.iterdir():
+            if file.name != _LOCK:
+                file.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _forsaken(path: pathlib.Path) -> bool:

@@ -19,6 +19,7 @@ from rft_jax.select import passes, statistics
 from rft_jax.select.job import Job, prepare
 from rft_jax.select.part import Part
 from rft_jax.select.passes import Found
+from rft_jax.select.scratch import scratch
 from rft_jax.select.spill import PIECE_BYTES
 from rft_jax.task.task import DEFAULT
 
@@ -55,15 +56,15 @@ def do(job: Job, workers: int, piece_bytes: int = PIECE_BYTES) -> dict[str, Any]
     Raises:
         UserError: something in the input is wrong, or the output cannot be written; nothing is written then.
     """
-    return write(job, lambda streams: passes.run(job, Part(), streams, workers, piece_bytes))
+    return write(job, lambda streams, folder: passes.run(job, Part(), streams, folder, workers, piece_bytes))
 
 
-def write(job: Job, fill: Callable[[Sequence[IO[bytes]]], Found]) -> dict[str, Any]:
+def write(job: Job, fill: Callable[[Sequence[IO[bytes]], pathlib.Path], Found]) -> dict[str, Any]:
     """Writes the sets and the statistics, all or none.
 
     Args:
         job: what is selected.
-        fill: writes the rows of each prefix, and returns what else came out.
+        fill: writes the rows of each prefix, given a folder for scratch files, and returns what else came out.
 
     Returns:
         The statistics, and "unchecked_files": how many path files have no manifest that names their problems, and
@@ -74,12 +75,13 @@ def write(job: Job, fill: Callable[[Sequence[IO[bytes]]], Found]) -> dict[str, A
     """
     with (
         one_writer(job.target, job.target.with_name(f".{job.target.name}.writer")),
+        scratch(job.target) as folder,
         contextlib.ExitStack() as stack,
     ):
         # The statistics are entered first, so they take their name last: who sees them sees all the sets.
         statistics_file = stack.enter_context(whole_file(job.statistics))
         streams = [_create(stack, name) for name in job.names]
-        found = fill(streams)
+        found = fill(streams, folder)
         result = _result(job, found)
         statistics_file.write_text(json.dumps(result, indent=1) + "\n")
     return result | {"unchecked_files": len(job.unchecked), "doubtful": found.doubtful}
