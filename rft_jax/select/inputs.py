@@ -84,7 +84,7 @@ class _State:
 def _state(file: str) -> _State | None:
     """Returns the state of what is no folder."""
     try:
-        state = os.lstat(file)
+        state = os.lstat(file or ".")
         if link := stat.S_ISLNK(state.st_mode):
             state = pathlib.Path(file).stat()
     except OSError as error:  # a link that leads nowhere, for one
