@@ -1,7 +1,7 @@
 """Selection in parts on many machines, reckoned from rates measured on one processor.
 
-The paths are generated as for `select`, five models' union, in shards as `sample` writes them and, for comparison, in one
-file per model, of which every part reads all. Processor time, which is about the same on a busy machine.
+The paths are generated as for `select`, five models' union, in shards as `sample` writes them and, for comparison, in
+one file per model, of which every part reads all. Processor time, which is about the same on a busy machine.
 """
 
 import json
@@ -20,10 +20,13 @@ from rft_jax.select import parts, passes, selection
 from rft_jax.select.contents import known_contents
 from rft_jax.select.inputs import find_inputs
 from rft_jax.select.job import Job, prepare
+from rft_jax.select.judge import write_gold
 from rft_jax.select.part import Part
 from rft_jax.select.scratch import scratch
+from rft_jax.select.spill import SpillTask, cut_into_pieces, spill_piece
 
-_PROBLEMS, _SHARDS, _MERGED = 320, 20_000, 4
+_PROBLEMS, _SHARDS = 320, 20_000
+_COPIED = 512 << 20  # bytes
 _TILE = 8, 50  # problems and samples per shard
 _PATHS, _NODES, _CORES, _QUESTIONS = 10**9, 32, 64, 10**6
 _DISK = 1e9  # bytes per second that a node reads from a shared file system: assumed
@@ -46,31 +49,32 @@ def run(folder: pathlib.Path | None = None) -> list[str]:
         )
         paths = _PROBLEMS * FIVE_MODELS.models * FIVE_MODELS.samples
         size = sum(file.stat().st_size for file in files)
-        whole = _seconds(lambda: selection.do(joined, 1))
+        graded = _seconds(lambda: _grade(joined), rounds=1)
+        whole = _seconds(lambda: selection.do(joined, 1), rounds=1)  # while no cache is warm
         one = Part(1, _NODES)
-        own, all_lines = (_seconds(lambda job=job: _pass_over(job, one)) for job in (shards, joined))
+        own = _seconds(lambda: _pass_over(shards, one))
+        all_lines = _seconds(lambda: _pass_over(joined, one))
         skipped = (all_lines - own) / (paths * (1 - 1 / _NODES))
-        for index in range(_MERGED):
-            parts.write(shards, Part(index, _MERGED), 1)
-        merge = _seconds(lambda: parts.merge(shards))
-        rows = shards.target.stat().st_size
+        rows = joined.target.stat().st_size
+        copied = _copying(work / "rows") * rows / paths
         per_file = _listing(work / "listing", problems)
         asked = _seconds(lambda: _job(problems, f"{work}/joined/model-0.jsonl", work)) / _PROBLEMS
-    graded = whole / paths
-    per_node, cores = _PATHS / _NODES, _NODES * _CORES
+    grade, both, share = graded / paths, whole / paths, _PATHS / paths
     listed = per_file * _PATHS / (_TILE[0] * _TILE[1])
-    bytes_read = size / paths * _PATHS
     return [
-        f"measured, one processor: grading, choosing and counting {1e6 * graded:.1f} µs per path "
-        f"({1 / graded:,.0f} paths/s), passing over another part's line {1e6 * skipped:.2f} µs, listing a file of sample "
-        f"{1e6 * per_file:.1f} µs, a problem {1e6 * asked:.0f} µs, merging {rows / merge / 1e6:,.0f} MB/s; "
-        f"{size / paths:.0f} bytes per path, {rows / paths:.1f} bytes of rows",
-        f"reckoned, {_PATHS:,} paths of {_QUESTIONS:,} problems on {_NODES} nodes of {_CORES} cores: grading and choosing "
-        f"{graded * _PATHS / cores:.0f} s; listing {listed:.0f} s and problems {asked * _QUESTIONS:.0f} s on one core of "
-        f"each; reading {bytes_read / _NODES / 1e9:.0f} GB of sample's files per node {bytes_read / _NODES / _DISK:.0f} s "
-        f"at {_DISK / 1e9:.0f} GB/s, or all {bytes_read / 1e9:.0f} GB of other files {bytes_read / _DISK:.0f} s and "
-        f"{skipped * _PATHS / _CORES:.0f} s to pass over {_PATHS - per_node:,.0f} lines; then the merge of "
-        f"{rows / paths * _PATHS / 1e9:.0f} GB of rows {rows / paths * _PATHS * merge / rows:.0f} s",
+        f"measured, one processor, per path: to grade {1e6 * grade:.1f} µs ({1 / grade:,.0f} per s), to choose and count "
+        f"{1e6 * (both - grade):.1f} µs, to pass over another part's {1e6 * skipped:.2f} µs, to merge "
+        f"{1e6 * copied:.3f} µs; {size / paths:.0f} bytes, {rows / paths:.1f} of rows",
+        f"  per file of sample to list {1e6 * per_file:.0f} µs, per problem to read {1e6 * asked:.0f} µs",
+        f"reckoned: {_PATHS:,} paths of {_QUESTIONS:,} problems, {_NODES} nodes of {_CORES} cores, each reading "
+        f"{_DISK / 1e9:.0f} GB/s",
+        f"  on one core of each node: problems {asked * _QUESTIONS:.0f} s, listing files of sample {listed:.0f} s",
+        f"  files of sample: {size * share / _NODES / 1e9:.0f} GB per node, read twice in "
+        f"{2 * size * share / _NODES / _DISK:.0f} s (the checksum, then the lines)",
+        f"  other files: {size * share / 1e9:.0f} GB per node, read in {size * share / _DISK:.0f} s, and "
+        f"{skipped * _PATHS / _CORES:.0f} s to pass over the others' lines",
+        f"  grade, choose and count: {both * _PATHS / _NODES / _CORES:.0f} s",
+        f"  merge: {rows * share / 1e9:.0f} GB of rows in {copied * _PATHS:.0f} s, after listing again",
     ]
 
 
@@ -96,6 +100,14 @@ def _job(problems: pathlib.Path, pattern: str, work: pathlib.Path) -> Job:
     return prepare(str(problems), [pattern], str(work / "out" / "out.jsonl"), rules="paper", ks=[])
 
 
+def _grade(job: Job) -> None:
+    count = len(job.questions)
+    with scratch(job.target) as folder:
+        write_gold(folder, 0, [problem.response for problem in job.questions])
+        for piece in cut_into_pieces(dict.fromkeys(job.inputs.files)):
+            spill_piece(SpillTask(piece, job.criteria, count, count, folder))
+
+
 def _pass_over(job: Job, part: Part) -> None:
     with scratch(job.target) as folder, (folder / "rows").open("wb") as stream:
         passes.run(job, part, [stream], folder, 1)
@@ -119,11 +131,19 @@ def _listing(folder: pathlib.Path, problems: pathlib.Path) -> float:
     return _seconds(look) / _SHARDS
 
 
-def _seconds(work: Callable[[], Any]) -> float:
-    """Returns the least processor time of three rounds."""
-    rounds = []
-    for _ in range(3):
+def _copying(file: pathlib.Path) -> float:
+    """Returns the seconds per byte that it takes a merge to copy and check rows."""
+    with file.open("wb") as stream:
+        stream.truncate(_COPIED)
+    with file.with_name("copy").open("wb") as stream:
+        return _seconds(lambda: parts.copy_checked(file, stream), rounds=1) / _COPIED
+
+
+def _seconds(work: Callable[[], Any], rounds: int = 3) -> float:
+    """Returns the least processor time of some rounds."""
+    seconds = []
+    for _ in range(rounds):
         begin = time.process_time()
         work()
-        rounds.append(time.process_time() - begin)
-    return min(rounds)
+        seconds.append(time.process_time() - begin)
+    return min(seconds)

@@ -39,7 +39,7 @@ def known_contents(inputs: Inputs) -> list[Contents | None]:
         told = None
         if shard is not None and path not in inputs.links:
             model, there = folder_of(folder)
-            if model is not None and checksum.beside(pathlib.Path(name)).name in there:
+            if model is not None and name + checksum.SUFFIX in there:
                 told = Contents(range(*shard.problems), model)
         found.append(told)
     return found

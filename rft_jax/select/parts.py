@@ -59,7 +59,7 @@ def write(job: Job, part: Part, workers: int, piece_bytes: int = PIECE_BYTES) ->
             with contextlib.ExitStack() as stack:
                 streams = [stack.enter_context(file.open("wb")) for file in rows]
                 found = passes.run(job, part, streams, spills, workers, piece_bytes)
-            told |= {"found": _plain(found), "rows": {file.name: _copy(file) for file in rows}}
+            told |= {"found": _plain(found), "rows": {file.name: copy_checked(file) for file in rows}}
             content = json.dumps(told).encode() + b"\n"
             (folder / _TOLD).write_bytes(content)
             checksum.beside(folder / _TOLD).write_text(checksum.line(content, _TOLD), encoding="utf-8")
@@ -163,7 +163,7 @@ def _join(job: Job, parts: Sequence[_Part], models: list[str], streams: Sequence
     joint = Found(job.no_counts(), models, {}, Counter(), doubtful=False)
     for part in tqdm(parts, desc="merge", unit="part", disable=None):
         for file, stream in zip(_row_files(part.folder, job), streams, strict=True):
-            if _copy(file, stream) != part.rows.get(file.name):
+            if copy_checked(file, stream) != part.rows.get(file.name):
                 raise UserError(f"{file} is not what was written: run --part={part.part} again")
         joint.tally.add(part.found.tally)
         joint.killed.update(part.found.killed)
@@ -171,7 +171,7 @@ def _join(job: Job, parts: Sequence[_Part], models: list[str], streams: Sequence
     return joint
 
 
-def _copy(file: pathlib.Path, stream: IO[bytes] | None = None) -> list[int | str]:
+def copy_checked(file: pathlib.Path, stream: IO[bytes] | None = None) -> list[int | str]:
     """Returns size and checksum of a file; writes it to the stream, too."""
     digest = hashlib.sha256()
     size = 0
