@@ -62,8 +62,8 @@ def run(folder: pathlib.Path | None = None) -> list[str]:
     grade, both, share = graded / paths, whole / paths, _PATHS / paths
     listed = per_file * _PATHS / (_TILE[0] * _TILE[1])
     return [
-        f"measured, one processor, per path: to grade {1e6 * grade:.1f} µs ({1 / grade:,.0f} per s), to choose and count "
-        f"{1e6 * (both - grade):.1f} µs, to pass over another part's {1e6 * skipped:.2f} µs, to merge "
+        f"measured, one processor, per path: to grade {1e6 * grade:.1f} µs ({1 / grade:,.0f} per s), to choose and "
+        f"count {1e6 * (both - grade):.1f} µs, to pass over another part's {1e6 * skipped:.2f} µs, to merge "
         f"{1e6 * copied:.3f} µs; {size / paths:.0f} bytes, {rows / paths:.1f} of rows",
         f"  per file of sample to list {1e6 * per_file:.0f} µs, per problem to read {1e6 * asked:.0f} µs",
         f"reckoned: {_PATHS:,} paths of {_QUESTIONS:,} problems, {_NODES} nodes of {_CORES} cores, each reading "

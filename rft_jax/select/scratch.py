@@ -35,20 +35,23 @@ def scratch(target: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
         UserError: it cannot be made.
     """
-    _remove_dead(target.parent)
-    try:
-        folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}{_MARK}", suffix=PARTIAL, dir=target.parent))
-        lock = _locked(folder)
-    except OSError as error:
-        raise UserError(f"cannot write to {target.parent}: {error.strerror}") from error
+    folder = lock = None
     done = threading.Event()
-    threading.Thread(target=_touch, args=(folder / _LOCK, done), name="scratch", daemon=True).start()
-    try:
+    try:  # Ctrl-C may come before the folder has its lock
+        try:
+            _remove_dead(target.parent)
+            folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}{_MARK}", suffix=PARTIAL, dir=target.parent))
+            lock = _locked(folder)
+        except OSError as error:
+            raise UserError(f"cannot write to {target.parent}: {error.strerror}") from error
+        threading.Thread(target=_touch, args=(folder / _LOCK, done), name="scratch", daemon=True).start()
         yield folder
     finally:
         done.set()
-        _remove(folder)
-        os.close(lock)
+        if folder is not None:
+            _remove(folder)
+        if lock is not None:
+            os.close(lock)
 
 
 def _remove_dead(parent: pathlib.Path) -> None:
