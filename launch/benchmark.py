@@ -12,7 +12,11 @@ from absl import flags
 from rft_jax import command
 
 _WHAT = flags.DEFINE_enum(
-    "what", None, ["select", "equations", "tokens", "load", "train", "sample"], "The stage to measure.", required=True
+    "what",
+    None,
+    ["select", "select_parts", "equations", "tokens", "load", "train", "sample"],
+    "The stage to measure.",
+    required=True,
 )
 _PROBLEMS = flags.DEFINE_integer("problems", 7_473, "select: problems in the full-size run.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer("workers", None, "select: processes in the full-size run.", lower_bound=1)
@@ -48,6 +52,10 @@ def main() -> None:
         from rft_jax.select import workers
 
         report = select.run(_PROBLEMS.value, _WORKERS.value or workers.available())
+    elif _WHAT.value == "select_parts":
+        from rft_jax.benchmark import select_parts
+
+        report = select_parts.run()
     elif _WHAT.value == "equations":
         from rft_jax.benchmark import equations
 

@@ -2,7 +2,8 @@
 
     python launch/select_paths.py --problems=train.jsonl --paths='7b/paths/*.jsonl,13b/paths/*.jsonl' --output=u.jsonl
 
-writes u.jsonl, the training set, and u.jsonl.stats.json, and prints the funnel.
+writes u.jsonl, the training set, and u.jsonl.stats.json, and prints the funnel. On N machines that share a file system,
+the same command with --part=0/N to --part=N-1/N, at any times and in any order, and then with --merge, writes the same.
 """
 
 import sys
@@ -12,8 +13,9 @@ from absl import flags
 
 from rft_jax import command, names, provenance
 from rft_jax.errors import did_you_mean
-from rft_jax.select import rules, statistics, workers
-from rft_jax.select.selection import select
+from rft_jax.select import parts, rules, selection, statistics, workers
+from rft_jax.select.job import prepare
+from rft_jax.select.part import Part
 from rft_jax.task import grader, task
 
 _PROBLEMS = flags.DEFINE_string(
@@ -48,6 +50,13 @@ _AUDIT = flags.DEFINE_string(
 )
 _K = flags.DEFINE_list("k", [], "For each of these, also write the set from samples numbered below it.")
 _WORKERS = flags.DEFINE_integer("workers", None, "Processes; by default one per processor.", lower_bound=1)
+_PART = flags.DEFINE_string(
+    "part",
+    None,
+    "I/N: select for part I, from 0 to N-1, of N parts of the problems, and write that beside the output; when all N "
+    "are there, --merge writes the output.",
+)
+_MERGE = flags.DEFINE_bool("merge", False, "Write the output from all parts, byte for byte as without parts.")
 flags.register_validator(
     "k", lambda ks: all(k.isdecimal() and int(k) for k in ks), "must be positive whole numbers such as 1,3,6"
 )
@@ -60,8 +69,9 @@ def main() -> None:
     _refuse_unknown(_RULES, [_RULES.value], rules.SHIPPED)
     _refuse_unknown(_GRADER, [_GRADER.value or "reference"], grader.SHIPPED)
     _refuse_unknown(_AUDIT, audits or [], grader.SHIPPED)
+    part = _part()
     command.show(provenance.line(provenance.software()))  # on stdout, as stderr has errors only
-    result = select(
+    job = prepare(
         _PROBLEMS.value,
         _names(_PATHS),
         _OUTPUT.value,
@@ -70,9 +80,14 @@ def main() -> None:
         grader=_GRADER.value,
         audits=audits,
         ks=[int(k) for k in _K.value],
-        workers=_WORKERS.value or workers.available(),
     )
-    command.show("\n".join([statistics.table(result), *result["criteria"]["left_out"]]))
+    processes = _WORKERS.value or workers.available()
+    if part is not None:
+        result = parts.write(job, part, processes)
+        command.show(f"{result['folder']}: part {part}, {result['paths']:,} paths")
+    else:
+        result = parts.merge(job) if _MERGE.value else selection.do(job, processes)
+        command.show("\n".join([statistics.table(result), *result["criteria"]["left_out"]]))
     if unchecked := result["unchecked_files"]:
         command.show(f"{unchecked:,} path files have no manifest that names their problems: unchecked.")
     if result["doubtful"]:
@@ -80,8 +95,21 @@ def main() -> None:
             f"warning: the paths do not seem to match their questions: are they for {_PROBLEMS.value}, in this order?",
             file=sys.stderr,
         )
-    for name, rows in result["rows"].items():
+    for name, rows in result.get("rows", {}).items():
         command.show(f"{name}: {rows['gold']:,} gold rows and {rows['selected']:,} selected")
+    if _MERGE.value:
+        command.show(f"The parts, {job.target}.part-*, are no longer needed and can be removed.")
+
+
+def _part() -> Part | None:
+    if _PART.value is None:
+        return None
+    if _MERGE.value:
+        raise flags.Error("--part and --merge: give --merge alone, when all parts are there")
+    try:
+        return Part.parse(_PART.value)
+    except ValueError as error:
+        raise flags.Error(f"--part={_PART.value}: {error}") from None
 
 
 def _names(flag: flags.FlagHolder) -> list[str]:

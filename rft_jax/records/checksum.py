@@ -8,12 +8,13 @@ from pathlib import Path
 
 from rft_jax.errors import UserError
 
+SUFFIX = ".sha256"
 _THREADS = min(8, os.cpu_count() or 1)  # one hashes about 1 GB per second
 
 
 def beside(file: Path) -> Path:
     """Returns where the checksum of a file stands."""
-    return file.with_name(f"{file.name}.sha256")
+    return file.with_name(file.name + SUFFIX)
 
 
 def line(content: bytes, name: str) -> str:

@@ -140,7 +140,15 @@ class _Line(msgspec.Struct, gc=False):
     finish: Finish | None = None
 
 
+class Glimpse(msgspec.Struct, gc=False):
+    """What is to be known of a path that another process reads."""
+
+    problem: _WholeNumber
+    model: str
+
+
 _DECODER = msgspec.json.Decoder(_Line)
+_GLIMPSER = msgspec.json.Decoder(Glimpse)
 
 
 def parse_path(line: bytes, problems: int | None) -> Path:
@@ -157,6 +165,14 @@ def parse_path(line: bytes, problems: int | None) -> Path:
         # Wrong, or odd as only Python reads it (half a character): slowly, and told well.
         return Path.from_fields(parse_object(line), problems)._replace(logprobs=None)
     return Path(found.problem, found.sample, found.model, found.response, found.tokens, found.finish)
+
+
+def glimpse_path(line: bytes) -> Glimpse | None:
+    """Returns problem and model of a line that is JSON, the same as `parse_path`; None where that alone can tell."""
+    try:
+        return _GLIMPSER.decode(line)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
 
 
 def read_paths(file: str | os.PathLike[str], problems: int | None = None) -> Iterator[Path]:

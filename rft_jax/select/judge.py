@@ -31,7 +31,11 @@ class _Verdict(NamedTuple):
 
 
 class Judge:
-    """Judges the paths of all problems; each process makes its own from `write_gold`'s file."""
+    """Judges the paths of some problems; each process makes its own from `write_gold`'s file.
+
+    Attributes:
+        problems: the numbers of those whose paths it judges.
+    """
 
     def __init__(self, criteria: Criteria, folder: pathlib.Path) -> None:
         """Reads the gold responses.
@@ -40,11 +44,12 @@ class Judge:
             criteria: that decide.
             folder: where `write_gold` wrote.
         """
-        self._gold: list[str] = marshal.loads((folder / _GOLD).read_bytes())
+        first, gold = marshal.loads((folder / _GOLD).read_bytes())
+        self.problems = range(first, first + len(gold))
+        self._gold: list[str] = gold
         self._graders = criteria.load_graders()
         # Auditors may fail to read a gold answer; the grader in use reads all (`gold_answers`).
         self._answers = [[grader.parse(response) for response in self._gold] for grader in self._graders]
-        self._killed: Counter[str] = Counter()
         # Votes can be counted where equal answers are equal values; the reference's `18` and `18.0` are two.
         plain = [place for place, grader in enumerate(self._graders) if type(grader).equal is Grader.equal]
         self._voter = plain[0] if plain else 0
@@ -55,11 +60,8 @@ class Judge:
 
         self._parsers = [grader.parse for grader in self._graders]
         self._known: dict[tuple[int, ...], tuple[list[Hashable | None], _Verdict]] = {}
-
-    @property
-    def problems(self) -> int:
-        """How many problems there are."""
-        return len(self._gold)
+        self._killed: Counter[str] = Counter()
+        self.killed()  # gold answers are no paths, and each process reads them
 
     def killed(self) -> Counter[str]:
         """Returns how many answers each grader gave up on since the last call: they took too long to read."""
@@ -80,7 +82,7 @@ class Judge:
             return (number, piece, line, model, sample, _digest(response), *verdict, None, None, None)
         reason = None
         if finish == "length" or not response.isascii():  # the others are fit
-            reason = unfit(path, self._gold[number], self._stops)
+            reason = unfit(path, self._gold[number - self.problems.start], self._stops)
         equations = self._equations.key(response) if len(response) <= MAX_CHARACTERS else None
         if (reason is None or self._takes_unfit) and (equations is not None or not self._needs_equations):
             return (number, piece, line, model, sample, None, *verdict, reason, equations, response)
@@ -97,8 +99,9 @@ class Judge:
 
     def _verdict(self, number: int, answers: list[Hashable | None]) -> _Verdict:
         right: list[bool | None] = []
+        place = number - self.problems.start
         for grader, answer, gold in zip(self._graders, answers, self._answers, strict=True):
-            known = gold[number]
+            known = gold[place]
             right.append(None if known is None else answer is not None and grader.equal_in_selection(answer, known))
         correct, *audits = right
         differing = any(audit not in (correct, None) for audit in audits)
@@ -113,9 +116,10 @@ class Judge:
         )
 
 
-def write_gold(folder: pathlib.Path, responses: Sequence[str]) -> None:
-    """Writes the gold responses of all problems for the judges of this run: once, not with each of its tasks."""
-    (folder / _GOLD).write_bytes(marshal.dumps(list(responses)))  # read back by this run, so by the same Python
+def write_gold(folder: pathlib.Path, first: int, responses: Sequence[str]) -> None:
+    """Writes gold responses, from problem `first` on, for the judges of this run: once, not with each of its tasks."""
+    # Read back by this run, so by the same Python.
+    (folder / _GOLD).write_bytes(marshal.dumps((first, list(responses))))
 
 
 def _digest(text: str) -> bytes:

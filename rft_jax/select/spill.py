@@ -11,28 +11,39 @@ import functools
 import marshal
 import pathlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from rft_jax.errors import UserError
 from rft_jax.records.lines import LineError, is_compressed, opened
-from rft_jax.records.path import parse_path
+from rft_jax.records.path import glimpse_path, parse_path
 from rft_jax.select.criteria import Criteria
 from rft_jax.select.graded import Fields, Graded
 from rft_jax.select.judge import Judge
 
 PIECE_BYTES = 8 << 20
+_EXPANSION = 5  # of a compressed file, roughly
 _BUFFER_BYTES = 16 << 20  # lines whose graded paths one process holds back
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a path file: the lines that begin in [start, end); end None is the whole file."""
+    """A part of a path file.
+
+    Attributes:
+        number: of the piece, in the order of files.
+        file: its name.
+        start, end: the lines that begin in [start, end) belong to it; end None is the whole file.
+        size: about how many bytes it has, decompressed.
+        holds: the file's problems are said to be among these; None: nothing is said.
+    """
 
     number: int
     file: str
-    start: int = 0
-    end: int | None = None
+    start: int
+    end: int | None
+    size: int
+    holds: range | None = None
 
 
 class Segment(NamedTuple):
@@ -49,7 +60,7 @@ class Spilled:
 
     Attributes:
         lines: how many lines it has.
-        models: the models seen.
+        models: the models seen, those of other parts' paths included.
         segments: for each block, where its paths went.
         killed: grader's name -> answers that took it too long to read.
         error: the line, from 0, and what is wrong with it; reading stopped there.
@@ -69,31 +80,38 @@ class SpillTask:
     Attributes:
         piece: to read.
         criteria: that decide on its paths.
+        problems: how many there are, in all parts.
         problems_per_block: how many problems a block has.
         folder: where the spill files go, and the gold responses are.
     """
 
     piece: Piece
     criteria: Criteria
+    problems: int
     problems_per_block: int
     folder: pathlib.Path
 
 
-def cut_into_pieces(files: Sequence[str], piece_bytes: int = PIECE_BYTES) -> list[Piece]:
+def cut_into_pieces(files: Mapping[str, range | None], piece_bytes: int = PIECE_BYTES) -> list[Piece]:
     """Returns the pieces of the files in order.
+
+    Args:
+        files: name -> the problems that it is said to hold.
+        piece_bytes: how much of a file is a piece.
 
     Raises:
         UserError: a file is missing.
     """
     pieces: list[Piece] = []
-    for file in files:
+    for file, holds in files.items():
         with opened(file):
             size = pathlib.Path(file).stat().st_size
         if is_compressed(file):
-            pieces.append(Piece(len(pieces), file))
+            pieces.append(Piece(len(pieces), file, 0, None, _EXPANSION * size, holds))
         else:
             for start in range(0, max(size, 1), piece_bytes):
-                pieces.append(Piece(len(pieces), file, start, start + piece_bytes))
+                end = start + piece_bytes
+                pieces.append(Piece(len(pieces), file, start, end, min(end, size) - start, holds))
     return pieces
 
 
@@ -104,6 +122,9 @@ def spill_piece(task: SpillTask) -> Spilled:
         UserError: the file cannot be read, or the disk is full.
     """
     judge = _judge(task.criteria, task.folder)
+    mine, all_problems = judge.problems, range(task.problems)
+    is_part = mine != all_problems
+    holds = task.piece.holds or all_problems
     spilled = Spilled()
     blocks: dict[int, list[Fields]] = defaultdict(list)
     buffered = 0
@@ -112,13 +133,24 @@ def spill_piece(task: SpillTask) -> Spilled:
         spilled.lines += 1
         if line.isspace():
             continue
+        if is_part and (glimpse := glimpse_path(line)) and glimpse.problem in holds and glimpse.problem not in mine:
+            spilled.models.add(glimpse.model)  # its part tells what is wrong with the rest
+            continue
         try:
-            path = parse_path(line, judge.problems)
+            path = parse_path(line, task.problems)
+            if path.problem not in holds:
+                raise LineError(
+                    f"problem {path.problem} in a file whose name says {holds.start} to {holds.stop - 1}: rename it, "
+                    "or select without --part"
+                )
         except LineError as error:
             spilled.error = (number, str(error))
             return spilled
-        blocks[path.problem // task.problems_per_block].append(judge.grade(path, task.piece.number, number))
         spilled.models.add(path.model)
+        if path.problem not in mine:
+            continue
+        block = (path.problem - mine.start) // task.problems_per_block
+        blocks[block].append(judge.grade(path, task.piece.number, number))
         buffered += len(line)
         if buffered > _BUFFER_BYTES:
             _flush(blocks, task, spilled)

@@ -151,6 +151,14 @@ def test_the_line_is_told_right_in_a_later_piece_of_a_large_file(run: Run, tmp_p
         (["--k=0"], "positive whole numbers"),
         (["--k=three"], "positive whole numbers"),
         (["--workers=0"], "workers"),
+        (["--part=3/2"], "--part=3/2: 2 parts are numbered from 0 to 1"),
+        (["--part=2/2"], "--part=2/2: 2 parts are numbered from 0 to 1"),
+        (["--part=0/0"], "--part=0/0: there must be at least 1 part"),
+        (["--part=x/y"], "--part=x/y: give I/N, such as 0/4 for the first of four parts"),
+        (["--part=-1/2"], "--part=-1/2: give I/N"),
+        (["--part=0/2", "--merge"], "give --merge alone, when all parts are there"),
+        (["--parts=0/2"], "did you mean 'part'?"),
+        (["--merged"], "did you mean 'merge'?"),
         (["--problems="], "--problems"),
         (["b.jsonl"], "unexpected argument 'b.jsonl'"),
     ],
@@ -174,6 +182,45 @@ def test_a_full_disk(run: Run, tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 1
     assert (tmp_path / "out.jsonl").read_text() == "as it was"
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_in_parts_and_merged(run: Run, tmp_path: Path) -> None:
+    def written() -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in tmp_path.glob("out*") if file.is_file()}
+
+    whole = run("--k=1")
+    expected = written()
+    for file in tmp_path.glob("out*"):
+        file.unlink()
+    missing = run("--k=1", "--merge")
+    assert (missing.returncode, missing.stderr) == (
+        1,
+        "error: there are no parts of out.jsonl: run the same command with --part=I/N first, for each I\n",
+    )
+    for index in (2, 0, 1):  # one of them has no problem
+        part = run("--k=1", f"--part={index}/3")
+        assert (part.returncode, part.stderr) == (0, "")
+        assert f"out.jsonl.part-{index}-of-3: part {index}/3, {int(index > 0)} paths" in part.stdout
+    assert written() == {}
+    merged = run("--k=1", "--merge")
+    assert (merged.returncode, merged.stderr) == (0, "")
+    assert written() == expected
+    removable = "The parts, out.jsonl.part-*, are no longer needed and can be removed.\n"
+    assert merged.stdout == whole.stdout + removable
+
+
+def test_a_full_disk_of_a_part(run: Run, tmp_path: Path) -> None:
+    rows = (line(0, number, response=f"<<{number}+1={number + 1}>> {'x' * 900}\n#### 2") for number in range(150))
+    (tmp_path / "a.jsonl").write_text("".join(rows))
+    assert run("--part=0/1").returncode == 0
+    part = tmp_path / "out.jsonl.part-0-of-1"
+    before = (part / "part.json").read_bytes()
+    for flags in (["--part=0/1"], ["--merge"]):
+        result = run(*flags, within=("bash", "-c", 'ulimit -f 100; exec "$@"', "bash"))
+        assert (result.returncode, result.stderr.count("\n")) == (1, 1), result
+        assert result.stderr.startswith("error: cannot write")
+        assert {file.name for file in tmp_path.iterdir()} == {"a.jsonl", "problems.jsonl", part.name}
+        assert (part / "part.json").read_bytes() == before
 
 
 def test_ctrl_c_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests import slurm_cluster
 from tests.launch.test_train import ROOT, assert_near, command, run, steps_done, unkilled, weights  # noqa: F401
+from tests.select.in_parts import write_data
 from tests.train.conftest import data, model_folder  # noqa: F401
 
 
@@ -122,3 +123,31 @@ def test_sampling_by_an_array(cluster, model_folder, data, tmp_path):  # noqa: F
     assert contents("array") == contents("alone")
     assert len(contents("alone")) >= 2
     assert not os.path.lexists(tmp_path / "array" / "paths" / "claims")
+
+
+@pytest.mark.slow
+def test_selecting_by_an_array_and_merging(cluster, tmp_path):
+    write_data(tmp_path)
+    paths = ",".join(str(tmp_path / name) for name in ("a.jsonl", "b.jsonl.gz", "c.jsonl"))
+    flags = [f"--problems={tmp_path / 'problems.jsonl'}", f"--paths={paths}", "--k=1"]
+    jobs = {}
+    for name, options in {"alone": [], "parts": ["--array=0-2"]}.items():
+        (tmp_path / name).mkdir()
+        output = f"--output={tmp_path / name / 'out.jsonl'}"
+        jobs[name] = submit(
+            cluster, tmp_path / f"log-{name}", "select", [*flags, output], "--cpus-per-task=1", *options
+        )
+    merge = submit(
+        cluster, tmp_path / "log-merge", "select", ["--merge", *flags, output],
+        "--cpus-per-task=1", f"--dependency=afterok:{jobs['parts']}",
+    )  # fmt: skip
+    for job in (*jobs.values(), merge):
+        logs = "".join(file.read_text() for file in tmp_path.glob("log-*"))
+        assert finish(cluster, job) == ({"COMPLETED"}, {"0"}), logs
+
+    def contents(folder):
+        return {file.name: file.read_bytes() for file in (tmp_path / folder).iterdir() if file.is_file()}
+
+    assert contents("parts") == contents("alone")
+    assert len(contents("alone")) == 3
+    assert len(list((tmp_path / "parts").glob("out.jsonl.part-*-of-3"))) == 3

@@ -65,7 +65,7 @@ def own(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> File:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_task_a_grader_and_a_rule_from_outside(own: File, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    monkeypatch.setattr("rft_jax.select.selection._WORTH_A_PROCESS", 1)
+    monkeypatch.setattr("rft_jax.select.passes._WORTH_A_PROCESS", 1)
     result = select(
         "choice.jsonl", ["paths.jsonl"], "out.jsonl", task="choice.py", rules="shortest.py", ks=[], workers=workers
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rft_jax.records.lines import has_lone_surrogate
 from rft_jax.records.path import Path
 from rft_jax.records.problem import Problem
-from rft_jax.select import selection as selection_code
+from rft_jax.select import passes
 from rft_jax.select.selection import select
 from rft_jax.task.equations import all_hold, equation_list, find_equations
 from rft_jax.task.graders.reference import GRADER as REFERENCE
@@ -148,7 +148,7 @@ def test_the_rules_of_the_reference_write_its_bytes(golden: tuple[list[Path], Se
 
 
 def test_the_rules_of_the_reference_in_two_processes(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setattr(selection_code, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(passes, "_WORTH_A_PROCESS", 1)
     folder, output = shared("golden/selector"), tmp_path / "out.jsonl"
     select(
         str(folder / "problems.jsonl"), [str(folder / "paths.jsonl")], str(output), rules="reference",

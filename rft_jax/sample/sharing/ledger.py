@@ -12,11 +12,9 @@ worker, as one shard, or as several where a smaller k or other shards cut into i
 
 import concurrent.futures
 import contextlib
-import dataclasses
 import itertools
 import json
 import logging
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
@@ -30,6 +28,7 @@ from rft_jax.provenance import FIELD
 from rft_jax.records import checksum
 from rft_jax.records.lines import dump
 from rft_jax.records.path import Path
+from rft_jax.records.shard import Shard
 
 log = logging.getLogger(__name__)
 
@@ -39,45 +38,6 @@ TILE = "tile"  # in the manifest: problems and samples per tile; the first comma
 SAMPLES_PER_TILE = 50
 _THREADS = 8  # that read and hash shards
 _TRIES, _WAIT_S = 4, 0.5  # to read a manifest, and how long to wait between
-_NAME = re.compile(r"(\d{5,})-(\d{5,})\.(\d{3,})-(\d{3,})\.jsonl")
-
-
-@dataclasses.dataclass(frozen=True, order=True)
-class Shard:
-    """The paths of one file: both ranges as first and one past the last.
-
-    Attributes:
-        problems: of the problems' numbers.
-        samples: of the samples' numbers.
-    """
-
-    problems: tuple[int, int]
-    samples: tuple[int, int]
-
-    @property
-    def stem(self) -> str:
-        """The file's name without its ending."""
-        (first, end), (low, high) = self.problems, self.samples
-        return f"{first:05}-{end - 1:05}.{low:03}-{high - 1:03}"
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return f"{self.stem}.jsonl"
-
-    @classmethod
-    def from_name(cls, name: str) -> "Shard | None":
-        """Returns the shard of a file's name, None if it is none."""
-        match = _NAME.fullmatch(name)
-        if match is None:
-            return None
-        first, last, low, high = map(int, match.groups())
-        return cls((first, last + 1), (low, high + 1))
-
-    @property
-    def size(self) -> int:
-        """How many paths it holds."""
-        return (self.problems[1] - self.problems[0]) * (self.samples[1] - self.samples[0])
 
 
 class Ledger:

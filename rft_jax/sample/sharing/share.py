@@ -13,9 +13,10 @@ import numpy as np
 
 from rft_jax.errors import UserError
 from rft_jax.records.path import Path
+from rft_jax.records.shard import Shard
 from rft_jax.sample.sharing import journal
 from rft_jax.sample.sharing.claims import DEAD_S, Claims
-from rft_jax.sample.sharing.ledger import Ledger, Shard, numbers
+from rft_jax.sample.sharing.ledger import Ledger, numbers
 
 log = logging.getLogger(__name__)
 

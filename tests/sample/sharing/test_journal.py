@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from rft_jax.records.path import Path
+from rft_jax.records.shard import Shard
 from rft_jax.sample.sharing import journal
 from rft_jax.sample.sharing.claims import Claims
 from rft_jax.sample.sharing.jobs import Jobs
-from rft_jax.sample.sharing.ledger import Ledger, Shard, numbers
+from rft_jax.sample.sharing.ledger import Ledger, numbers
 from rft_jax.sample.sharing.share import JOURNAL_S, LOOK_S, RESUME_S, Share
 
 PROMPTS = [np.array([1, number]) for number in range(20)]

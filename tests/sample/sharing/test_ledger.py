@@ -10,8 +10,9 @@ from rft_jax.errors import UserError
 from rft_jax.records import checksum
 from rft_jax.records.lines import dump
 from rft_jax.records.path import Path, read_paths
+from rft_jax.records.shard import Shard
 from rft_jax.sample.sharing import ledger
-from rft_jax.sample.sharing.ledger import Ledger, Shard, numbers
+from rft_jax.sample.sharing.ledger import Ledger, numbers
 
 SETTINGS = {"model": "abc", "temperature": 0.7, "end_tokens": (2,)}
 
