@@ -37,6 +37,7 @@ class _Stopping:
     def __init__(self) -> None:
         self.way = _Way.RAISE
         self.asked = threading.Event()
+        self.timed = False  # whether SIGTERM has set how long that may take
         self.after = ""  # what the main thread does first, for people
 
 
@@ -153,20 +154,25 @@ def _follow(signals: socket.socket, held: socket.socket | None) -> None:
     """Acts on numbers of signals; `held` stays open as long as this runs."""
     while numbers := signals.recv(64):
         for number in set(numbers) & set(_SIGNALS):
+            if number == signal.SIGTERM and _now.timed:
+                # A scheduler tells the process itself and those that pass it on, so it may come several times.
+                continue
             if _now.way is _Way.LEAVE or (_now.asked.is_set() and _now.way is not _Way.ELSEWHERE):
                 _leave()
-            _now.asked.set()
-            if number == signal.SIGTERM:
-                # Whoever passes the signal on has to outlive those whom it tells.
-                timer = threading.Timer(_grace() + 3 * (_now.way is _Way.ELSEWHERE), _leave)
-                timer.daemon = True
-                timer.start()
             if _now.way is _Way.WISH:
                 say(f"{signal.Signals(number).name}: {_now.after}, then stopping; again to stop at once")
+            _now.asked.set()
+            if number == signal.SIGTERM:
+                _now.timed = True
+                # Whoever passes the signal on has to outlive those whom it tells.
+                timer = threading.Timer(grace() + 3 * (_now.way is _Way.ELSEWHERE), _leave)
+                timer.daemon = True
+                timer.start()
     os._exit(1)  # whoever sent them is gone
 
 
-def _grace() -> float:
+def grace() -> float:
+    """Returns for how many seconds after SIGTERM a command may go on."""
     try:
         return float(os.environ.get("RFT_JAX_GRACE_S", GRACE_S))
     except ValueError:
