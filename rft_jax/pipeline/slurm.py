@@ -26,6 +26,7 @@ from rft_jax.pipeline.workdir_lock import lock
 JOBS = "jobs.json"
 # The batch script of each kind of stage; making the world's problems takes a processor for seconds, as the report does.
 _SCRIPTS = {kind: kind for kind in ("train", "sample", "select", "evaluate", "report")} | {"world": "report"}
+_WAITS = "--dependency=afterok:"
 # Of the variables that a job has, sbatch would hand on those of the job in which it is called; these are the user's.
 _KEPT = "SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"
 
@@ -48,7 +49,7 @@ class Job:
 
     def command(self, needed: Sequence[str]) -> list[str]:
         """Returns the command that submits it, given the numbers of the jobs that it needs."""
-        waits = (f"--dependency=afterok:{':'.join(needed)}", "--kill-on-invalid-dep=yes") if needed else ()
+        waits = (f"{_WAITS}{':'.join(needed)}", "--kill-on-invalid-dep=yes") if needed else ()
         return ["sbatch", "--parsable", *self.options, *waits, *self.script]
 
 
@@ -81,11 +82,9 @@ def show(jobs: Sequence[Job]) -> str:
     lines = []
     for job in jobs:
         # With several clusters sbatch prints the cluster behind the number.
-        needed = {f"NEEDS{number}": f"${{{variables[name]}%%;*}}" for number, name in enumerate(job.needs)}
-        command = shlex.join(job.command(list(needed)))
-        for placeholder, variable in needed.items():
-            command = command.replace(placeholder, variable, 1)
-        lines.append(f"{variables[job.name]}=$({command})")
+        needed = [f"${{{variables[name]}%%;*}}" for name in job.needs]
+        parts = [part if part.startswith(_WAITS) else shlex.quote(part) for part in job.command(needed)]
+        lines.append(f"{variables[job.name]}=$({' '.join(parts)})")
     return "\n".join(lines)
 
 
