@@ -160,7 +160,8 @@ def _follow(signals: socket.socket, held: socket.socket | None) -> None:
             if _now.way is _Way.LEAVE or (_now.asked.is_set() and _now.way is not _Way.ELSEWHERE):
                 _leave()
             if _now.way is _Way.WISH:
-                say(f"{signal.Signals(number).name}: {_now.after}, then stopping; again to stop at once")
+                hint = "; again to stop at once" if number == signal.SIGINT else ""
+                say(f"{signal.Signals(number).name}: {_now.after}, then stopping{hint}")
             _now.asked.set()
             if number == signal.SIGTERM:
                 _now.timed = True

@@ -91,7 +91,7 @@ def lock(workdir: Path, *, shared: bool = False) -> Iterator[Lock]:
 def _acquire(descriptor: int, workdir: Path, way: int) -> None:
     ended = 0.0
     while True:
-        holder = _read(descriptor)
+        holder = read(descriptor)
         # Where locks are not inherited (NFS), the lock is free and the command runs.
         if holder and not host.running_here(holder.pipeline) and (process := host.running_here(holder.command)):
             _end(process, holder)
@@ -150,7 +150,7 @@ def _within(seconds: float, holds: Callable[[], bool]) -> bool:
     return True
 
 
-def _read(descriptor: int) -> Holder | None:
+def read(descriptor: int) -> Holder | None:
     try:
         return Holder(**json.loads(os.pread(descriptor, 1 << 16, 0)))
     except (OSError, ValueError, TypeError):

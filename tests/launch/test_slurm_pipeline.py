@@ -11,6 +11,7 @@ import pytest
 from rft_jax.pipeline.stage_settings import root
 from tests.launch.test_slurm import cluster, state, wait_for  # noqa: F401
 from tests.pipeline import tiny_runs
+from tests.pipeline.tiny_runs import undisturbed  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +28,10 @@ def checkout(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_jobs_make_what_one_process_makes(cluster, checkout, tmp_path):  # noqa: F811
-    flags = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"
-    environment = cluster | {"XLA_FLAGS": flags, "PYTHONPATH": str(checkout)}
+def test_jobs_make_what_one_process_makes(cluster, checkout, undisturbed, tmp_path):  # noqa: F811
+    environment = cluster | {"XLA_FLAGS": tiny_runs.FLAGS, "PYTHONPATH": str(checkout)}
     where = {"cwd": checkout, "env": environment}
-    alone, workdir = tmp_path / "alone", tmp_path / "jobs"
-    done = tiny_runs.run(alone, **where)
-    assert done.returncode == 0, done.stderr
+    workdir = tmp_path / "jobs"
 
     # A submission of all stages; its training is requeued, its sampling cancelled.
     submitted = tiny_runs.run(workdir, "--submit=slurm", **where)
@@ -63,7 +61,7 @@ def test_jobs_make_what_one_process_makes(cluster, checkout, tmp_path):  # noqa:
     subprocess.run(["bash", "-eu"], input=printed.stdout, text=True, check=True, **where)
     wait_for(lambda: not queued(environment), 400)
     logs = "".join(file.read_text() for file in checkout.glob("*.log"))
-    assert tiny_runs.made(workdir) == tiny_runs.made(alone), logs
+    assert tiny_runs.made(workdir) == tiny_runs.made(undisturbed), logs
     assert "every stage is done" in tiny_runs.run(workdir, "--submit=slurm", **where).stdout
 
 

@@ -1,13 +1,17 @@
 """Runs of the tiny pipeline, and what they have made."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from rft_jax.pipeline.stage import Record
 from rft_jax.pipeline.stage_settings import root
 
+FLAGS = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"
 STAGES = ("world", "sft", "paths", "set", "rft", "eval", "report")
 
 
@@ -21,6 +25,15 @@ def run(workdir: Path, *more: str, **options: object) -> subprocess.CompletedPro
     """Runs it to its end."""
     where = {"cwd": root(), "timeout": 900} | options
     return subprocess.run(command(workdir, *more), capture_output=True, text=True, check=False, **where)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """Returns the workdir of a run that nothing disturbs."""
+    workdir = tmp_path_factory.mktemp("tiny") / "undisturbed"
+    done = run(workdir, env=os.environ | {"XLA_FLAGS": FLAGS})
+    assert done.returncode == 0, done.stderr
+    return workdir
 
 
 def made(workdir: Path) -> dict[str, object]:
