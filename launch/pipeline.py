@@ -1,4 +1,7 @@
-"""Runs every stage of a pipeline that is not done; see configs/quickstart.py and configs/gsm8k.py for the command."""
+"""Runs every stage of a pipeline that is not done; see configs/quickstart.py and configs/gsm8k.py for the command.
+
+`--submit=slurm` submits each stage as a job instead, by the scripts in launch/slurm/.
+"""
 
 import shlex
 import sys
@@ -9,7 +12,7 @@ from absl import flags
 from rft_jax import command, hardware
 from rft_jax.config import PipelineConfig
 from rft_jax.config_flag import ConfigFlag
-from rft_jax.pipeline import dry_run, run
+from rft_jax.pipeline import dry_run, run, slurm
 
 CONFIG = ConfigFlag(PipelineConfig, default="configs/quickstart.py")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the stages' folders and report.html.", required=True)
@@ -17,15 +20,32 @@ DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the plan and what it will t
 REDO = flags.DEFINE_bool("redo", False, "Run stale stages again; their folders are moved to WORKDIR/stale.")
 HARDWARE = flags.DEFINE_enum("hardware", "cpu", list(hardware.HARDWARE), "Hardware to estimate the time for.")
 CHIPS = flags.DEFINE_integer("chips", None, "Number of GPUs or cores to estimate the time for.", lower_bound=1)
+SUBMIT = flags.DEFINE_enum(
+    "submit", None, ["slurm", "print"], "Submit what is left as dependent SLURM jobs, or print the commands that do."
+)
+ONLY = flags.DEFINE_string("only", None, "Run this stage alone; the stages that it needs are done.")
+LAUNCHER = flags.DEFINE_string("launcher", "", "With --only: command that starts the stage's processes, such as srun.")
+WORKERS = flags.DEFINE_integer("workers", None, "With --only: processes of a selection.", lower_bound=1)
 
 
 def main() -> None:
-    """Reads the flags, and plans or runs."""
-    config, workdir = CONFIG.read(), Path(WORKDIR.value)
+    """Reads the flags, and plans, submits or runs."""
+    config, workdir, redo = CONFIG.read(), Path(WORKDIR.value), REDO.value
+    again = [*CONFIG.arguments(), f"--workdir={workdir}", *(["--redo"] if redo else [])]
     if DRY_RUN.value:
         command.show(dry_run.plan(config, workdir, hardware=HARDWARE.value, chips=CHIPS.value))
+    elif SUBMIT.value == "print":
+        command.show(slurm.show(slurm.plan(config, workdir, again, redo=redo)))
+    elif SUBMIT.value == "slurm":
+        command.show(slurm.submit(config, workdir, again, redo=redo))
+    elif ONLY.value:
+        submitted = shlex.join(["python", "launch/pipeline.py", "--submit=slurm", *again])
+        launcher = shlex.split(LAUNCHER.value)
+        run.run_only(
+            config, workdir, ONLY.value, launcher=launcher, workers=WORKERS.value, redo=redo, command=submitted
+        )
     else:
-        run.run(config, workdir, redo=REDO.value, command=shlex.join(["python", *sys.argv]))
+        run.run(config, workdir, redo=redo, command=shlex.join(["python", *sys.argv]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,21 @@
 """The typed schema of each kind of run. A file in configs/ builds one; `config_flag` overrides its fields."""
 
 import dataclasses
-from typing import Literal
+import math
+from typing import Annotated, Literal
+
+from rft_jax.ranges import Range
+
+Natural = Annotated[int, Range(least=0)]
+Count = Annotated[int, Range(least=1)]
+Devices = Annotated[int, Range(least=1, other=-1)]
+Part = Annotated[float, Range(above=0, most=1)]  # of a whole; none of it would leave nothing to do
+Share = Annotated[float, Range(least=0, most=1)]
+Momentum = Annotated[float, Range(least=0, below=1)]
+Positive = Annotated[float, Range(above=0, below=math.inf)]
+NonNegative = Annotated[float, Range(least=0, below=math.inf)]
+COLDEST = 1e-6  # a temperature below could be 0 as the devices count
+Temperature = Annotated[float, Range(least=COLDEST, below=math.inf, other=0)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,9 +28,9 @@ class MeshConfig:
         tensor: devices that split heads, MLP width and vocabulary.
     """
 
-    data: int = 1
-    fsdp: int = -1
-    tensor: int = 1
+    data: Devices = 1
+    fsdp: Devices = -1
+    tensor: Devices = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,36 +80,36 @@ class TrainConfig:
     size: str | None = None
     tokenizer: str | None = None
     data: str | None = None
-    fraction: float
-    epochs: int
-    batch: int
+    fraction: Part
+    epochs: Count
+    batch: Count
     seed: int
     task: str
     template: str | None
-    begin_token: int | None
+    begin_token: Natural | None
     border: Literal["exact", "joint"]
-    max_length: int
+    max_length: Count
     packing: Literal["prefix", "rows", "none"]
-    row_length: int
+    row_length: Count
     loss: Literal["token_mean", "group_mean"]
-    loss_group: int
-    learning_rate: float
-    warmup: float
+    loss_group: Count
+    learning_rate: NonNegative
+    warmup: Share
     decay: Literal["cosine", "linear"]
-    weight_decay: float
-    beta1: float
-    beta2: float
-    epsilon: float
-    clip: float
+    weight_decay: NonNegative
+    beta1: Momentum
+    beta2: Momentum
+    epsilon: Positive
+    clip: Positive
     moments: Literal["float32", "bfloat16"]
     compute: Literal["auto", "float32", "bfloat16"]
-    accumulation: int
+    accumulation: Count
     remat: Literal["none", "dots", "full"]
     attention: Literal["auto", "xla", "cudnn", "splash"]
-    loss_chunk: int
+    loss_chunk: Count
     mesh: MeshConfig
-    save_every: int
-    keep: int
+    save_every: Count
+    keep: Count
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,21 +143,21 @@ class SampleConfig:
     model: str | None = None
     problems: str | None = None
     name: str | None = None
-    k: int
-    temperature: float
-    top_k: int | None
-    top_p: float | None
-    min_p: float | None
+    k: Count
+    temperature: Temperature
+    top_k: Count | None
+    top_p: Part | None
+    min_p: Part | None
     seed: int
-    max_new_tokens: int
-    prompt_tokens: int | None
-    begin_token: int | None
-    end_tokens: tuple[int, ...] | None
-    shots: int
+    max_new_tokens: Count
+    prompt_tokens: Count | None
+    begin_token: Natural | None
+    end_tokens: tuple[Natural, ...] | None
+    shots: Natural
     shots_from: str | None
     compute: Literal["auto", "float32", "bfloat16"]
     mesh: MeshConfig
-    rows: int | None
+    rows: Count | None
     logprobs: bool = False
     task: str | None = None
     template: str | None = None
@@ -161,6 +175,7 @@ class EvaluateConfig(SampleConfig):
         audit: graders that also judge every path, for comparison; none: the task's.
     """
 
+    k: Natural
     against: tuple[str, ...] = ()
     grader: str | None = None
     audit: tuple[str, ...] | None = None
@@ -177,8 +192,8 @@ class WorldStage:
     """
 
     name: str
-    train: int
-    test: int
+    train: Count
+    test: Count
     seed: int
 
 
@@ -199,7 +214,7 @@ class TrainStage:
     name: str
     model: str
     data: str
-    k: int | None = None
+    k: Count | None = None
     settings: tuple[str, ...] = ()
     steps_of: str | None = None
     config: str | None = None
@@ -234,7 +249,7 @@ class SelectStage:
     name: str
     paths: tuple[str, ...]
     rules: str = "paper"
-    ks: tuple[int, ...] = ()
+    ks: tuple[Count, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -285,7 +300,7 @@ class PipelineConfig:
     sample_settings: tuple[str, ...] = ()
     evaluate_settings: tuple[str, ...] = ()
     task: str = "gsm8k"
-    k: int
-    temperature: float
+    k: Count
+    temperature: Temperature
     seed: int
     stages: tuple[StageConfig, ...]

@@ -74,6 +74,11 @@ class ConfigFlag(Generic[Schema]):
             self._overrides[field] = value
         return rest
 
+    def arguments(self) -> list[str]:
+        """Returns the flags as they were given, for another command that is to read the same config."""
+        overrides = [f"--config.{name}={value}" for name, value in self._overrides.items()]
+        return [f"--config={self._flag.value}", *overrides]
+
     def read(self) -> Schema:
         """Returns the config that the flags ask for.
 

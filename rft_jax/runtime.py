@@ -12,7 +12,8 @@ import jax
 from absl import logging as absl_logging
 from jax.sharding import AxisType, Mesh
 
-from rft_jax import environment, provenance, stopping
+from rft_jax import config_checks, environment, provenance, stopping
+from rft_jax.config import MeshConfig
 from rft_jax.distributed import processes
 from rft_jax.distributed.connect import connect
 from rft_jax.errors import UserError
@@ -86,11 +87,10 @@ def make_mesh(data: int, fsdp: int, tensor: int) -> Mesh:
     Raises:
         UserError: the product is not the number of devices; the message suggests meshes that fit.
     """
+    config_checks.mesh(MeshConfig(data, fsdp, tensor))
     sizes = {"data": data, "fsdp": fsdp, "tensor": tensor}
     devices = jax.device_count()
     shape = " × ".join(f"{axis} {size}" for axis, size in sizes.items())
-    if any(size < 1 and size != -1 for size in sizes.values()) or list(sizes.values()).count(-1) > 1:
-        raise UserError(f"mesh {shape}: every axis is at least 1, and at most one may be -1 (all remaining devices)")
     known = data * fsdp * tensor
     if known < 0:
         known = -known

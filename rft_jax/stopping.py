@@ -39,6 +39,7 @@ class _Stopping:
     def __init__(self) -> None:
         self.way = _Way.RAISE
         self.asked = threading.Event()
+        self.timed = False  # whether SIGTERM has set how long that may take
         self.after = ""  # what the main thread does first, for people
 
 
@@ -51,7 +52,7 @@ def catch() -> None:
     Raises:
         UserError: RFT_JAX_GRACE_S is no number of seconds.
     """
-    _grace()
+    grace()
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     for number in _SIGNALS:
@@ -160,20 +161,30 @@ def _follow(signals: socket.socket, held: socket.socket | None) -> None:
     """Acts on numbers of signals; `held` stays open as long as this runs."""
     while numbers := signals.recv(64):
         for number in set(numbers) & set(_SIGNALS):
+            if number == signal.SIGTERM and _now.timed:
+                # A scheduler tells the process itself and those that pass it on, so it may come several times.
+                continue
             if _now.way is _Way.LEAVE or (_now.asked.is_set() and _now.way is not _Way.ELSEWHERE):
                 _leave()
+            if _now.way is _Way.WISH:
+                hint = "; again to stop at once" if number == signal.SIGINT else ""
+                say(f"{signal.Signals(number).name}: {_now.after}, then stopping{hint}")
             _now.asked.set()
             if number == signal.SIGTERM:
+                _now.timed = True
                 # Whoever passes the signal on has to outlive those whom it tells.
-                timer = threading.Timer(_grace() + 3 * (_now.way is _Way.ELSEWHERE), _leave)
+                timer = threading.Timer(grace() + 3 * (_now.way is _Way.ELSEWHERE), _leave)
                 timer.daemon = True
                 timer.start()
-            if _now.way is _Way.WISH:
-                say(f"{signal.Signals(number).name}: {_now.after}, then stopping; again to stop at once")
     os._exit(1)  # whoever sent them is gone
 
 
-def _grace() -> float:
+def grace() -> float:
+    """Returns for how many seconds after SIGTERM a command may go on.
+
+    Raises:
+        UserError: RFT_JAX_GRACE_S is no number of seconds.
+    """
     return environment.seconds("RFT_JAX_GRACE_S", GRACE_S)
 
 

@@ -21,11 +21,13 @@ FLOORS: list[set[str]] = [
     {"select", "world"},
     {"task"},
     {"records"},
-    {"config", "config_flag", "runtime", "command"},
+    {"config_flag", "runtime", "command"},
+    {"config_checks"},
+    {"config"},
     {"distributed"},
     {"files", "one_writer", "hardware", "provenance"},
     {"stopping"},
-    {"plugin", "environment"},
+    {"plugin", "environment", "ranges"},
     {"errors", "names"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

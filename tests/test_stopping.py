@@ -112,6 +112,17 @@ def test_saves_first(number):
     assert seconds < 10  # saving took too long
 
 
+def test_a_second_sigterm_changes_nothing():
+    """Schedulers tell a process and those that pass it on."""
+    process = start(SAVES.format(then="time.sleep(0.5)"))
+    for _ in range(3):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    code, out, err, _ = finish(process)
+    assert (code, out) == (130, "saved\n")
+    assert err.endswith("error: saved, go on with x\n")
+
+
 def test_a_pause_ends():
     process = start('with stopping.asked_first("writing"): ready(); stopping.pause(100)')
     process.send_signal(signal.SIGINT)

@@ -10,7 +10,10 @@ from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
+from rft_jax import ranges
+from rft_jax.config import Count, Part
 from rft_jax.data.examples import Examples
+from rft_jax.data.fraction import in_use
 from rft_jax.errors import UserError
 from rft_jax.model.flash import SHARED
 
@@ -64,23 +67,19 @@ class Batches:
     """
 
     examples: Examples
-    fraction: float
-    epochs: int
-    size: int
+    fraction: Part
+    epochs: Count
+    size: Count
     seed: int
     packing: Packing
-    row_length: int
+    row_length: Count
     normalisation: Normalisation
-    loss_group: int
+    loss_group: Count
     data_parallel_size: int
-    accumulation: int
+    accumulation: Count
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "size", "row_length", "loss_group", "accumulation"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is at least 1, got {getattr(self, name)}")
-        if not 0 < self.fraction <= 1:
-            raise UserError(f"fraction is above 0 and at most 1, got {self.fraction}")
+        ranges.check(self)
         longest = int(self.examples.lengths.max()) - 1  # the last token is only a target
         if self.packing != "none" and longest > self.row_length:
             raise UserError(
@@ -101,7 +100,7 @@ class Batches:
         everything = len(self.examples)
         # Not the run's seed: the subsets are the same for all runs, as the paper's scaling curves need them.
         order = _shuffled(np.arange(everything), seed=0, stream=2**64 - 1)
-        return np.sort(order[: max(1, math.ceil(everything * self.fraction))])
+        return np.sort(order[: in_use(everything, self.fraction)])
 
     @property
     def steps(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from rft_jax import runtime
+from rft_jax import config_checks, runtime
 from rft_jax.config import EvaluateConfig
 from rft_jax.data import prompt_format
 from rft_jax.distributed import agreement
@@ -41,12 +41,9 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     Raises:
         UserError: a setting, the model or the problems are wrong, or an evaluation in `against` has other problems.
     """
+    config_checks.evaluation(config)
     if config.problems is None:
         raise UserError("nothing to evaluate on: give --config.problems=FILE, problems with gold answers")
-    if config.k < 0:
-        raise UserError(f"k = {config.k}: give 0 for the greedy path only, or the number of samples that vote")
-    if config.k and config.temperature <= 0:
-        raise UserError(f"temperature {config.temperature}: all k = {config.k} samples would be the greedy path")
     if config.model is None:
         raise UserError("nothing to evaluate: give --config.model=DIR, a Hugging Face folder")
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)

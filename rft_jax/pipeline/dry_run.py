@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rft_jax.config import PipelineConfig
 from rft_jax.pipeline import estimate, recipe
-from rft_jax.pipeline.run import command_of, states
+from rft_jax.pipeline.one_stage import command_of
+from rft_jax.pipeline.states import states
 
 
 def plan(config: PipelineConfig, workdir: Path, *, hardware: str, chips: int | None) -> str:

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import assert_never
 
 from rft_jax.config import (
     EvaluateStage,
@@ -116,7 +117,8 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
     def epochs(stage: TrainStage) -> float:
         other = known.get(stage.steps_of or "")
         if isinstance(other, TrainStage):
-            return epochs(other) * rows(other) / rows(stage)
+            batches = stage_settings.training(config, stage).batch / stage_settings.training(config, other).batch
+            return epochs(other) * rows(other) / rows(stage) * batches
         return stage_settings.training(config, stage).epochs
 
     def sampled(name: str, of: Lengths, samples: float, model: LlamaConfig) -> Estimate:
@@ -146,6 +148,8 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
             case EvaluateStage():
                 votes = stage_settings.evaluation(config, stage).k
                 found.append(sampled(stage.name, test, test.problems * (1 + votes), model(stage.model)))
+            case _:
+                assert_never(stage)
     return [*found, Estimate("report", seconds=_STARTING, disk=1e6)]
 
 

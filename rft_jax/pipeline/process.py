@@ -1,4 +1,4 @@
-"""Running a command: its progress bar goes to our terminal, its output to a log, and it ends when we end."""
+"""Running a command that ends when we are asked to end; its progress bar goes to our terminal, its output to a log."""
 
 import codecs
 import contextlib
@@ -9,24 +9,33 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
 from rft_jax import stopping
-from rft_jax.errors import UserError
+
+INTERRUPTED = 130  # how a command ends that was asked to stop and has saved
 
 
-def run(arguments: Sequence[str], log: Path, keep_open: int) -> int:
-    """Runs a command and returns its exit code.
+def run(arguments: Sequence[str], keep_open: int, started: Callable[[int], None]) -> int:
+    """Runs a command and returns its exit code; its output goes where ours does.
 
-    Its progress bars are shown if stderr is a terminal; everything else goes to the log. A signal that would end us
-    ends the command first, and is then raised as KeyboardInterrupt.
+    A signal that would end us ends the command first, and is then raised as KeyboardInterrupt.
 
     Args:
         arguments: the program and its arguments.
-        log: file to append to.
         keep_open: file descriptor of a lock that stays held while the command runs, even if we are killed.
+        started: called with the id of its process.
+    """
+    with _PassedOn() as signals:
+        return signals.wait(_start(arguments, None, keep_open, started, signals))
+
+
+def run_logged(arguments: Sequence[str], log: Path, keep_open: int, started: Callable[[int], None]) -> int:
+    """Runs a command as `run` does, but its output goes to a log.
+
+    Its progress bars are shown if stderr is a terminal; everything else goes to the log, which is appended to.
     """
     shows = sys.stderr.isatty()
     ours, theirs = pty.openpty() if shows else os.pipe()
@@ -35,18 +44,7 @@ def run(arguments: Sequence[str], log: Path, keep_open: int) -> int:
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(sys.stderr, termios.TIOCGWINSZ, bytes(8)))
     try:
         with _PassedOn() as signals, log.open("a", encoding="utf-8") as file:
-            # A session of its own, so that Ctrl-C reaches it once, through us: the trainer takes a second one as "now".
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=theirs,
-                stderr=theirs,
-                pass_fds=(keep_open,),
-                start_new_session=True,
-            )
-            signals.process = process
-            if signals.number is not None:  # it came before the command did
-                process.send_signal(signals.number)
+            process = _start(arguments, theirs, keep_open, started, signals)
             os.close(theirs)
             for lines, bar in _lines(ours):
                 file.writelines(f"{line}\n" for line in lines)
@@ -54,15 +52,35 @@ def run(arguments: Sequence[str], log: Path, keep_open: int) -> int:
                 if shows:
                     sys.stderr.write(f"\r\x1b[K{bar}")
                     sys.stderr.flush()
-            code = process.wait()
-            if signals.number is not None:
-                raise KeyboardInterrupt
-            return code
+            return signals.wait(process)
     finally:
         os.close(ours)
         if shows:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+def _start(
+    arguments: Sequence[str],
+    output: int | None,
+    keep_open: int,
+    started: Callable[[int], None],
+    signals: "_PassedOn",
+) -> subprocess.Popen[bytes]:
+    # A session of its own, so that Ctrl-C reaches it once, through us: the trainer takes a second one as "now".
+    process = subprocess.Popen(
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=(keep_open,),
+        start_new_session=True,
+    )
+    started(process.pid)
+    signals.process = process
+    if signals.number is not None:  # it came before the command did
+        process.send_signal(signals.number)
+    return process
 
 
 def _lines(descriptor: int) -> Iterator[tuple[list[str], str]]:
@@ -107,28 +125,18 @@ class _PassedOn:
     def __exit__(self, *error: object) -> None:
         self._exits.close()
 
+    def wait(self, process: subprocess.Popen[bytes]) -> int:
+        """Waits for a command and returns its exit code; raises KeyboardInterrupt if there was a signal."""
+        code = process.wait()
+        if self.number is not None:
+            raise KeyboardInterrupt
+        return code
+
     def _pass(self, number: int, frame: FrameType | None) -> None:
         # Waiting for it here would lock up the main thread, which may be waiting for it too.
         self.number = number
         if self.process is not None:
             self.process.send_signal(number)
-
-
-@contextlib.contextmanager
-def lock(folder: Path) -> Iterator[int]:
-    """Locks a folder for this pipeline and its commands; yields the descriptor to pass on to them.
-
-    Raises:
-        UserError: another pipeline, or a command that a killed one left running, holds the lock.
-    """
-    with (folder / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(
-                f"another pipeline, or a command left running by a killed one, is using {folder}: wait until it ends"
-            ) from None
-        yield file.fileno()
 
 
 def last_line(log: Path) -> str:

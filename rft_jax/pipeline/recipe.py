@@ -2,9 +2,9 @@
 
 import dataclasses
 import glob
-import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import assert_never, get_args
 
 from rft_jax import names
 from rft_jax.config import (
@@ -18,6 +18,7 @@ from rft_jax.config import (
     TrainStage,
     WorldStage,
 )
+from rft_jax.data.fraction import in_use
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.pipeline import stage_settings
 from rft_jax.pipeline.stage import RECORD, Reads, Stage
@@ -56,6 +57,9 @@ class _Recipe:
         self._reader = tasks.load(config.task).reader
         self._known: dict[str, StageConfig] = {}
         for stage in config.stages:
+            if not isinstance(stage, StageConfig):
+                kinds = ", ".join(kind.__name__ for kind in get_args(StageConfig))
+                raise UserError(f"a stage of the config is a {type(stage).__name__}, not one of {kinds}")
             if not stage.name.strip(".") or not all(letter.isalnum() or letter in "-_." for letter in stage.name):
                 raise UserError(f"stage name '{stage.name}': use letters, digits, '-', '_' and '.'")
             if stage.name in self._known or stage.name in self._models or stage.name in (GOLD, "report", "stale"):
@@ -79,6 +83,8 @@ class _Recipe:
                     made.append(self._select(stage))
                 case EvaluateStage():
                     made.append(self._evaluate(stage))
+                case _:
+                    assert_never(stage)
         return [*made, self._report(made)]
 
     def _world(self, stage: WorldStage) -> Stage:
@@ -96,6 +102,8 @@ class _Recipe:
     def _train(self, stage: TrainStage) -> Stage:
         model, after = self._model(stage.model, stage)
         data, data_after = self._data(stage)
+        if stage.steps_of:
+            self._earlier(stage.steps_of, stage, TrainStage)
         reference = stage.config or self._config.train
         return Stage(
             name=stage.name,
@@ -111,7 +119,7 @@ class _Recipe:
             after=after + data_after + ((stage.steps_of,) if stage.steps_of else ()),
             locations={"--workdir": str(self._workdir / stage.name)},
             output=("model/config.json",),
-            late=lambda: self._epochs(stage),
+            late=lambda: (f"--config.epochs={self._passes(stage)}",) if stage.steps_of else (),
         )
 
     def _sample(self, stage: SampleStage) -> Stage:
@@ -243,15 +251,21 @@ class _Recipe:
             )
         return self._known[name]
 
-    def _epochs(self, stage: TrainStage) -> tuple[str, ...]:
-        """Returns the epochs flag with which a stage takes as many steps as another."""
+    def _passes(self, stage: TrainStage) -> int:
+        """Returns the passes over its examples with which a stage takes at least as many steps as its `steps_of`."""
+        made = stage_settings.training(self._config, stage)
         if stage.steps_of is None:
-            return ()
+            return made.epochs
         other = self._earlier(stage.steps_of, stage, TrainStage)
         assert isinstance(other, TrainStage)
-        rows, other_rows = (len(read_problems(self._data(each)[0], self._reader)) for each in (stage, other))
-        epochs = stage_settings.training(self._config, other).epochs
-        return (f"--config.epochs={math.ceil(epochs * other_rows / rows)}",)
+        batch = stage_settings.training(self._config, other).batch
+        # In whole numbers: what the other has seen, in steps, times the batch here.
+        return -(-self._passes(other) * self._examples(other) * made.batch // (batch * self._examples(stage)))
+
+    def _examples(self, stage: TrainStage) -> int:
+        """Returns how many examples a stage uses. The stages before must be done."""
+        fraction = stage_settings.training(self._config, stage).fraction
+        return in_use(len(read_problems(self._data(stage)[0], self._reader)), fraction)
 
 
 def _flags(reference: str, fields: Sequence[str]) -> tuple[str, ...]:

@@ -67,7 +67,9 @@ class Record:
         done: whether it finished.
         flags: its flags, as `Stage.flags` and `Stage.late`.
         inputs: maps a flag to the fingerprint of its input.
-        seconds: run time, over all starts.
+        seconds: run time, over all starts, those included that were killed. Time in which several workers ran counts
+            once.
+        counted: until when it is counted, in seconds since 1970.
         outputs: fingerprints of the files that it made, by their names in its folder; None in records of before.
     """
 
@@ -75,6 +77,7 @@ class Record:
     flags: tuple[str, ...]
     inputs: dict[str, str]
     seconds: float = 0.0
+    counted: float = 0.0
     outputs: dict[str, str] | None = None
 
     @classmethod
@@ -88,6 +91,7 @@ class Record:
                 tuple(fields["flags"]),
                 dict(fields["inputs"]),
                 float(fields["seconds"]),
+                float(fields.get("counted", 0)),
                 None if outputs is None else dict(outputs),
             )
         except (FileNotFoundError, ValueError, KeyError, TypeError):

@@ -1,21 +1,23 @@
 """The settings of the stages' commands: config file, overridden fields, and the config that results."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 from absl import flags
 
-from rft_jax import config_flag
+from rft_jax import config_checks, config_flag, ranges
 from rft_jax.config import (
     EvaluateConfig,
     EvaluateStage,
     PipelineConfig,
     SampleConfig,
     SampleStage,
+    SelectStage,
     StageConfig,
     TrainConfig,
     TrainStage,
+    WorldStage,
 )
 from rft_jax.errors import UserError
 
@@ -27,6 +29,8 @@ _GIVEN = ("model", "data", "problems", "against")
 
 def check(config: PipelineConfig, stage: StageConfig) -> None:
     """Raises UserError if a stage's config file or settings are wrong, as far as can be seen before it runs."""
+    for line in ranges.faults(stage):
+        raise UserError(f"stage {stage.name}: {line}")
     match stage:
         case TrainStage():
             training(config, stage)
@@ -34,6 +38,10 @@ def check(config: PipelineConfig, stage: StageConfig) -> None:
             sampling(config, stage)
         case EvaluateStage():
             evaluation(config, stage)
+        case WorldStage() | SelectStage():
+            pass
+        case _:
+            assert_never(stage)
 
 
 def of_training(config: PipelineConfig, stage: TrainStage) -> tuple[str, ...]:
@@ -64,19 +72,22 @@ def training(config: PipelineConfig, stage: TrainStage) -> TrainConfig:
     """Returns the config of a training stage, without its inputs and late flags.
 
     Raises:
-        UserError: the config file or a field does not exist, or a value has the wrong type.
+        UserError: the config file or a field does not exist, or a value has the wrong type or is out of range.
     """
-    return _made(stage.name, stage.config or config.train, of_training(config, stage), TrainConfig)
+    made = _made(stage.name, stage.config or config.train, of_training(config, stage), TrainConfig)
+    return _checked(stage.name, made, config_checks.training)
 
 
 def sampling(config: PipelineConfig, stage: SampleStage) -> SampleConfig:
     """Returns the config of a sampling stage, as `training` does."""
-    return _made(stage.name, config.sample, of_sampling(config, stage), SampleConfig)
+    made = _made(stage.name, config.sample, of_sampling(config, stage), SampleConfig)
+    return _checked(stage.name, made, config_checks.sampling)
 
 
 def evaluation(config: PipelineConfig, stage: EvaluateStage) -> EvaluateConfig:
     """Returns the config of an evaluation stage, as `training` does."""
-    return _made(stage.name, config.evaluate, of_evaluation(config, stage), EvaluateConfig)
+    made = _made(stage.name, config.evaluate, of_evaluation(config, stage), EvaluateConfig)
+    return _checked(stage.name, made, config_checks.evaluation)
 
 
 def config_file(reference: str) -> str:
@@ -108,5 +119,13 @@ def _made(stage: str, reference: str, settings: Sequence[str], schema: type[Sche
                 )
             made = config_flag.override(made, field, value)
     except (UserError, flags.Error) as error:
+        raise UserError(f"stage {stage}: {error}") from error
+    return made
+
+
+def _checked(stage: str, made: Schema, check: Callable[[Schema], None]) -> Schema:
+    try:
+        check(made)
+    except UserError as error:
         raise UserError(f"stage {stage}: {error}") from error
     return made

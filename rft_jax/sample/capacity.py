@@ -102,8 +102,6 @@ def fit(
     Raises:
         UserError: not even one problem fits; the message says what would help.
     """
-    if rows is not None and rows < 1:
-        raise UserError(f"rows = {rows}: a device has at least 1 sample in flight")
     tensor = mesh.shape["tensor"]
     kv_heads = split_kv_heads(model.heads, model.kv_heads, tensor)
     kv_heads //= tensor if kv_heads % tensor == 0 else 1

@@ -7,7 +7,7 @@ from pathlib import Path as FilePath
 import jax
 import numpy as np
 
-from rft_jax import runtime, stopping
+from rft_jax import config_checks, runtime, stopping
 from rft_jax.config import SampleConfig
 from rft_jax.data import prompt_format
 from rft_jax.data import tokenizer as tokenizers
@@ -44,12 +44,9 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         UserError: a mistake in the settings, the model or the problems, or paths of other settings in the folder.
         stopping.Interrupted: by SIGINT or SIGTERM, after what is begun is in the journals.
     """
+    config_checks.sampling(config)
     if config.model is None or config.problems is None:
         raise UserError("sampling needs --config.model=DIR and --config.problems=FILE")
-    if config.max_new_tokens < 1:
-        raise UserError(f"max_new_tokens = {config.max_new_tokens}: a path has at least 1 token")
-    if config.prompt_tokens is not None and config.prompt_tokens < 1:
-        raise UserError(f"prompt_tokens = {config.prompt_tokens}: keep at least 1 token of a prompt, or none for all")
     parameters = SamplingParameters(config.temperature, config.top_k, config.top_p, config.min_p)
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     folder = FilePath(config.model)

@@ -12,11 +12,11 @@ import math
 import jax
 import jax.numpy as jnp
 
-from rft_jax.errors import UserError
+from rft_jax import ranges
+from rft_jax.config import Count, Part, Temperature
 
 GROUP = 64  # tokens per group; the fastest of 32, 64, 128 for V = 32,000 on CPU
 NEVER = -jnp.inf
-COLDEST = 1e-6  # a temperature below could be 0 as the devices count
 FAINT = -80.0  # logits this far below the largest count as minus infinity: no uniform number reaches them
 
 
@@ -33,21 +33,13 @@ class SamplingParameters:
         min_p: keep tokens at least this likely, relative to the most likely one; None keeps all.
     """
 
-    temperature: float
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
+    temperature: Temperature
+    top_k: Count | None = None
+    top_p: Part | None = None
+    min_p: Part | None = None
 
     def __post_init__(self) -> None:
-        if self.temperature != 0 and not COLDEST <= self.temperature < float("inf"):
-            raise UserError(
-                f"temperature {self.temperature}: it is 0 (the most likely token) or a number from {COLDEST:g} on"
-            )
-        if self.top_k is not None and self.top_k < 1:
-            raise UserError(f"top_k {self.top_k}: keep at least 1 token, or give none to keep all")
-        for name, value in (("top_p", self.top_p), ("min_p", self.min_p)):
-            if value is not None and not 0 < value <= 1:
-                raise UserError(f"{name} {value}: a probability above 0 and up to 1, or none to keep all")
+        ranges.check(self)
 
 
 def sample_tokens(logits: jax.Array, uniform: jax.Array, parameters: SamplingParameters) -> jax.Array:

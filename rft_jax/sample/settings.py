@@ -37,16 +37,13 @@ def template(config: SampleConfig, task: str) -> Template | None:
         task: whose reader reads the worked examples.
 
     Raises:
-        UserError: an unknown template, no file to take the examples from, or too few problems in it.
+        UserError: an unknown template, or a file with too few problems to take the examples from.
     """
     if config.shots == 0:
         return known.load(config.template) if config.template else None
-    if config.template:
-        raise UserError(f"shots = {config.shots} is a template of its own: give no --config.template beside it")
-    if config.shots_from is None:
-        raise UserError(f"{config.shots} worked examples need --config.shots_from=FILE, problems to take them from")
+    assert config.shots_from is not None  # config_checks.sampling
     problems = read_problems(config.shots_from, tasks.load(task).reader)
-    if not 0 < config.shots <= len(problems):
+    if config.shots > len(problems):
         raise UserError(
             f"shots = {config.shots}, but {config.shots_from} has {len(problems)} problems to take worked examples from"
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from rft_jax import files, runtime, stopping
+from rft_jax import config_checks, files, runtime, stopping
 from rft_jax.config import TrainConfig
 from rft_jax.data import tokenizer as tokenizers
 from rft_jax.data.batches import Batches
@@ -47,6 +47,7 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         UserError: a setting or the data is wrong, the disk is full, or loss or gradient is no longer finite.
         stopping.Interrupted: by SIGINT or SIGTERM, after everything is saved.
     """
+    config_checks.training(config)
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     first_process = jax.process_index() == 0
     if first_process:

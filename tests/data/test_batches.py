@@ -224,11 +224,11 @@ def test_a_batch_that_does_not_divide_says_what_would():
     ("changes", "message"),
     [
         ({"row_length": 20}, "an example of 30 tokens does not fit a row of 20: set row_length to at least 29"),
-        ({"fraction": 0.0}, "fraction is above 0"),
-        ({"fraction": 1.5}, "fraction is above 0"),
-        ({"epochs": 0}, "epochs is at least 1"),
-        ({"size": 0}, "size is at least 1"),
-        ({"loss_group": 0}, "loss_group is at least 1"),
+        ({"fraction": 0.0}, "fraction = 0.0: it must be above 0 and at most 1"),
+        ({"fraction": 1.5}, "fraction = 1.5: it must be above 0 and at most 1"),
+        ({"epochs": 0}, "epochs = 0: it must be at least 1"),
+        ({"size": 0}, "size = 0: it must be at least 1"),
+        ({"loss_group": 0}, "loss_group = 0: it must be at least 1"),
     ],
 )
 def test_wrong_settings_are_refused(changes, message):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 
@@ -234,3 +235,66 @@ def test_a_rule_of_ones_own_is_read_and_an_unknown_one_refused(tmp_path):
     assert f"--rules={rule}" in with_rules(str(rule)).arguments()
     with pytest.raises(UserError, match="stage set: no rule is called 'papre'"):
         with_rules("papre")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"train_settings": ("batch=0",)}, "stage sft: batch = 0: it must be at least 1"),
+        ({"train_settings": ("warmup=2",)}, r"stage sft: warmup = 2\.0: it must be at least 0 and at most 1"),
+        (
+            {"train_settings": ("learning_rate=nan",)},
+            "stage sft: learning_rate = nan: it must be at least 0 and finite",
+        ),
+        ({"train_settings": ("mesh.fsdp=0",)}, r"stage sft: mesh\.fsdp = 0: it must be -1, or at least 1"),
+        ({"train_settings": ("mesh.data=-1",)}, "stage sft: mesh data -1 × fsdp -1 × tensor 1: only one axis"),
+        ({"sample_settings": ("top_p=1.5",)}, r"stage paths: top_p = 1\.5: it must be above 0 and at most 1, or none"),
+        ({"temperature": -0.7}, r"stage paths: temperature = -0\.7: it must be 0, or at least 1e-06 and finite"),
+        ({"evaluate_settings": ("k=4", "temperature=0")}, "stage eval-sft: temperature = 0: all k = 4 samples"),
+        ({"evaluate_settings": ("shots=8",)}, r"stage eval-sft: 8 worked examples need --config\.shots_from=FILE"),
+        ({"stages": (WorldStage(name="w", train=0, test=3, seed=5),)}, "stage w: train = 0: it must be at least 1"),
+        ({"stages": (*STAGES, SelectStage(name="s", paths=("paths",), ks=(3, 0)))}, "stage s: ks = 3,0: it must be"),
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_told_before_anything_runs(tmp_path, change, told):
+    with pytest.raises(UserError, match=told):
+        recipe.stages(dataclasses.replace(CONFIG, **change), tmp_path)
+
+
+def test_what_is_no_stage_is_not_dropped(tmp_path):
+    with pytest.raises(UserError, match="a stage of the config is a str, not one of WorldStage, TrainStage"):
+        recipe.stages(dataclasses.replace(CONFIG, stages=("world",)), tmp_path)
+    # Whoever adds a kind is told by mypy where it is missing, and if not, by this.
+    with pytest.raises(AssertionError):
+        stage_settings.check(CONFIG, dataclasses.make_dataclass("NewStage", [("name", str)])("x"))
+
+
+def test_the_steps_of_a_stage_that_has_the_steps_of_another(tmp_path):
+    """In steps, whatever their batches and fractions, and as the trainer counts them."""
+    row = json.dumps({"query": "q", "response": "r"}) + "\n"
+    for place, rows in (("world/train.jsonl", 40), ("set/selected.k3.jsonl", 90)):
+        (tmp_path / place).parent.mkdir()
+        (tmp_path / place).write_text(row * rows)
+    chain = (
+        TrainStage(name="longer", model="base", data="gold", steps_of="long", settings=("batch=8", "fraction=1/2")),
+        TrainStage(name="longest", model="base", data="set", k=3, steps_of="longer"),
+    )
+    stages = made(tmp_path, dataclasses.replace(CONFIG, stages=(*STAGES, *chain)))
+
+    def passes(name):
+        ((flag, number),) = (flag.split("=") for flag in stages[name].late())
+        assert flag == "--config.epochs"
+        return int(number)
+
+    def steps(examples, epochs, batch):
+        return math.ceil(examples * epochs / batch)
+
+    assert stages["longest"].after[-1] == "longer"
+    rft, long = steps(90, 3, 32), steps(40, passes("long"), 32)
+    longer, longest = steps(20, passes("longer"), 8), steps(90, passes("longest"), 32)
+    assert rft <= long <= longer <= longest <= rft + 4
+    assert passes("long") == 7
+    with pytest.raises(UserError, match="stage x needs 'lnog'"):
+        last = TrainStage(name="x", model="base", data="gold", steps_of="lnog")
+        made(tmp_path, dataclasses.replace(CONFIG, stages=(*STAGES, last)))

@@ -3,18 +3,18 @@
 import dataclasses
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from rft_jax.errors import UserError
 from rft_jax.pipeline import process
-from rft_jax.pipeline.run import followers, run, run_stages, states
+from rft_jax.pipeline.run import run, run_stages
 from rft_jax.pipeline.stage import LOG, RECORD, Record, Stage, changes, fingerprint
 from rft_jax.pipeline.stage_settings import root
+from rft_jax.pipeline.states import followers, states
+from rft_jax.pipeline.workdir_lock import lock
 
 # Adds the numbers in its inputs to its own; counts its runs; dies or waits when told to.
 SCRIPT = """
@@ -233,63 +233,6 @@ def test_followers(bench):
     assert followers(stages, "d") == []
 
 
-PIPELINE = """
-import pathlib, sys
-sys.path.insert(0, {tests!r})
-from tests.pipeline.test_run import Bench
-Bench(pathlib.Path(sys.argv[1])).run()
-"""
-
-
-def start(folder, within=()):
-    command = [*within, sys.executable, "-c", PIPELINE.format(tests=str(root())), str(folder)]
-    return subprocess.Popen(command, cwd=root())
-
-
-def until(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
-
-
-# A script's background job ignores Ctrl-C from the start, and so would a stage's command.
-IN_THE_BACKGROUND = ("bash", "-c", 'trap "" INT; exec "$@"', "bash")
-
-
-@pytest.mark.parametrize(
-    ("number", "within"),
-    [(signal.SIGKILL, ()), (signal.SIGTERM, ()), (signal.SIGINT, ()), (signal.SIGINT, IN_THE_BACKGROUND)],
-    ids=["kill", "term", "ctrl-c", "ctrl-c in the background"],
-)
-def test_a_killed_pipeline_goes_on_where_it_was(bench, tmp_path, number, within):
-    bench.workdir.mkdir()
-    gate = bench.workdir / "wait-b"
-    gate.touch()
-    pipeline = start(tmp_path, within)
-    until(lambda: bench.runs().get("b") == 1)
-    os.kill(pipeline.pid, number)
-    assert pipeline.wait(timeout=60) != 0
-    if number == signal.SIGKILL:
-        # The command left running still holds the lock.
-        with pytest.raises(UserError, match="left running by a killed one"):
-            bench.run()
-    gate.unlink()
-    until(lambda: not held(bench.workdir))
-    assert bench.what() == {"a": "done", "b": "resume", "c": "new", "d": "new"}
-    bench.run()
-    assert bench.sums() == {"a": 101, "b": 103, "c": 106, "d": 104}
-    assert bench.runs()["a"] == 1
-
-
-def held(folder):
-    try:
-        with process.lock(folder):
-            return False
-    except UserError:
-        return True
-
-
 BAR = """
 import sys, time
 for n in range(5):
@@ -306,8 +249,8 @@ sys.exit(os.waitstatus_to_exitcode(pty.spawn([sys.executable, "-c", sys.argv[1],
 OUTER = """
 import pathlib, sys
 from rft_jax.pipeline import process
-with process.lock(pathlib.Path(sys.argv[1])) as lock:
-    sys.exit(process.run([sys.executable, "-c", sys.argv[2]], pathlib.Path(sys.argv[1]) / "log.txt", lock))
+log = pathlib.Path(sys.argv[1]) / "log.txt"
+sys.exit(process.run_logged([sys.executable, "-c", sys.argv[2]], log, 2, lambda pid: None))
 """
 
 
@@ -323,8 +266,10 @@ def test_without_a_terminal_all_goes_to_the_log(tmp_path, capfd):
     program = (
         "import sys; print('out', sys.stderr.isatty(), flush=True); print('\\u00e9rr', file=sys.stderr); sys.exit(3)"
     )
-    with process.lock(tmp_path) as lock:
-        assert process.run([sys.executable, "-c", program], tmp_path / LOG, lock) == 3
+    with lock(tmp_path) as held:
+        assert (
+            process.run_logged([sys.executable, "-c", program], tmp_path / LOG, held.descriptor, lambda pid: None) == 3
+        )
     assert (tmp_path / LOG).read_text().splitlines() == ["out False", "érr"]
     assert capfd.readouterr() == ("", "")
 

@@ -250,7 +250,7 @@ def test_a_mistake_is_one_line(model_folder, problems_file, tmp_path):
     _, err = process.communicate()
     assert process.returncode == 1
     assert "Traceback" not in err
-    assert err.splitlines()[-1].startswith("error: temperature -1.0")
+    assert err.splitlines()[-1].startswith("error: temperature = -1.0")
 
 
 def test_manifest_names_every_setting(done):

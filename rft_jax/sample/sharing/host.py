@@ -7,9 +7,25 @@ import uuid
 from pathlib import Path
 
 
-def identity() -> str:
-    """Returns a name that no other process on any machine has; it fits into a file's name."""
-    return f"{_MACHINE}.{os.getpid()}.{_start(os.getpid()) or 0}"
+def identity(process: int | None = None) -> str:
+    """Returns a name that no other process on any machine has; it fits into a file's name.
+
+    Args:
+        process: id of a process on this machine; None: this one.
+    """
+    process = os.getpid() if process is None else process
+    return f"{_MACHINE}.{process}.{_start(process) or 0}"
+
+
+def running_here(name: str) -> int | None:
+    """Returns the id of a process that runs on this machine, or None if it does not, or that cannot be known.
+
+    Args:
+        name: its identity.
+    """
+    machine, _, process = name.rpartition(".")[0].rpartition(".")
+    here = machine == _MACHINE and process.isdigit() and _start(int(process)) == name.rpartition(".")[2]
+    return int(process) if here else None
 
 
 def gone(name: str) -> bool:

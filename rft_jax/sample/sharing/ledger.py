@@ -71,8 +71,6 @@ class Ledger:
         Raises:
             UserError: the folder holds paths of other settings, or cannot be written.
         """
-        if k < 1:
-            raise UserError(f"k = {k}: sample at least 1 path per problem")
         self._folder, self._problems, self._k = folder, problems, k
         (height, width), there = agree(lambda: self._open(settings, made_by))
         self._size = (height, width)

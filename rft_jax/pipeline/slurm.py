@@ -1,0 +1,158 @@
+"""A pipeline as dependent SLURM jobs: one per stage that is left, by the batch scripts in launch/slurm/.
+
+What nodes and GPUs a kind of stage gets stands on top of its script, for the pipeline and for use by hand. A job waits
+for those of the stages that it needs, and is cancelled when one of them fails or is cancelled.
+"""
+
+import contextlib
+import dataclasses
+import getpass
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rft_jax.config import PipelineConfig
+from rft_jax.errors import UserError
+from rft_jax.files import make_folder, whole_file
+from rft_jax.pipeline import recipe, run, stage_settings
+from rft_jax.pipeline.stage import Stage
+from rft_jax.pipeline.states import followers, refuse_stale, states
+from rft_jax.pipeline.workdir_lock import lock
+
+JOBS = "jobs.json"
+# The batch script of each kind of stage; making the world's problems takes a processor for seconds, as the report does.
+_SCRIPTS = {kind: kind for kind in ("train", "sample", "select", "evaluate", "report")} | {"world": "report"}
+_WAITS = "--dependency=afterok:"
+# Of the variables that a job has, sbatch would hand on those of the job in which it is called; these are the user's.
+_KEPT = "SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A job to submit.
+
+    Attributes:
+        name: of its stage.
+        needs: stages whose jobs it waits for.
+        options: of sbatch, without the dependency.
+        script: the batch script and its arguments.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    options: tuple[str, ...]
+    script: tuple[str, ...]
+
+    def command(self, needed: Sequence[str]) -> list[str]:
+        """Returns the command that submits it, given the numbers of the jobs that it needs."""
+        waits = (f"{_WAITS}{':'.join(needed)}", "--kill-on-invalid-dep=yes") if needed else ()
+        return ["sbatch", "--parsable", *self.options, *waits, *self.script]
+
+
+def plan(config: PipelineConfig, workdir: Path, arguments: Sequence[str], *, redo: bool) -> list[Job]:
+    """Returns the jobs of what is left: the stages that are not done, and those that depend on them.
+
+    Args:
+        config: of the pipeline.
+        workdir: of the pipeline, on a file system that all nodes share.
+        arguments: of launch/pipeline.py for the jobs, without those that say which stage.
+        redo: run stale stages again.
+
+    Raises:
+        UserError: the config is wrong, or a stage is stale; or this is not the checkout, where the scripts start.
+    """
+    run.refuse_several_processes()
+    if Path.cwd() != stage_settings.root():
+        raise UserError(f"--submit starts scripts that run where it does: start it in {stage_settings.root()}")
+    stages = recipe.stages(config, workdir)
+    found = states(stages, workdir)
+    refuse_stale(stages, found, redo)
+    unfinished = [stage.name for stage in stages if found[stage.name].what != "done"]
+    left = {*unfinished, *(later for name in unfinished for later in followers(stages, name))}
+    return [_job(stage, left, arguments) for stage in stages if stage.name in left]
+
+
+def show(jobs: Sequence[Job]) -> str:
+    """Returns the commands that submit the jobs, as a script for a shell."""
+    variables = {job.name: f"job{number}" for number, job in enumerate(jobs, start=1)}
+    lines = []
+    for job in jobs:
+        # With several clusters sbatch prints the cluster behind the number.
+        needed = [f"${{{variables[name]}%%;*}}" for name in job.needs]
+        parts = [part if part.startswith(_WAITS) else shlex.quote(part) for part in job.command(needed)]
+        lines.append(f"{variables[job.name]}=$({' '.join(parts)})")
+    return "\n".join(lines)
+
+
+def submit(config: PipelineConfig, workdir: Path, arguments: Sequence[str], *, redo: bool) -> str:
+    """Submits what is left, all of it or nothing, and returns the jobs for people.
+
+    Args:
+        config, workdir, arguments, redo: as for `plan`.
+
+    Raises:
+        UserError: as `plan` does; or the pipeline's jobs are queued or running already, or sbatch refuses one.
+    """
+    make_folder(workdir, clean=False)
+    with lock(workdir, shared=True):
+        _refuse_queued(workdir)
+        jobs = plan(config, workdir, arguments, redo=redo)
+        run.comparison(config, workdir)()
+        numbers: dict[str, str] = {}
+        try:
+            for job in jobs:
+                numbers[job.name] = _slurm(job.command([numbers[name] for name in job.needs])).partition(";")[0]
+                with whole_file(workdir / JOBS) as file:
+                    file.write_text(json.dumps(numbers, indent=1) + "\n")
+        except BaseException as error:
+            with contextlib.suppress(UserError):
+                _slurm(["scancel", *numbers.values()])
+            if isinstance(error, UserError):
+                raise UserError(f"{error}; no job of this pipeline is left in the queue") from error
+            raise
+    waits = {job.name: ", ".join(numbers[name] for name in job.needs) for job in jobs}
+    lines = [f"{name}: job {numbers[name]}{after and f', after {after}'}" for name, after in waits.items()]
+    return "\n".join(lines or ["every stage is done"])
+
+
+def _job(stage: Stage, left: set[str], arguments: Sequence[str]) -> Job:
+    script = os.path.relpath(stage_settings.root() / "launch" / "slurm" / f"{_SCRIPTS[stage.kind]}.sbatch")
+    # The scripts' Python is this one, unless the user has said which.
+    python = () if "RFT_PYTHON" in os.environ else (f"--export=ALL,RFT_PYTHON={sys.executable}",)
+    return Job(
+        stage.name,
+        tuple(name for name in stage.after if name in left),
+        (f"--job-name={stage.name}", *python),
+        (script, f"--only={stage.name}", *arguments),
+    )
+
+
+def _refuse_queued(workdir: Path) -> None:
+    try:
+        before = set(json.loads((workdir / JOBS).read_text()).values())
+    except (OSError, ValueError, AttributeError):
+        return
+    queued = set(_slurm(["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%F"]).split())
+    if alive := sorted(before & queued, key=int):
+        raise UserError(
+            f"jobs of this pipeline are still in the queue: {', '.join(alive)}; wait until they end, or cancel them: "
+            f"scancel {' '.join(alive)}"
+        )
+
+
+def _slurm(command: list[str]) -> str:
+    environment = {
+        name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith(("SLURM_", "SRUN_"))
+    }
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    except FileNotFoundError:
+        raise UserError(f"there is no {command[0]} here: --submit=slurm needs SLURM's commands") from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise UserError(f"{shlex.join(command)[:300]} failed: {said[-1]}")
+    return done.stdout.strip()

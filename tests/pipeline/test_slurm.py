@@ -1,0 +1,118 @@
+"""Which jobs are submitted, in what order, with stand-ins for SLURM's commands; tests/launch has the real ones."""
+
+import json
+import os
+import shlex
+import subprocess
+
+import pytest
+
+from rft_jax.config import PipelineConfig
+from rft_jax.config_flag import load
+from rft_jax.errors import UserError
+from rft_jax.pipeline import run, slurm
+from rft_jax.pipeline.stage import Record
+from rft_jax.pipeline.stage_settings import root
+
+SBATCH = """#!/bin/sh
+env | grep -c ^SLURM_JOB_ID >> "$RECORDS/leaks"
+n=$(($(cat "$RECORDS/count" 2>/dev/null || echo 100) + 1))
+echo $n > "$RECORDS/count"
+echo "$@" >> "$RECORDS/sbatch"
+[ $n = "$REFUSED" ] && { echo "sbatch: error: invalid partition" >&2; exit 1; }
+echo "$n;east"
+"""
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Returns the tiny pipeline's config, in the checkout, where sbatch, squeue and scancel write down their calls."""
+    commands = tmp_path / "commands"
+    commands.mkdir()
+    scripts = {
+        "sbatch": SBATCH,
+        "squeue": '#!/bin/sh\ncat "$RECORDS/queue" 2>/dev/null || true\n',
+        "scancel": '#!/bin/sh\necho "$@" >> "$RECORDS/scancel"\n',
+    }
+    for name, text in scripts.items():
+        (commands / name).write_text(text)
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    monkeypatch.setenv("RECORDS", str(tmp_path))
+    monkeypatch.setenv("RFT_PYTHON", "/opt/python")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")  # submitted from inside a job
+    monkeypatch.chdir(root())
+    return load("tests/pipeline/tiny.py", PipelineConfig)
+
+
+ARGUMENTS = "--config=tests/pipeline/tiny.py", "--config.k=4", "--workdir=with space"
+
+
+def submitted(tmp_path):
+    file = tmp_path / "sbatch"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def test_each_stage_is_a_job_that_waits_for_what_it_needs(config, tmp_path):
+    workdir = tmp_path / "out"
+    told = slurm.submit(config, workdir, ARGUMENTS, redo=False)
+    world, sft, paths, selected, rft, evaluation, report = submitted(tmp_path)
+    assert world == f"--parsable --job-name=world launch/slurm/report.sbatch --only=world {' '.join(ARGUMENTS)}"
+    assert "--dependency=afterok:101 --kill-on-invalid-dep=yes launch/slurm/train.sbatch --only=sft " in sft
+    assert "--dependency=afterok:102:101 --kill-on-invalid-dep=yes launch/slurm/sample.sbatch --only=paths " in paths
+    assert "--dependency=afterok:101:103 --kill-on-invalid-dep=yes launch/slurm/select.sbatch" in selected
+    assert "launch/slurm/train.sbatch --only=rft" in rft
+    assert "--dependency=afterok:105:101 --kill-on-invalid-dep=yes launch/slurm/evaluate.sbatch" in evaluation
+    assert "--dependency=afterok:101:102:103:104:105:106 " in report
+    assert "set: job 104, after 101, 103\n" in told
+    assert json.loads((workdir / "jobs.json").read_text())["report"] == "107"
+    assert set((tmp_path / "leaks").read_text().split()) == {"0"}
+
+
+def test_what_is_printed_submits_the_same(config, tmp_path):
+    printed = slurm.show(slurm.plan(config, tmp_path / "out", ARGUMENTS, redo=False))
+    assert shlex.quote("--workdir=with space") in printed
+    assert submitted(tmp_path) == []
+    subprocess.run(["bash", "-eu"], input=printed, text=True, check=True)
+    by_hand = submitted(tmp_path)
+    (tmp_path / "count").unlink()
+    slurm.submit(config, tmp_path / "out", ARGUMENTS, redo=False)
+    assert submitted(tmp_path) == by_hand * 2
+
+
+def test_only_what_is_left_is_submitted(config, tmp_path):
+    workdir = tmp_path / "out"
+    command = "python launch/pipeline.py"
+    with pytest.raises(UserError, match=r"stage sft needs world, which is not done \(new\)"):
+        run.run_only(config, workdir, "sft", launcher=(), workers=None, redo=False, command=command)
+    with pytest.raises(UserError, match=r"no stage is called 'wrld' \(did you mean 'world'\?\)"):
+        run.run_only(config, workdir, "wrld", launcher=(), workers=None, redo=False, command=command)
+    for _ in range(2):
+        run.run_only(config, workdir, "world", launcher=("env",), workers=3, redo=False, command=command)
+    assert Record.read(workdir / "world").done
+    assert list(json.loads((workdir / "pipeline.json").read_text()))[:2] == ["problems", "test"]
+    jobs = slurm.plan(config, workdir, ARGUMENTS, redo=False)
+    assert [(job.name, job.needs) for job in jobs[:3]] == [("sft", ()), ("paths", ("sft",)), ("set", ("paths",))]
+    # What is changed is made again, and all that depends on it decides for itself.
+    (workdir / "world" / "test.jsonl").write_text("")
+    assert [job.name for job in slurm.plan(config, workdir, ARGUMENTS, redo=False)][:2] == ["world", "sft"]
+
+
+def test_all_or_nothing_is_submitted_and_once(config, tmp_path, monkeypatch):
+    workdir = tmp_path / "out"
+    monkeypatch.setenv("REFUSED", "104")
+    with pytest.raises(UserError, match=r"--only=set .*invalid partition; no job of this pipeline is left"):
+        slurm.submit(config, workdir, ARGUMENTS, redo=False)
+    assert (tmp_path / "scancel").read_text() == "101 102 103\n"
+    monkeypatch.delenv("REFUSED")
+    slurm.submit(config, workdir, ARGUMENTS, redo=False)
+    (tmp_path / "queue").write_text("99\n106\n105\n105\n")
+    with pytest.raises(UserError, match="still in the queue: 105, 106; wait until they end, or cancel them: scancel"):
+        slurm.submit(config, workdir, ARGUMENTS, redo=False)
+    (tmp_path / "queue").unlink()
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UserError, match="there is no squeue here"):
+        slurm.submit(config, workdir, ARGUMENTS, redo=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="start it in"):
+        slurm.plan(config, workdir, ARGUMENTS, redo=False)
