@@ -30,15 +30,16 @@ class ConfigFlag(Generic[Schema]):
     `CONFIG.read()` in main.
     """
 
-    def __init__(self, schema: type[Schema], default: str | None) -> None:
-        self._schema = schema
+    def __init__(self, *schemas: type[Schema], default: str | None) -> None:
+        self._schemas = schemas
         self._overrides: dict[str, str] = {}
+        fields = dict.fromkeys(field for schema in schemas for field in _field_names(schema))
         self._flag = flags.DEFINE_string(
             "config",
             default,
-            f"FILE[:ARGUMENT] that makes a {schema.__name__}; override a field with --config.field=value. In a list, "
-            f"{names.QUOTING}. "
-            f"Fields: {', '.join(_field_names(schema))}.",
+            f"FILE[:ARGUMENT] that makes a {_alternatives(schemas)}; override a field with --config.field=value. In a "
+            f"list, {names.QUOTING}. "
+            f"Fields: {', '.join(fields)}.",
             required=default is None,
         )
 
@@ -63,14 +64,14 @@ class ConfigFlag(Generic[Schema]):
             UserError: a mistake in the file or its argument.
             flags.Error: a mistake in an override.
         """
-        config = load(self._flag.value, self._schema)
+        config = load(self._flag.value, *self._schemas)
         for field, value in self._overrides.items():
             config = override(config, field, value)
         return config
 
 
-def load(reference: str, schema: type[Schema]) -> Schema:
-    """Returns what `FILE[:ARGUMENT]` makes.
+def load(reference: str, *schemas: type[Schema]) -> Schema:
+    """Returns what `FILE[:ARGUMENT]` makes, of one of the schemas.
 
     Raises:
         UserError: the file is missing, has no get_config, does not take the argument, or makes another type.
@@ -90,9 +91,14 @@ def load(reference: str, schema: type[Schema]) -> Schema:
     if argument and not takes_argument:
         raise UserError(f"config file {path} takes no argument, got ':{argument}'")
     config = module.get_config(argument) if argument else module.get_config()
-    if not isinstance(config, schema):
-        raise UserError(f"config file {path} makes a {type(config).__name__}, this command needs a {schema.__name__}")
+    if not isinstance(config, schemas):
+        made, needed = type(config).__name__, _alternatives(schemas)
+        raise UserError(f"config file {path} makes a {made}, this command needs a {needed}")
     return config
+
+
+def _alternatives(schemas: tuple[type[Any], ...]) -> str:
+    return " or ".join(schema.__name__ for schema in schemas)
 
 
 def override(config: Schema, field: str, value: str) -> Schema:

@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -61,28 +62,30 @@ def log_on_process_zero(process: int) -> None:
     logging.getLogger("rft_jax").setLevel(logging.INFO if process == 0 else logging.WARNING)
 
 
-def make_mesh(data: int, fsdp: int, tensor: int) -> Mesh:
+def make_mesh(data: int, fsdp: int, tensor: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """Returns the mesh over all devices of all processes; activate it with `jax.set_mesh`.
 
     Args:
         data, fsdp, tensor: devices along each axis (see partition.py); one may be -1, for all remaining devices.
+        devices: others to use, for instance some that are not here.
 
     Raises:
         UserError: the product is not the number of devices; the message suggests meshes that fit.
     """
     sizes = {"data": data, "fsdp": fsdp, "tensor": tensor}
-    devices = jax.device_count()
+    count = jax.device_count() if devices is None else len(devices)
     shape = " × ".join(f"{axis} {size}" for axis, size in sizes.items())
     if any(size < 1 and size != -1 for size in sizes.values()) or list(sizes.values()).count(-1) > 1:
         raise UserError(f"mesh {shape}: every axis is at least 1, and at most one may be -1 (all remaining devices)")
     known = data * fsdp * tensor
     if known < 0:
         known = -known
-        sizes = {axis: devices // known if size == -1 else size for axis, size in sizes.items()}
+        sizes = {axis: count // known if size == -1 else size for axis, size in sizes.items()}
     product = sizes["data"] * sizes["fsdp"] * sizes["tensor"]
-    if product != devices:
+    if product != count:
         fits = ", ".join(
-            f"fsdp {devices // tensors} × tensor {tensors}" for tensors in (1, 2, 4, 8) if devices % tensors == 0
+            f"fsdp {count // tensors} × tensor {tensors}" for tensors in (1, 2, 4, 8) if count % tensors == 0
         )
-        raise UserError(f"mesh {shape} does not cover the {devices} devices here; these would: {fits}")
-    return jax.make_mesh(tuple(sizes[axis] for axis in AXES), AXES, axis_types=(AxisType.Explicit,) * len(AXES))
+        raise UserError(f"mesh {shape} does not cover the {count} devices here; these would: {fits}")
+    shape_of = tuple(sizes[axis] for axis in AXES)
+    return jax.make_mesh(shape_of, AXES, axis_types=(AxisType.Explicit,) * len(AXES), devices=devices)

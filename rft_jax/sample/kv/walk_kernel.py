@@ -15,7 +15,7 @@ from jax.experimental.pallas import triton
 _Sums = tuple[jax.Array, jax.Array, jax.Array]  # a Partial's top, weight and context, of a block of queries
 
 _LEAST = 16  # rows and columns of a matrix product in Triton
-_MOST_QUERIES = 64  # per program: more do not fit into registers beside their contexts
+MOST_QUERIES = 64  # per program: more do not fit into registers beside their contexts
 
 
 def supports(keys: jax.Array) -> bool:
@@ -47,7 +47,7 @@ def walk(
         The arrays of a `Partial`.
     """
     rows, kv_heads, queries, _ = query.shape
-    block = min(_MOST_QUERIES, max(_LEAST, pl.next_power_of_2(queries)))
+    block = min(MOST_QUERIES, max(_LEAST, pl.next_power_of_2(queries)))
     sums = [jax.ShapeDtypeStruct(query.shape[:3], jnp.float32)] * 2
     call = functools.partial(
         pl.pallas_call,

@@ -1,0 +1,83 @@
+"""Floating-point operations of one instruction of a compiled program: its products. The rest is little beside them."""
+
+import json
+import math
+import re
+
+from rft_jax.plan.hlo import Array, Instruction
+
+
+def of(each: Instruction, operands: list[Instruction]) -> float:
+    """Returns the operations of an instruction with these operands; 0 if it is no product that is known here."""
+    if each.opcode == "dot":
+        sides = operands[0].arrays[0].sides
+        axes = each.attribute(r"lhs_contracting_dims=\{([\d,]*)\}") or ""
+        return 2.0 * each.arrays[0].elements * math.prod(sides[int(axis)] for axis in axes.split(",") if axis)
+    if each.opcode == "convolution":
+        return _convolution(each, operands)
+    if each.opcode == "custom-call":
+        return _library(each, operands)
+    return 0.0
+
+
+def _library(each: Instruction, operands: list[Instruction]) -> float:
+    target = each.attribute(r'custom_call_target="([^"]*)"') or ""
+    if "gemm" in target or "matmul" in target:
+        contracted = re.search(r'"lhs_contracting_dimensions":(\["?[\d", ]*\])', each.attributes)
+        axes = [int(axis) for axis in json.loads(contracted[1])] if contracted else []
+        return 2.0 * each.arrays[0].elements * math.prod(operands[0].arrays[0].sides[axis] for axis in axes)
+    if "fmha" in target or "splash" in each.label:
+        return _attention(each, operands, backward="Backward" in target or "transpose(" in each.label)
+    return 0.0
+
+
+def _attention(each: Instruction, operands: list[Instruction], backward: bool) -> float:
+    """Two products forward, five backward, on half of the square, of queries and keys [..., length, …]."""
+    arrays = [array for operand in operands for array in operand.arrays if len(array.sides) >= 3 and _wide(array)]
+    if len(arrays) < 3:
+        return 0.0
+    query, key = arrays[0], arrays[1]
+    length = max(key.sides[1:-1] if len(key.sides) == 4 else key.sides[:-1])
+    return (5.0 if backward else 2.0) * query.elements * length
+
+
+def _wide(array: Array) -> bool:
+    return array.dtype in ("bf16", "f16", "f32")
+
+
+def _convolution(each: Instruction, operands: list[Instruction]) -> float:
+    """A TPU's compiler writes products as convolutions; those of several heads with windows that mostly hit padding."""
+    labels = each.attribute(r"dim_labels=(\w+_\w+->\w+)")
+    assert labels is not None
+    left, right, out = re.split(r"_|->", labels)
+    sizes = [dict(zip(names, array.arrays[0].sides, strict=True)) for names, array in zip((left, right), operands, strict=False)]
+    result = dict(zip(out, each.arrays[0].sides, strict=True))
+    fields = dict(re.findall(r"(\w+)=([\dx_\-]+)", each.attribute(r"window=\{([^}]*)\}") or ""))
+    spatial = sorted(name for name in left if name.isdigit())
+    groups = int(each.attribute(r"batch_group_count=(\d+)") or 1)
+    total = 2.0 * result["b"] * result["f"] * sizes[1]["i"] / groups ** 0
+    for position, name in enumerate(spatial):
+        total *= _hits(sizes[0][name], sizes[1][name], result[name], fields, position)
+    return total
+
+
+def _hits(length: int, window: int, out: int, fields: dict[str, str], position: int) -> int:
+    """Returns how many pairs of an output and a place in the window fall on an element, along one axis."""
+
+    def field(name: str, default: str) -> str:
+        return fields[name].split("x")[position] if name in fields else default
+
+    stride, spread, dilated = (int(field(name, "1")) for name in ("stride", "lhs_dilate", "rhs_dilate"))
+    before = int(field("pad", "0_0").split("_")[0])
+    hits = 0
+    for place in range(window):
+        offset = place * dilated - before
+        if spread == 1:
+            low = max(0, math.ceil(-offset / stride))
+            high = min(out - 1, (length - 1 - offset) // stride)
+            hits += max(0, high - low + 1)
+        else:
+            hits += sum(
+                (at := number * stride + offset) % spread == 0 and 0 <= at // spread < length for number in range(out)
+            )
+    return hits
