@@ -4,12 +4,13 @@
     python launch/plan.py --config=configs/sample.py --size=llama2-7b --hardware=h100 --chips=1
     python launch/plan.py --paper=gpu,tpu                    the paper's runs, as one table
 
-Training configs are compiled as a training step, sampling configs as a decode step, on GSM8K's lengths. The architecture
-is --size, else that of the config's model or size. The extras cuda13 and tpu have the vendors' compilers; without them
+Training configs are compiled as a training step, sampling configs as a decode step, on GSM8K's lengths. The
+architecture is --size, else that of the config's model or size. The extras cuda13 and tpu have the vendors' compilers; without them
 the step is compiled for as many fake CPU devices.
 """
 
 import os
+
 from absl import flags
 
 from rft_jax import command, hardware

@@ -84,7 +84,8 @@ def _training_that_fits(config: TrainConfig, model: LlamaConfig, target: Target)
     # Weights, two moments and gradients in fp32 are split over all devices, and take at most half of the memory.
     assert target.known.memory is not None
     devices = 8 * -(-int(16 * model.parameters / (0.5 * target.known.memory)) // 8)
-    return f"nothing fits on these; about {max(devices, 2 * len(target.devices))} devices would do (estimated, not compiled)"
+    enough = max(devices, 2 * len(target.devices))
+    return f"nothing fits on these; about {enough} devices would do (estimated, not compiled)"
 
 
 def _rows_that_fit(made: Plan) -> str:
@@ -95,5 +96,3 @@ def _rows_that_fit(made: Plan) -> str:
 
 def _replicas(mesh: dict[str, int]) -> int:
     return mesh["data"] * mesh["fsdp"]
-
-

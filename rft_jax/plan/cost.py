@@ -1,7 +1,7 @@
 """What a compiled step costs one device: memory, FLOPs, bytes, and the seconds that the hardware cannot do without."""
 
 import dataclasses
-from collections import Counter
+import re
 
 import jax
 
@@ -30,8 +30,8 @@ class Cost:
     arguments: float
     temporary: float
     flops: float = 0.0
-    moved: Counter[str] = dataclasses.field(default_factory=Counter)
-    sent: Counter[str] = dataclasses.field(default_factory=Counter)
+    moved: dict[str, float] = dataclasses.field(default_factory=dict)
+    sent: dict[str, float] = dataclasses.field(default_factory=dict)
     abroad: float = 0.0
     busy: float = 0.0
     network: float = 0.0
@@ -52,17 +52,28 @@ class Cost:
 
     def per(self, steps: int) -> "Cost":
         """Returns the cost of one of several steps; the memory stays."""
-        scaled = {name: _scaled(getattr(self, name), 1 / steps) for name in _PER_STEP}
-        return dataclasses.replace(self, **scaled)
+        part = self._combined(Cost(0.0, 0.0), 1 - 1 / steps)
+        return dataclasses.replace(part, arguments=self.arguments, temporary=self.temporary)
 
+    def _combined(self, other: "Cost", share: float) -> "Cost":
+        """Returns what lies between two costs, or beyond: this one at a share of 0, the other at 1."""
 
-_PER_STEP = ("flops", "moved", "sent", "abroad", "busy", "network")
+        def mix(mine: float, others: float) -> float:
+            return mine + share * (others - mine)
 
+        def mix_all(mine: dict[str, float], others: dict[str, float]) -> dict[str, float]:
+            return {kind: mix(mine.get(kind, 0.0), others.get(kind, 0.0)) for kind in mine | others}
 
-def _scaled(value: "float | Counter[str]", factor: float) -> "float | Counter[str]":
-    if isinstance(value, Counter):
-        return Counter({name: factor * each for name, each in value.items()})
-    return factor * value
+        return Cost(
+            arguments=mix(self.arguments, other.arguments),
+            temporary=mix(self.temporary, other.temporary),
+            flops=mix(self.flops, other.flops),
+            moved=mix_all(self.moved, other.moved),
+            sent=mix_all(self.sent, other.sent),
+            abroad=mix(self.abroad, other.abroad),
+            busy=mix(self.busy, other.busy),
+            network=mix(self.network, other.network),
+        )
 
 
 def extended(fewer: Cost, more: Cost, layers: tuple[int, int], to: int) -> Cost:
@@ -73,28 +84,24 @@ def extended(fewer: Cost, more: Cost, layers: tuple[int, int], to: int) -> Cost:
         layers: how many they have.
         to: how many there are.
     """
-    share = (to - layers[0]) / (layers[1] - layers[0])
-
-    def line(name: str) -> "float | Counter[str]":
-        first, last = getattr(fewer, name), getattr(more, name)
-        if isinstance(first, Counter):
-            return Counter({kind: first[kind] + share * (last[kind] - first[kind]) for kind in first | last})
-        return first + share * (last - first)
-
-    return Cost(**{field.name: line(field.name) for field in dataclasses.fields(Cost)})
+    return fewer._combined(more, (to - layers[0]) / (layers[1] - layers[0]))
 
 
-def of(compiled: jax.stages.Compiled, target: Target, guesses: traffic.Guesses | None = None) -> Cost:
-    """Returns what a program costs; memory alone where the vendor's compiler is not there.
+def of(lowered: jax.stages.Lowered, target: Target, guesses: traffic.Guesses | None = None) -> Cost:
+    """Compiles a program and returns what it costs; memory alone where the vendor's compiler is not there.
 
     Args:
-        compiled: for the target.
+        lowered: for the target.
         target: the devices.
         guesses: what the program's text does not tell.
 
     Raises:
         UserError: this version of JAX cannot tell.
     """
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        return _of_what_is_too_large(str(error))
     analysis = compiled.memory_analysis()
     if analysis is None:
         raise UserError("this version of JAX does not say how much memory a program needs")
@@ -103,11 +110,12 @@ def of(compiled: jax.stages.Compiled, target: Target, guesses: traffic.Guesses |
     if not target.vendor:
         return cost
     found = kernels(compiled, target, guesses)
-    moved, sent = Counter[str](), Counter[str]()
+    moved: dict[str, float] = {}
+    sent: dict[str, float] = {}
     for kernel in found:
-        moved[kernel.opcode] += kernel.times * kernel.bytes
+        moved[kernel.opcode] = moved.get(kernel.opcode, 0.0) + kernel.times * kernel.bytes
         if kernel.sent:
-            sent[kernel.opcode] += kernel.times * kernel.sent
+            sent[kernel.opcode] = sent.get(kernel.opcode, 0.0) + kernel.times * kernel.sent
     return dataclasses.replace(
         cost,
         flops=sum(kernel.times * kernel.flops for kernel in found),
@@ -117,6 +125,17 @@ def of(compiled: jax.stages.Compiled, target: Target, guesses: traffic.Guesses |
         busy=sum(kernel.times * seconds(kernel, target) for kernel in found if not kernel.sent),
         network=sum(kernel.times * seconds(kernel, target) for kernel in found if kernel.sent),
     )
+
+
+def _of_what_is_too_large(error: str) -> Cost:
+    """Returns the memory that a TPU's compiler would have needed: it refuses what does not fit."""
+    found = re.search(r"Used ([\d.]+)([GM]) of [\d.]+[GM] hbm", error)
+    if found is None:
+        raise UserError(f"the compiler failed: {error.splitlines()[0]}")
+    used = float(found[1]) * 2 ** (30 if found[2] == "G" else 20)
+    arguments = re.search(r"arguments\s+([\d.]+)([GM])", error)
+    taken = float(arguments[1]) * 2 ** (30 if arguments[2] == "G" else 20) if arguments else 0.0
+    return Cost(taken, used - taken)
 
 
 def kernels(

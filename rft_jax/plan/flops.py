@@ -27,11 +27,11 @@ def _library(each: Instruction, operands: list[Instruction]) -> float:
         axes = [int(axis) for axis in json.loads(contracted[1])] if contracted else []
         return 2.0 * each.arrays[0].elements * math.prod(operands[0].arrays[0].sides[axis] for axis in axes)
     if "fmha" in target or "splash" in each.label:
-        return _attention(each, operands, backward="Backward" in target or "transpose(" in each.label)
+        return _attention(operands, backward="Backward" in target or "_dq" in each.label or "_dkv" in each.label)
     return 0.0
 
 
-def _attention(each: Instruction, operands: list[Instruction], backward: bool) -> float:
+def _attention(operands: list[Instruction], backward: bool) -> float:
     """Two products forward, five backward, on half of the square, of queries and keys [..., length, …]."""
     arrays = [array for operand in operands for array in operand.arrays if len(array.sides) >= 3 and _wide(array)]
     if len(arrays) < 3:
@@ -50,12 +50,14 @@ def _convolution(each: Instruction, operands: list[Instruction]) -> float:
     labels = each.attribute(r"dim_labels=(\w+_\w+->\w+)")
     assert labels is not None
     left, right, out = re.split(r"_|->", labels)
-    sizes = [dict(zip(names, array.arrays[0].sides, strict=True)) for names, array in zip((left, right), operands, strict=False)]
+    sizes = [
+        dict(zip(names, array.arrays[0].sides, strict=True))
+        for names, array in zip((left, right), operands, strict=False)
+    ]
     result = dict(zip(out, each.arrays[0].sides, strict=True))
     fields = dict(re.findall(r"(\w+)=([\dx_\-]+)", each.attribute(r"window=\{([^}]*)\}") or ""))
     spatial = sorted(name for name in left if name.isdigit())
-    groups = int(each.attribute(r"batch_group_count=(\d+)") or 1)
-    total = 2.0 * result["b"] * result["f"] * sizes[1]["i"] / groups ** 0
+    total = 2.0 * result["b"] * result["f"] * sizes[1]["i"]
     for position, name in enumerate(spatial):
         total *= _hits(sizes[0][name], sizes[1][name], result[name], fields, position)
     return total

@@ -5,7 +5,16 @@ import functools
 import math
 import re
 
-_BITS = {"pred": 8, "s4": 4, "u4": 4, "bf16": 16, "c64": 64, "c128": 128, "token": 0, "opaque": 0}  # of other names' digits
+_BITS = {
+    "pred": 8,
+    "s4": 4,
+    "u4": 4,
+    "bf16": 16,
+    "c64": 64,
+    "c128": 128,
+    "token": 0,
+    "opaque": 0,
+}  # of other names' digits
 _LEAF = re.compile(r"([a-z]\w*)\[([\d,<=]*)\](?:\{[^}]*?(?:S\((\d+)\))?\})?")
 _LINE = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = ")
 _HEADER = re.compile(r"^(ENTRY )?%?([\w.\-]+) .*\{$")

@@ -10,8 +10,8 @@ TOKENS = 232  # per example, prompt and response, on average
 
 # Tokens at shares of the problems, in order of length; between them lengths are interpolated.
 _SHARES = (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
-_PROMPTS = (22, 39, 66, 114, 149, 245)  # without the prefix; 72 on average
-_RESPONSES = (20, 66, 121, 208, 306, 476)  # 131 on average
+_PROMPTS = (20, 38, 64, 110, 149, 245)  # without the prefix; 72 on average
+_RESPONSES = (20, 60, 115, 208, 306, 476)  # 131 on average
 
 
 def gsm8k(max_new: int) -> Lengths:

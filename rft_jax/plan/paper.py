@@ -1,4 +1,4 @@
-"""The paper's runs on its hardware, and on a TPU slice each, as one table (arXiv 2308.01825, appendix A.1 and table 4)."""
+"""The paper's runs on its hardware, and on a TPU slice each, as one table (arXiv 2308.01825, A.1 and table 4)."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ _SAMPLING_SLICES = {
 _MOST = 8  # devices of a host, the most that sampling is tried on
 
 _HEADER = (
-    "| run | devices | mesh, settings | memory, GiB | sent per step, GB | floor of a step | device hours | the paper's |\n"
+    "| run | devices | mesh, settings | memory, GiB | sent per step, GB | floor of a step | device hours | paper's |\n"
     "|---|---|---|---|---|---|---|---|"
 )
 

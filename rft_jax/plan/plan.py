@@ -106,7 +106,7 @@ def of_sampling(config: SampleConfig, architecture: LlamaConfig, target: Target,
     def of(layers: int) -> Cost:
         part = dataclasses.replace(decoding, architecture=dataclasses.replace(architecture, layers=layers))
         guesses = sampling.guesses(part, decoding.history_pages)
-        return cost.of(sampling.compile_decode(config, part), target, guesses).per(STEPS)
+        return cost.of(sampling.lower(config, part), target, guesses).per(STEPS)
 
     if all_layers or architecture.layers <= _FEW[1]:
         step, note = of(architecture.layers), ""

@@ -13,8 +13,6 @@ from rft_jax.model import partition
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import split_kv_heads
 from rft_jax.model.llama import Llama
-from rft_jax.plan import cost
-from rft_jax.plan.cost import Cost
 from rft_jax.plan.hlo import Instruction
 from rft_jax.plan.lengths import EXAMPLES, PREFIX, gsm8k
 from rft_jax.plan.target import Target
@@ -23,8 +21,8 @@ from rft_jax.runtime import make_mesh
 from rft_jax.sample import capacity, decode
 from rft_jax.sample.engine import STEPS, make_decode
 from rft_jax.sample.kv import walk_kernel
-from rft_jax.sample.kv.pages import CacheSizes, KeysValues
 from rft_jax.sample.kv.paged_attention import Reading
+from rft_jax.sample.kv.pages import CacheSizes, KeysValues
 from rft_jax.sample.sampling import SamplingParameters
 
 DTYPE = jnp.dtype("bfloat16")
@@ -113,8 +111,8 @@ def abstract_model(architecture: LlamaConfig, mesh: Mesh) -> Llama:
     )
 
 
-def compile_decode(config: SampleConfig, decoding: Decoding) -> jax.stages.Compiled:
-    """Compiles a call of STEPS steps."""
+def lower(config: SampleConfig, decoding: Decoding) -> jax.stages.Lowered:
+    """Lowers a call of STEPS steps."""
     mesh, sizes = decoding.mesh, decoding.sizes
     run = make_decode(
         steps=STEPS,
@@ -143,7 +141,7 @@ def compile_decode(config: SampleConfig, decoding: Decoding) -> jax.stages.Compi
             jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, P()))
             for shape, dtype in (((), jnp.int32), ((2,), jnp.uint32))
         )
-        return run.lower(model, state, orders, now, seed).compile()
+        return run.lower(model, state, orders, now, seed)
 
 
 def _prefix(architecture: LlamaConfig) -> tuple[KeysValues, ...]:

@@ -13,6 +13,8 @@ from rft_jax.hardware import HARDWARE, Cuda, Hardware
 
 Backend = Literal["gpu", "tpu"]
 
+# libtpu looks for a TPU machine's metadata, waits a minute for it, and complains.
+_NO_TPU_HERE = {"TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": "v4-8", "TPU_WORKER_HOSTNAMES": "localhost"}
 _PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
 
 
@@ -86,7 +88,8 @@ def make(hardware: str, hosts: int, chips: int) -> Target:
         config = target_config(known.compiler, known)
         found = topologies.get_topology_desc(platform="cuda", topology=f"{hosts}x{chips}x1", target_config=config)
     else:
-        os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # this is no TPU machine: asking its metadata takes a minute
+        for variable, value in _NO_TPU_HERE.items():
+            os.environ.setdefault(variable, value)
         bounds = {"chips_per_host_bounds": [1, 1, 1]} if count == 1 else {}
         found = topologies.get_topology_desc(platform="tpu", topology_name=f"{known.compiler.name}:{shape}", **bounds)
     return Target(hardware, known, backend, tuple(found.devices), chips, vendor=True)

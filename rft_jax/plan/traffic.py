@@ -23,7 +23,13 @@ _FREE = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id",
     "opt-barrier", "optimization-barrier", "add-dependency", "domain", "get-dimension-size",
 }  # fmt: skip
-_FREE_CALLS = {"AllocateBuffer", "Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape", "AssumeGatherIndicesInBound"}
+_FREE_CALLS = {
+    "AllocateBuffer",
+    "Sharding",
+    "SPMDFullToShardShape",
+    "SPMDShardToFullShape",
+    "AssumeGatherIndicesInBound",
+}
 # Look at each element once and pass it on: what reads a part of their result touches that part of their operand.
 _ELEMENTWISE = {"bitcast", "reshape", "copy", "convert", "transpose", "negate", "optimization-barrier", "opt-barrier"}
 _SLICES = {"dynamic-slice", "slice", "gather"}

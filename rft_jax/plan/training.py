@@ -23,8 +23,8 @@ from rft_jax.train.step import abstract_state
 _FILLED = 0.95  # of the tokens of packed rows
 
 
-def compile_step(config: TrainConfig, architecture: LlamaConfig, target: Target) -> jax.stages.Compiled:
-    """Compiles the step as the target would run it: in bf16 and with its attention, unless the config says otherwise.
+def lower(config: TrainConfig, architecture: LlamaConfig, target: Target) -> jax.stages.Lowered:
+    """Lowers the step as the target would run it: in bf16 and with its attention, unless the config says otherwise.
 
     Raises:
         UserError: the mesh does not cover the devices, or the settings do not go with them.
@@ -37,16 +37,16 @@ def compile_step(config: TrainConfig, architecture: LlamaConfig, target: Target)
         state = abstract_state(architecture, optimizer, mesh)
         stop = jax.ShapeDtypeStruct((mesh.size,), jnp.int32, sharding=NamedSharding(mesh, P(AXES)))
         rate = jax.ShapeDtypeStruct((), jnp.float32, sharding=NamedSharding(mesh, P()))
-        return step.lower(state, _batch(config, mesh), stop, rate).compile()
+        return step.lower(state, _batch(config, mesh), stop, rate)
 
 
 def step_cost(config: TrainConfig, architecture: LlamaConfig, target: Target) -> Cost:
     """Returns what a step costs each device; it compiles it.
 
     Raises:
-        UserError: as for `compile_step`.
+        UserError: as for `lower`.
     """
-    return cost.of(compile_step(config, architecture, target), target)
+    return cost.of(lower(config, architecture, target), target)
 
 
 def useful_flops(config: TrainConfig, architecture: LlamaConfig) -> float:

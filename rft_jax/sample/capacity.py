@@ -126,7 +126,7 @@ def within(
     rows: int | None,
     backend: str,
 ) -> CacheSizes:
-    """Returns the sizes of the largest useful cache that fits into so many bytes; nothing of it depends on this machine.
+    """Returns the sizes of the largest useful cache that fits into so many bytes; this machine has no part in it.
 
     Args:
         free: bytes of each device, beside the weights.

@@ -124,7 +124,7 @@ class DeviceEngine:
 
 
 def make_decode(**settings: Any) -> jax.stages.Wrapped:
-    """Returns the jitted `decode.decode` with these settings; it donates the state, and can be lowered without a run."""
+    """Returns the jitted `decode.decode` with these settings; it donates the state and can be lowered on its own."""
     return jax.jit(functools.partial(decode.decode, **settings), donate_argnums=1)
 
 

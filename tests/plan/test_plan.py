@@ -1,4 +1,4 @@
-"""The plan of a run on hardware that is not here: by the vendor's compiler where it is installed, else by XLA's for CPUs."""
+"""The plan of a run on hardware that is not here: by the vendor's compiler where it is installed, else by the CPU's."""
 
 import dataclasses
 
@@ -78,7 +78,7 @@ def test_what_does_not_fit_gets_settings_that_do(config, fake, plans):
 
 def test_costs_are_extended_along_a_line():
     def step(layers):
-        return cost.Cost(10.0 + layers, 5.0, flops=3.0 * layers, sent=cost.Counter({"all-gather": 2.0 * layers}))
+        return cost.Cost(10.0 + layers, 5.0, flops=3.0 * layers, sent={"all-gather": 2.0 * layers})
 
     assert cost.extended(step(2), step(4), (2, 4), 32) == step(32)
 

@@ -105,9 +105,7 @@ def test_a_fusion_that_updates_in_place_writes_the_update():
 
 
 def test_what_lies_on_the_chip_costs_no_memory():
-    (kernel,) = written(
-        "  %a = f32[8]{0:T(128)} parameter(0)\n  ROOT %c = f32[8]{0:T(128)S(1)} copy(%a)"
-    )
+    (kernel,) = written("  %a = f32[8]{0:T(128)} parameter(0)\n  ROOT %c = f32[8]{0:T(128)S(1)} copy(%a)")
     assert kernel.bytes == 32
 
 
