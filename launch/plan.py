@@ -5,8 +5,8 @@
     python launch/plan.py --paper=gpu,tpu                    the paper's runs, as one table
 
 Training configs are compiled as a training step, sampling configs as a decode step, on GSM8K's lengths. The
-architecture is --size, else that of the config's model or size. The extras cuda13 and tpu have the vendors' compilers; without them
-the step is compiled for as many fake CPU devices.
+architecture is --size, else that of the config's model or size. The extras cuda13 and tpu have the vendors' compilers;
+without them the step is compiled for as many fake CPU devices.
 """
 
 import os

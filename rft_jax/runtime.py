@@ -3,7 +3,7 @@
 import ctypes
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
 import jax
@@ -14,6 +14,7 @@ from rft_jax import stopping
 from rft_jax.distributed import processes
 from rft_jax.distributed.connect import connect
 from rft_jax.errors import UserError
+from rft_jax.hardware import GPU_SHARE
 
 AXES = ("data", "fsdp", "tensor")  # of the mesh; see model/partition.py for what each is for
 
@@ -27,6 +28,7 @@ def start() -> None:
         UserError: the environment is half set or contradicts itself, or the processes did not all meet.
     """
     _keep_freed_memory()
+    use_gpu_memory(os.environ)
     if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rft_jax" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
@@ -35,6 +37,12 @@ def start() -> None:
         connect(found)
     log_on_process_zero(jax.process_index())
     stopping.leave_at_once()
+
+
+def use_gpu_memory(environ: MutableMapping[str, str]) -> None:
+    """Lets JAX take hardware.GPU_SHARE of a GPU's memory, unless the environment says how much; JAX's default is 0.75."""
+    if not {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"} & environ.keys():
+        environ["XLA_CLIENT_MEM_FRACTION"] = str(GPU_SHARE)
 
 
 def _keep_freed_memory() -> None:
