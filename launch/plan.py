@@ -38,9 +38,9 @@ def main() -> None:
         for line in answer.table(PAPER.value):
             command.show(line)
         return
-    named = SIZE.value or flags.FLAGS.config.partition(":")[2].partition(":")[0]
-    model = answer.architecture_of(config, named or None)
-    command.show(answer.of(config, model, named, target.make(HARDWARE.value, HOSTS.value, CHIPS.value)))
+    size = SIZE.value or answer.size_in(flags.FLAGS.config)
+    model = answer.architecture_of(config, size)
+    command.show(answer.of(config, model, size, target.make(HARDWARE.value, HOSTS.value, CHIPS.value)))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def start() -> None:
 
 
 def use_gpu_memory(environ: MutableMapping[str, str]) -> None:
-    """Lets JAX take hardware.GPU_SHARE of a GPU's memory, unless the environment says how much; JAX's default is 0.75."""
+    """Lets JAX take GPU_SHARE of a GPU's memory, unless the environment says how much; its own default is 0.75."""
     if not {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"} & environ.keys():
         environ["XLA_CLIENT_MEM_FRACTION"] = str(GPU_SHARE)
 

@@ -17,6 +17,12 @@ from rft_jax.plan.plan import Plan
 from rft_jax.plan.target import Target
 
 
+def size_in(reference: str) -> str | None:
+    """Returns the published size that `FILE:SIZE` or `FILE:SIZE:PRESET` names, or None."""
+    name = reference.partition(":")[2].partition(":")[0]
+    return name if name in architectures.SIZES else None
+
+
 def architecture_of(config: TrainConfig | SampleConfig, size: str | None) -> LlamaConfig:
     """Returns the architecture: of a published size, else of the config's model, else of its size.
 
@@ -31,13 +37,13 @@ def architecture_of(config: TrainConfig | SampleConfig, size: str | None) -> Lla
     return architectures.size(named)
 
 
-def of(config: TrainConfig | SampleConfig, model: LlamaConfig, size: str, target: Target) -> str:
+def of(config: TrainConfig | SampleConfig, model: LlamaConfig, size: str | None, target: Target) -> str:
     """Returns the plan as text, with what would fit where it does not.
 
     Args:
         config: of the stage.
         model: its architecture.
-        size: its published name, for the paper's figures; empty if it has none.
+        size: its published name, for the paper's figures, or None.
         target: the devices.
 
     Raises:
@@ -46,12 +52,12 @@ def of(config: TrainConfig | SampleConfig, model: LlamaConfig, size: str, target
     match config:
         case TrainConfig():
             made = plan.of_training(config, model, target)
-            lines = [show.text(made, paper.SFT_HOURS.get(size))]
+            lines = [show.text(made, paper.SFT_HOURS.get(size or ""))]
             if not made.fits:
                 lines.append(_training_that_fits(config, model, target))
         case SampleConfig():
             made = plan.of_sampling(config, model, target)
-            lines = [show.text(made, paper.SAMPLING_HOURS.get(size))]
+            lines = [show.text(made, paper.SAMPLING_HOURS.get(size or ""))]
             if not made.fits:
                 lines.append(_rows_that_fit(made))
         case _:

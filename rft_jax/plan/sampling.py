@@ -96,7 +96,7 @@ def choose(config: SampleConfig, architecture: LlamaConfig, target: Target) -> D
         rows=config.rows,
         backend=target.backend,
     )
-    if target.backend == "gpu":
+    if target.backend == "gpu" and target.vendor:
         sizes = dataclasses.replace(sizes, reading=Reading("kernel"))
     return Decoding(architecture, mesh, sizes, lengths)
 

@@ -31,6 +31,8 @@ def lower(config: TrainConfig, architecture: LlamaConfig, target: Target) -> jax
     """
     if config.compute == "auto":
         config = dataclasses.replace(config, compute="bfloat16")
+    if not target.vendor:
+        config = dataclasses.replace(config, attention="xla")  # the kernels do not compile for CPUs
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor, target.devices)
     with jax.set_mesh(mesh):
         optimizer, step = make_training(config, target.backend if target.vendor else "cpu")

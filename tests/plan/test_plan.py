@@ -71,9 +71,14 @@ def test_what_does_not_fit_gets_settings_that_do(config, fake, plans):
     memory = 0.6 * plans["repeated"].step.memory  # too little for repeated parameters, enough for split ones
     small = dataclasses.replace(fake, known=dataclasses.replace(fake.known, memory=memory))
     repeated = dataclasses.replace(config, mesh=MeshConfig(data=8, fsdp=1, tensor=1))
-    text = answer.of(repeated, MODEL, "", small)
+    text = answer.of(repeated, MODEL, None, small)
     assert text.startswith("does not fit: ")
     assert "would fit (compiled): --config.mesh.data=1 --config.mesh.fsdp=8" in text
+
+
+def test_a_config_names_its_size():
+    assert answer.size_in("configs/sft.py:llama2-7b:paper") == "llama2-7b"
+    assert answer.size_in("configs/sample.py:paper") is None
 
 
 def test_costs_are_extended_along_a_line():
