@@ -26,19 +26,22 @@ def _library(each: Instruction, operands: list[Instruction]) -> float:
         contracted = re.search(r'"lhs_contracting_dimensions":(\["?[\d", ]*\])', each.attributes)
         axes = [int(axis) for axis in json.loads(contracted[1])] if contracted else []
         return 2.0 * each.arrays[0].elements * math.prod(operands[0].arrays[0].sides[axis] for axis in axes)
-    if "fmha" in target or "splash" in each.label:
-        return _attention(operands, backward="Backward" in target or "_dq" in each.label or "_dkv" in each.label)
+    # Products of queries with keys and the like: forward two, backward five, or three and four in a kernel each.
+    if "fmha" in target:
+        return _attention(operands, products=5 if "Backward" in target else 2)
+    if "splash" in each.name:
+        return _attention(operands, products=3 if "_dq" in each.name else 4 if "_dkv" in each.name else 2)
     return 0.0
 
 
-def _attention(operands: list[Instruction], backward: bool) -> float:
-    """Two products forward, five backward, on half of the square, of queries and keys [..., length, …]."""
+def _attention(operands: list[Instruction], products: int) -> float:
+    """Products on half of the square; queries and keys are [B, T, N, H] or [B, N, T, H], T the longest."""
     arrays = [array for operand in operands for array in operand.arrays if len(array.sides) >= 3 and _wide(array)]
     if len(arrays) < 3:
         return 0.0
     query, key = arrays[0], arrays[1]
-    length = max(key.sides[1:-1] if len(key.sides) == 4 else key.sides[:-1])
-    return (5.0 if backward else 2.0) * query.elements * length
+    length = max(key.sides[1:-1])
+    return float(products) * query.elements * length
 
 
 def _wide(array: Array) -> bool:

@@ -43,15 +43,19 @@ class Array:
 
     @property
     def item_bytes(self) -> float:
-        """Bytes per element; 0 in another memory than the device's own."""
+        """Bytes per element."""
         digits = re.search(r"\d+", self.dtype)
-        bits = _BITS.get(self.dtype) if self.dtype in _BITS else int(digits.group()) if digits else 0
-        return 0.0 if self.space or bits is None else bits / 8
+        return _BITS.get(self.dtype, int(digits.group()) if digits else 0) / 8
 
     @property
     def bytes(self) -> float:
-        """Bytes in the device's own memory."""
+        """Bytes in all."""
         return self.elements * self.item_bytes
+
+    @property
+    def in_memory(self) -> float:
+        """Bytes in the device's own memory."""
+        return 0.0 if self.space else self.bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Instruction:
         name: unique in the program.
         opcode: such as fusion.
         arrays: its result; several for a tuple, nested ones flattened.
-        operands: names of instructions in the same computation; for a parameter its number.
+        operands: names of instructions in the same computation; of a parameter its number, of a constant its value.
         attributes: the rest of the line, as it stands.
         root: whether it is its computation's result.
     """
@@ -132,6 +136,11 @@ class Program:
     computations: dict[str, Computation]
     entry: str
 
+    def called(self, instruction: Instruction, *attributes: str) -> list[Computation]:
+        """Returns the computations that an instruction calls by these attributes."""
+        names = [name for attribute in attributes for name in instruction.called.get(attribute, [])]
+        return [self.computations[name] for name in names]
+
 
 def read(text: str) -> Program:
     """Reads a program as `jax.stages.Compiled.as_text` gives it.
@@ -148,11 +157,14 @@ def read(text: str) -> Program:
             if header and " = " not in line.split("{")[0]:
                 current = computations[header[2]] = Computation(header[2], {})
                 entry = header[2] if header[1] else entry
-        elif line.startswith("}"):
+        elif line == "}" or line.startswith("}, "):
             current = None
         elif start := _LINE.match(line):
             made = _instruction(start[2], line[start.end() :], root=bool(start[1]))
             current.instructions[made.name] = made
+        elif current.instructions:  # what libraries write into attributes may have several lines
+            _, made = current.instructions.popitem()
+            current.instructions[made.name] = dataclasses.replace(made, attributes=made.attributes + line)
     if entry is None:
         raise ValueError("the compiled program has no entry computation")
     return Program(computations, entry)
@@ -167,7 +179,10 @@ def _instruction(name: str, text: str, root: bool) -> Instruction:
     opening = text.index("(", end)
     opcode, closing = text[end:opening].strip(), _closing(text, opening)
     inside = text[opening + 1 : closing]
-    operands = () if opcode == "constant" else tuple(part.split()[-1].lstrip("%") for part in _split(inside))
+    if opcode == "constant":
+        operands: tuple[str, ...] = (inside,)
+    else:
+        operands = tuple(part.split()[-1].lstrip("%") for part in _split(inside))
     return Instruction(name, opcode, arrays, operands, text[closing + 1 :], root)
 
 

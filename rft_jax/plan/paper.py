@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from rft_jax.config import SampleConfig, TrainConfig
+from rft_jax.config import MeshConfig, SampleConfig, TrainConfig
 from rft_jax.errors import UserError
 from rft_jax.model import architecture
 from rft_jax.plan import plan, show
@@ -24,9 +24,10 @@ _SIZES = ("llama2-7b", "llama2-13b", "llama-33b", "llama-65b", "llama2-70b")
 # For training: hosts and devices per host.
 _GPUS = {"llama2-7b": (1, 8), "llama2-13b": (1, 8), "llama-33b": (2, 8), "llama-65b": (4, 8), "llama2-70b": (4, 8)}
 _SLICES = {
-    "llama2-7b": ("tpu-v5e", 2, 8), "llama2-13b": ("tpu-v6e", 2, 8), "llama-33b": ("tpu-v4", 16, 4),
+    "llama2-7b": ("tpu-v5e", 2, 8), "llama2-13b": ("tpu-v6e", 2, 8), "llama-33b": ("tpu-v4", 8, 4),
     "llama-65b": ("tpu-v5p", 8, 4), "llama2-70b": ("tpu-v5p", 8, 4),
 }  # fmt: skip
+_ROOMY = 64e9  # bytes of a device, below which training keeps nothing of a layer but its input
 _SAMPLING_SLICES = {
     "llama2-7b": ("tpu-v5e", 4), "llama2-13b": ("tpu-v6e", 2), "llama-33b": ("tpu-v4", 4), "llama-65b": ("tpu-v5p", 2),
     "llama2-70b": ("tpu-v5p", 2),
@@ -53,7 +54,8 @@ def rows(
     for size in _SIZES:
         for kind in kinds:
             name, hosts, chips = ("a100-80g", *_GPUS[size]) if kind == "gpu" else _SLICES[size]
-            yield _line(f"train {size}", _train(training(size), size, make(name, hosts, chips)), SFT_HOURS[size])
+            found = _train(training(size), size, make(name, hosts, chips))
+            yield _line(f"train {size}", found, SFT_HOURS[size])
     for size in _SIZES:
         for kind in kinds:
             name, least = ("a100-80g", 1) if kind == "gpu" else _SAMPLING_SLICES[size]
@@ -62,6 +64,9 @@ def rows(
 
 def _train(config: TrainConfig, size: str, target: Target) -> Plan:
     model = architecture.size(size)
+    mesh = MeshConfig(data=1, fsdp=len(target.devices), tensor=1)
+    remat = config.remat if (target.known.memory or 0.0) > _ROOMY else "full"
+    config = dataclasses.replace(config, mesh=mesh, remat=remat)
     asked = plan.of_training(config, model, target)
     found = None if asked.fits else plan.fitting(config, model, target)
     return found[1] if found else asked

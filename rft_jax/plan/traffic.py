@@ -9,15 +9,12 @@ kernels of libraries count as causal: half of the square.
 """
 
 import dataclasses
-import math
+import re
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
-from rft_jax.plan import flops
+from rft_jax.plan import collectives, flops, fusions
 from rft_jax.plan.hlo import Array, Computation, Instruction, Program
 
-COLLECTIVES = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "ragged-all-to-all", "collective-permute")
 # Names for what is there already; nothing runs.
 _FREE = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id",
@@ -30,10 +27,6 @@ _FREE_CALLS = {
     "SPMDShardToFullShape",
     "AssumeGatherIndicesInBound",
 }
-# Look at each element once and pass it on: what reads a part of their result touches that part of their operand.
-_ELEMENTWISE = {"bitcast", "reshape", "copy", "convert", "transpose", "negate", "optimization-barrier", "opt-barrier"}
-_SLICES = {"dynamic-slice", "slice", "gather"}
-_UPDATES = {"dynamic-update-slice": 1, "scatter": 2}  # which operand is written into the first one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,14 +87,11 @@ class _Count:
     devices: int
     per_host: int
     guesses: Guesses
+    channels: set[str] = dataclasses.field(default_factory=set)  # of the collectives that are counted already
 
     def computation(self, computation: Computation, times: float, depth: int) -> Iterator[Kernel]:
         for each in computation.instructions.values():
             yield from self.instruction(each, computation, times, depth)
-
-    def called(self, instruction: Instruction, *attributes: str) -> list[Computation]:
-        names = [name for attribute in attributes for name in instruction.called.get(attribute, [])]
-        return [self.program.computations[name] for name in names]
 
     def instruction(self, each: Instruction, where: Computation, times: float, depth: int) -> Iterator[Kernel]:
         opcode = each.opcode.removesuffix("-start")
@@ -109,19 +99,19 @@ class _Count:
             return  # counted where it starts
         if opcode in _FREE or (opcode == "custom-call" and each.attribute(r'target="([^"]*)"') in _FREE_CALLS):
             return
-        if opcode in COLLECTIVES:
+        if opcode in collectives.KINDS:
             yield self.collective(each, opcode, where, times)
         elif opcode == "while":
-            known = each.attribute(r'known_trip_count":\{"n":"(\d+)"')
-            trips = float(known) if known else self.guesses.trips(each, depth)
-            for called in self.called(each, "condition", "body"):
+            known = self.trips(each, where)
+            trips = self.guesses.trips(each, depth) if known is None else known
+            for called in self.program.called(each, "condition", "body"):
                 yield from self.computation(called, times * trips, depth + 1)
         elif opcode == "conditional":
-            ways = self.called(each, "branch_computations", "true_computation", "false_computation")
+            ways = self.program.called(each, "branch_computations", "true_computation", "false_computation")
             counted = [list(self.computation(way, times, depth)) for way in ways]
             yield from max(counted, key=lambda way: sum(kernel.times * (kernel.bytes + kernel.sent) for kernel in way))
         elif opcode in ("call", "async"):
-            for called in self.called(each, "to_apply", "calls"):
+            for called in self.program.called(each, "to_apply", "calls"):
                 yield from self.computation(called, times, depth)
         elif opcode == "fusion":
             yield from self.fusion(each, times)
@@ -131,115 +121,76 @@ class _Count:
             moved = _moved(each, operands) if guess is None else guess
             yield Kernel(each.name, opcode, each.label, times, moved, flops.of(each, operands))
 
-    def collective(self, each: Instruction, opcode: str, where: Computation, times: float) -> Kernel:
+    def trips(self, loop: Instruction, where: Computation) -> float | None:
+        """Returns how often a loop runs, if its text tells: the compiler says so, or it counts up to a constant."""
+        if known := loop.attribute(r'known_trip_count":\{"n":"(\d+)"'):
+            return float(known)
+        (condition,) = self.program.called(loop, "condition")
+        test = condition.root
+        if test.opcode != "compare" or "direction=LT" not in test.attributes:
+            return None
+        counter, limit = (_constant(condition, name, (loop, where)) for name in test.operands)
+        return None if counter is None or limit is None else max(0.0, limit - counter)
+
+    def collective(self, each: Instruction, kind: str, where: Computation, times: float) -> Kernel:
         given = sum(array.bytes for name in each.operands for array in where.instructions[name].arrays)
-        members, crosses = _group(each, self.devices, self.per_host)
-        share = (members - 1) / members
-        match opcode:
-            case "all-gather":
-                sent, moved = given * (members - 1), given * (members + 1)
-            case "reduce-scatter":
-                sent, moved = given * share, given * (1 + 1 / members)
-            case "all-reduce":
-                sent, moved = 2 * given * share, 2 * given
-            case "collective-permute":
-                sent, moved = given, 2 * given
-            case _:
-                sent, moved = given * share, 2 * given
-        return Kernel(each.name, opcode, each.label, times, moved, 0.0, sent, crosses)
+        groups = collectives.replica_groups(each, self.devices)
+        crosses = any(len({device // self.per_host for device in group}) > 1 for group in groups)
+        sent, moved = collectives.traffic(kind, given, max(len(group) for group in groups))
+        return Kernel(each.name, kind, each.label, times, moved, 0.0, sent, crosses)
 
     def fusion(self, each: Instruction, times: float) -> Iterator[Kernel]:
-        (inner,) = self.called(each, "calls")
-        # A TPU's compiler puts the steps of a collective into the kernel that it runs beside.
-        moved = sum(self.read(inner, parameter) for parameter in inner.parameters)
-        moved += sum(self.written(inner, made, array) for made, array in _results(inner, each))
-        yield Kernel(each.name, "fusion", each.label, times, moved, self.flops(inner))
-        for computation in self.inside(inner):
-            for one in computation.instructions.values():
-                if one.opcode.removesuffix("-start") in COLLECTIVES:
-                    yield self.collective(one, one.opcode.removesuffix("-start"), computation, times)
-
-    def inside(self, computation: Computation) -> Iterator[Computation]:
-        yield computation
-        for each in computation.instructions.values():
-            if each.opcode == "fusion":
-                for called in self.called(each, "calls"):
-                    yield from self.inside(called)
-
-    def flops(self, computation: Computation) -> float:
-        return sum(
-            flops.of(each, [inner.instructions[name] for name in each.operands])
-            for inner in self.inside(computation)
-            for each in inner.instructions.values()
-            if each.opcode in ("dot", "convolution")
-        )
-
-    def read(self, inner: Computation, value: Instruction) -> float:
-        """Returns the bytes that a fusion reads of one of its parameters."""
-        whole = sum(array.bytes for array in value.arrays)
-        if len(value.arrays) != 1:
-            return whole
-        return min(whole, self.elements(inner, value) * value.arrays[0].item_bytes)
-
-    def elements(self, inner: Computation, value: Instruction) -> float:
-        """Returns how many elements of a value inside a fusion are looked at."""
-        touched = 0.0
-        for user, position in inner.users[value.name]:
-            if user.opcode in _SLICES and position == 0:
-                touched += user.arrays[0].elements
-            elif user.opcode in _UPDATES and position == 0:
-                touched += user.opcode == "scatter" and self.updates(inner, user)
-            elif user.opcode in _ELEMENTWISE:
-                touched += self.elements(inner, user)
-            elif user.opcode == "fusion":
-                (nested,) = self.called(user, "calls")
-                touched += self.elements(nested, nested.parameters[position])
-            elif user.opcode == "tuple":
-                touched += 0  # passed on as it is
-            else:
-                return math.inf
-        return touched
-
-    def updates(self, inner: Computation, update: Instruction) -> float:
-        new = inner.instructions[update.operands[_UPDATES[update.opcode]]]
-        return new.arrays[0].elements
-
-    def written(self, inner: Computation, made: Instruction, array: Array) -> float:
-        """Returns the bytes that a fusion writes of one of its results, from what makes it."""
-        while made.opcode in ("bitcast", "reshape"):
-            made = inner.instructions[made.operands[0]]
-        if made.opcode in _UPDATES:
-            return self.updates(inner, made) * array.item_bytes
-        if made.opcode == "parameter":
-            return 0.0
-        if made.opcode == "fusion" and len(made.arrays) == 1:
-            (nested,) = self.called(made, "calls")
-            return self.written(nested, nested.root, array)
-        return array.bytes
+        moved, products = fusions.moved(self.program, each), fusions.products(self.program, each)
+        yield Kernel(each.name, "fusion", each.label, times, moved, products)
+        # A TPU's compiler puts a collective, step by step, into the kernels that it runs beside.
+        for inner in fusions.inside(self.program, self.program.called(each, "calls")[0]):
+            for one in inner.instructions.values():
+                channel = one.attribute(r"channel_id=(\d+)") or one.name
+                if one.opcode in collectives.KINDS and channel not in self.channels:
+                    self.channels.add(channel)
+                    yield self.collective(one, one.opcode, inner, times)
 
 
-def _results(inner: Computation, outer: Instruction) -> list[tuple[Instruction, Array]]:
-    """Returns what makes each array of a fusion's result; its memory is the one that the fusion itself names."""
-    root = inner.root
-    made = [inner.instructions[name] for name in root.operands] if root.opcode == "tuple" else [root]
-    if len(made) != len(outer.arrays):  # a nested tuple: whole arrays are the right bound
-        made = [root] * len(outer.arrays)
-    return list(zip(made, outer.arrays, strict=True))
+def _constant(
+    computation: Computation, name: str, around: tuple[Instruction, Computation] | None = None
+) -> float | None:
+    """Returns the constant that a number is, or begins as where it is part of what a loop carries; None if it is none.
+
+    Args:
+        computation: where the number is.
+        name: of the number.
+        around: the loop whose condition this is, and where it stands.
+    """
+    each = computation.instructions.get(name)
+    match each.opcode if each else None:
+        case "constant":
+            assert each is not None
+            return float(each.operands[0]) if re.fullmatch(r"-?\d+", each.operands[0]) else None
+        case "copy" | "bitcast" | "convert":
+            assert each is not None
+            return _constant(computation, each.operands[0], around)
+        case "get-tuple-element" if around:
+            assert each is not None
+            loop, where = around
+            carried = where.instructions[loop.operands[0]]
+            place = int(each.attribute(r"index=(\d+)") or 0)
+            return _constant(where, carried.operands[place]) if carried.opcode == "tuple" else None
+        case _:
+            return None
 
 
 def _moved(each: Instruction, operands: list[Instruction]) -> float:
     """Returns the bytes that an instruction outside of fusions moves."""
-    if each.opcode in ("copy-start", "slice-start", "dynamic-slice-start"):
-        # The result holds source and target; only the target and as much of the source are touched.
-        target = each.arrays[0]
+    if each.opcode.endswith("-start"):  # copy, slice, dynamic-slice: the result holds source and target
+        target = min((array for array in each.arrays if array.sides), key=lambda array: array.elements)
         source = operands[0].arrays[0]
-        return target.bytes + min(target.elements, source.elements) * source.item_bytes
-    written = sum(array.bytes for array in each.arrays if not _scratch(each, array))
-    read = [sum(array.bytes for array in operand.arrays) for operand in operands]
-    if each.opcode in _SLICES:
+        return target.in_memory + (0.0 if source.space else target.elements * source.item_bytes)
+    written = sum(array.in_memory for array in each.arrays if not _scratch(each, array))
+    read = [sum(array.in_memory for array in operand.arrays) for operand in operands]
+    if each.opcode in fusions.SLICES:
         return 2 * written + sum(read[1:])
-    if each.opcode in _UPDATES:
-        new = read[_UPDATES[each.opcode]]
+    if each.opcode in fusions.UPDATES:
+        new = read[fusions.UPDATES[each.opcode]]
         return (2 if each.opcode == "dynamic-update-slice" else 3) * new + (read[1] if each.opcode == "scatter" else 0)
     return written + sum(read)
 
@@ -247,27 +198,3 @@ def _moved(each: Instruction, operands: list[Instruction]) -> float:
 def _scratch(each: Instruction, array: Array) -> bool:
     """Whether a result of a library call is its working memory."""
     return each.opcode == "custom-call" and len(each.arrays) > 1 and array.dtype in ("s8", "u8")
-
-
-def _group(each: Instruction, devices: int, per_host: int) -> tuple[int, bool]:
-    """Returns how many devices a collective joins, and whether they are on several hosts."""
-    groups = replica_groups(each, devices)
-    crosses = any(len({device // per_host for device in group}) > 1 for group in groups)
-    return max(len(group) for group in groups), crosses
-
-
-def replica_groups(each: Instruction, devices: int) -> list[list[int]]:
-    """Returns the devices that each collective of an instruction joins."""
-    if pairs := each.attribute(r"source_target_pairs=\{((?:\{[\d,]+\},?)*)\}"):
-        return [[int(number) for number in pair.split(",")] for pair in pairs.strip("{}").split("},{")]
-    if listed := each.attribute(r"replica_groups=\{(\{[\d,{} ]*\})\}"):
-        return [[int(number) for number in group.split(",")] for group in listed.strip("{}").split("},{")]
-    if iota := each.attribute(r"replica_groups=(\[[\d,]+\]<=\[[\d,]+\](?:T\([\d,]+\))?)"):
-        shape, _, order = iota.partition("<=")
-        rows, columns = (int(side) for side in shape.strip("[]").split(","))
-        sides, _, axes = order.partition("T")
-        numbers = np.arange(rows * columns).reshape([int(side) for side in sides.strip("[]").split(",")])
-        if axes:
-            numbers = numbers.transpose([int(axis) for axis in axes.strip("()").split(",")])
-        return [[int(number) for number in group] for group in numbers.reshape(rows, columns)]
-    return [list(range(devices))]
