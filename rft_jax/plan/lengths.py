@@ -16,6 +16,6 @@ _RESPONSES = (20, 60, 115, 208, 306, 476)  # 131 on average
 
 def gsm8k(max_new: int) -> Lengths:
     """Returns the lengths to expect when the training problems are sampled from, cut at `max_new` tokens."""
-    shares = (np.arange(EXAMPLES) + 0.5) / EXAMPLES
+    shares = np.linspace(0.0, 1.0, EXAMPLES)
     prompts = np.round(np.interp(shares, _SHARES, _PROMPTS)).astype(int)
     return Lengths(prompts, np.interp(shares, _SHARES, _RESPONSES), max_new)

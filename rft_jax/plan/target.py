@@ -13,8 +13,11 @@ from rft_jax.hardware import HARDWARE, Cuda, Hardware
 
 Backend = Literal["gpu", "tpu"]
 
-# libtpu looks for a TPU machine's metadata, waits a minute for it, and complains.
-_NO_TPU_HERE = {"TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": "v4-8", "TPU_WORKER_HOSTNAMES": "localhost"}
+# No TPU is touched, but libtpu looks for a TPU machine's metadata, waits a minute for it, and lets one process load it.
+_NO_TPU_HERE = {
+    "TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": "v4-8", "TPU_WORKER_HOSTNAMES": "localhost",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}  # fmt: skip
 _PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
 
 
