@@ -106,7 +106,7 @@ def test_slices(chips, axes, shape):
 
 
 def test_no_slice_has_twelve_chips():
-    with pytest.raises(UserError, match="8 and 16"):
+    with pytest.raises(UserError, match="8 or 16"):
         target.slice_shape(12, 2)
 
 
