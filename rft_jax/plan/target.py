@@ -113,7 +113,6 @@ def slice_shape(chips: int, axes: int) -> tuple[int, ...]:
 
 def target_config(cuda: Cuda, known: Hardware) -> str:
     """Returns a GPU in the words of XLA's GpuTargetConfigProto."""
-    kind = known.kinds[0] if cuda.capability == 8 or "PCIe" in known.kinds[0] else f"{known.kinds[0]} 80GB HBM3"
     extension = "feature_extension: ACCELERATED_FEATURES" if cuda.capability >= 9 else ""
     return f"""
 gpu_device_info {{
@@ -129,5 +128,5 @@ gpu_device_info {{
 platform_name: "CUDA"
 dnn_version_info {{ major: 9 minor: 10 }}
 runtime_version {{ major: 13 minor: 0 }}
-device_description_str: "{kind}"
+device_description_str: "{known.kinds[0]}"
 """
