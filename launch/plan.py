@@ -31,7 +31,9 @@ def main() -> None:
     config = CONFIG.read()
     os.environ["JAX_PLATFORMS"] = "cpu"
     count = 64 if PAPER.value else HOSTS.value * CHIPS.value
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
+    flag = f"--xla_force_host_platform_device_count={count}"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's compilers say much
     from rft_jax.plan import answer, target  # JAX reads the environment when first imported
 
     if PAPER.value:

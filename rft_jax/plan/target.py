@@ -106,7 +106,7 @@ def slice_shape(chips: int, axes: int) -> tuple[int, ...]:
     """
     exponent = chips.bit_length() - 1
     if chips != 2**exponent:
-        raise UserError(f"no TPU slice has {chips} chips: hosts times chips can be {2**exponent} or {2 ** (exponent + 1)}")
+        raise UserError(f"no TPU slice has {chips} chips: hosts × chips can be {2**exponent} or {2 ** (exponent + 1)}")
     sides = tuple(2 ** ((exponent + axis) // axes) for axis in range(axes))
     return sides[::-1] if exponent < axes == 3 else sides  # 2x2x1, not 1x2x2
 
