@@ -39,10 +39,12 @@ class Slices:
     Attributes:
         name: of the kind, as XLA's topologies begin.
         axes: of its torus.
+        chip: how the compiler is told to see a chip as one device, if that is not its default.
     """
 
     name: str
     axes: int
+    chip: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Hardware:
         kinds: how the names that JAX gives such devices (`device_kind`) begin.
         peak: dense bf16 FLOP/s, by the vendor's data sheet; None where it says nothing.
         reached: bf16 FLOP/s of a large matrix product; of one core for a CPU; None where nobody measured it.
-        memory: bytes that a program may use; None for a CPU.
+        memory: bytes that a program may use: of GPUs GPU_SHARE, of TPUs what libtpu leaves; None for a CPU.
         bandwidth: of the memory, bytes/s, by the data sheet.
         copied: bytes/s of a large copy, read and written; None where nobody measured it.
         inside: bytes/s that a device sends to others of its host, by the data sheet: all links, one direction.
@@ -123,13 +125,13 @@ HARDWARE = {
         cuda=dataclasses.replace(_H100, memory=151397597184),
     ),
     "tpu-v4": _tpu(
-        "TPU v4", Slices("v4", 3), peak=275e12, memory=31.75, bandwidth=1.228e12, links=300e9, per_host=4
+        "TPU v4", Slices("v4", 3, "megacore"), peak=275e12, memory=30.75, bandwidth=1.228e12, links=300e9, per_host=4
     ),
     "tpu-v5e": _tpu(
         "TPU v5 lite", Slices("v5e", 2), peak=197e12, memory=15.75, bandwidth=0.819e12, links=200e9, per_host=8
     ),
     "tpu-v5p": _tpu(
-        "TPU v5", Slices("v5p", 3), peak=459e12, memory=95.7, bandwidth=2.765e12, links=600e9, per_host=4
+        "TPU v5", Slices("v5p", 3), peak=459e12, memory=95.74, bandwidth=2.765e12, links=600e9, per_host=4
     ),
     "tpu-v6e": _tpu(
         "TPU v6 lite", Slices("v6e", 2), peak=918e12, memory=31.25, bandwidth=1.638e12, links=400e9, per_host=8

@@ -101,7 +101,7 @@ def of(lowered: jax.stages.Lowered, target: Target, guesses: traffic.Guesses | N
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        return _of_what_is_too_large(str(error))
+        return of_refusal(str(error))
     analysis = compiled.memory_analysis()
     if analysis is None:
         raise UserError("this version of JAX does not say how much memory a program needs")
@@ -127,9 +127,13 @@ def of(lowered: jax.stages.Lowered, target: Target, guesses: traffic.Guesses | N
     )
 
 
-def _of_what_is_too_large(error: str) -> Cost:
-    """Returns the memory that a TPU's compiler would have needed: it refuses what does not fit."""
-    found = re.search(r"Used ([\d.]+)([GM]) of [\d.]+[GM] hbm", error)
+def of_refusal(error: str) -> Cost:
+    """Returns the memory that a TPU's compiler would have needed: it refuses what does not fit.
+
+    Raises:
+        UserError: it failed for another reason.
+    """
+    found = re.search(r"(?:Used |temporaries \()([\d.]+)([GM])", error)
     if found is None:
         raise UserError(f"the compiler failed: {error.splitlines()[0]}")
     used = float(found[1]) * 2 ** (30 if found[2] == "G" else 20)

@@ -14,7 +14,7 @@ _BITS = {
     "c128": 128,
     "token": 0,
     "opaque": 0,
-}  # of other names' digits
+}  # of other types their names tell
 _LEAF = re.compile(r"([a-z]\w*)\[([\d,<=]*)\](?:\{[^}]*?(?:S\((\d+)\))?\})?")
 _LINE = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = ")
 _HEADER = re.compile(r"^(ENTRY )?%?([\w.\-]+) .*\{$")

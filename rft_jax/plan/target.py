@@ -93,8 +93,10 @@ def make(hardware: str, hosts: int, chips: int) -> Target:
     else:
         for variable, value in _NO_TPU_HERE.items():
             os.environ.setdefault(variable, value)
-        bounds = {"chips_per_host_bounds": [1, 1, 1]} if count == 1 else {}
-        found = topologies.get_topology_desc(platform="tpu", topology_name=f"{known.compiler.name}:{shape}", **bounds)
+        options: dict[str, object] = {"chips_per_host_bounds": [1, 1, 1]} if count == 1 else {}
+        if known.compiler.chip:
+            options["chip_config_name"] = known.compiler.chip
+        found = topologies.get_topology_desc(platform="tpu", topology_name=f"{known.compiler.name}:{shape}", **options)
     return Target(hardware, known, backend, tuple(found.devices), chips, vendor=True)
 
 

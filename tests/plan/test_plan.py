@@ -88,6 +88,23 @@ def test_costs_are_extended_along_a_line():
     assert cost.extended(step(2), step(4), (2, 4), 32) == step(32)
 
 
+@pytest.mark.parametrize(
+    ("error", "arguments", "gib"),
+    [
+        ("Ran out of memory. Used 20.50G of 15.75G hbm. Exceeded by 4.75G.\n  arguments  4.50G", 4.5, 20.5),
+        ("Ran out of memory on HBM, the total memory required for HLO temporaries (256.00G) exceeds", 0, 256),
+    ],
+)  # fmt: skip
+def test_what_a_compiler_refuses_is_told(error, arguments, gib):
+    refused = cost.of_refusal(f"RESOURCE_EXHAUSTED: {error}")
+    assert (refused.arguments / 2**30, refused.memory / 2**30) == (arguments, gib)
+
+
+def test_another_failure_of_a_compiler_is_an_error():
+    with pytest.raises(UserError, match="INTERNAL: no"):
+        cost.of_refusal("INTERNAL: no\nmore")
+
+
 def test_lengths_are_gsm8ks():
     found = lengths.gsm8k(512)
     assert len(found.prompts) == 7473
