@@ -9,7 +9,7 @@ import jax
 from jax.experimental import topologies
 
 from rft_jax.errors import UserError
-from rft_jax.hardware import HARDWARE, Cuda, Hardware
+from rft_jax.hardware import GPU_SHARE, HARDWARE, Cuda, Hardware
 
 Backend = Literal["gpu", "tpu"]
 
@@ -115,6 +115,9 @@ def slice_shape(chips: int, axes: int) -> tuple[int, ...]:
 
 def target_config(cuda: Cuda, known: Hardware) -> str:
     """Returns a GPU in the words of XLA's GpuTargetConfigProto."""
+    # Where there is a device, XLA recomputes values to keep within what JAX may take of its memory (GPU_SHARE); where
+    # there is none, to keep within 0.8 of the whole, so that a full cache would make it recompute what it never does.
+    memory = GPU_SHARE * cuda.memory / 0.8
     extension = "feature_extension: ACCELERATED_FEATURES" if cuda.capability >= 9 else ""
     return f"""
 gpu_device_info {{
@@ -123,7 +126,7 @@ gpu_device_info {{
   shared_memory_per_block_optin: {cuda.shared - 1024}
   core_count: {cuda.cores}  fpus_per_core: {cuda.fpus}  clock_rate_ghz: {cuda.clock}
   block_dim_limit_x: 2147483647  block_dim_limit_y: 65535  block_dim_limit_z: 65535
-  memory_bandwidth: {known.bandwidth or 0:.0f}  l2_cache_size: {cuda.l2}  device_memory_size: {cuda.memory}
+  memory_bandwidth: {known.bandwidth or 0:.0f}  l2_cache_size: {cuda.l2}  device_memory_size: {memory:.0f}
   cuda_compute_capability {{ major: {cuda.capability} {extension} }}
   registers_per_core_limit: 65536  registers_per_block_limit: 65536
 }}
