@@ -108,11 +108,18 @@ def of_sampling(config: SampleConfig, architecture: LlamaConfig, target: Target,
         guesses = sampling.guesses(part, decoding.history_pages)
         return cost.of(sampling.lower(config, part), target, guesses).per(STEPS)
 
+    notes = []
     if all_layers or architecture.layers <= _FEW[1]:
-        step, note = of(architecture.layers), ""
+        step = of(architecture.layers)
     else:
         step = cost.extended(of(_FEW[0]), of(_FEW[1]), _FEW, architecture.layers)
-        note = f"extended from {_FEW[0]} and {_FEW[1]} layers"
+        notes.append(f"extended from {_FEW[0]} and {_FEW[1]} layers")
+    if moved := sum(step.moved.values()):
+        needed = decoding.needed(decoding.history_pages)
+        notes.append(
+            f"weights, prompts and pages in use are {needed / 1e9:.1f} GB, {needed / moved:.2f} of what a step moves; "
+            "the history is as full as rows of all ages make it (estimated)"
+        )
     lengths = gsm8k(config.max_new_tokens)
     prompts = float(PREFIX + lengths.prompts.sum())
     return Plan(
@@ -124,7 +131,7 @@ def of_sampling(config: SampleConfig, architecture: LlamaConfig, target: Target,
         useful=2.0 * architecture.parameters * decoding.sizes.rows / tensor,
         before=2.0 * architecture.parameters * prompts / (target.known.best * len(target.devices)),
         rate=(rows, "tokens"),
-        note=note,
+        note="; ".join(notes),
     )
 
 
