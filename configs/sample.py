@@ -6,7 +6,8 @@
 writes OUT/paths/*.jsonl. Repeating the command samples only what is missing; a larger k adds to the existing paths; any
 number of these commands with one --workdir, on any hosts, share the work. `configs/sample.py:paper` does what the
 reference's script silently did: it samples from the 50 most likely tokens only (its library's default), and cuts
-prompts to their last 256 tokens.
+prompts to their last 256 tokens. `configs/sample.py:SIZE`, or `SIZE:paper`, splits the model over the fewest A100-80GBs
+that hold it with a cache beside (one for up to 13B, two for 33B, four for 65B and 70B), as often as there are devices.
 
 What to expect on GSM8K's training problems from a model fine-tuned on them (paper, table 2): of 100 paths per problem,
 53 (7B) to 72 (13B-2) are right; the mean response has 131 tokens, and hardly any reaches 256.
@@ -17,9 +18,21 @@ import dataclasses
 from rft_jax.config import MeshConfig, SampleConfig
 from rft_jax.errors import UserError, did_you_mean
 
+# A100-80GBs that hold the weights in bf16 and a cache beside them, where not 1.
+TENSOR = {"llama-33b": 2, "llama-65b": 4, "llama2-70b": 4}
+SIZES = (
+    "llama-7b", "llama2-7b", "llama-13b", "llama2-13b", "llama-33b", "llama-65b", "llama2-70b",
+)  # fmt: skip
+
 
 def get_config(argument: str = "") -> SampleConfig:
-    """Returns the settings: without filters, or the paper's."""
+    """Returns the settings for `SIZE` or for no particular size: without filters, or with `paper` the paper's."""
+    size, _, preset = argument.partition(":") if argument != "paper" else ("", "", argument)
+    if size and size not in SIZES:
+        known = (*SIZES, "paper")
+        raise UserError(f"configs/sample.py has no '{size}'{did_you_mean(size, known)}; known: {', '.join(known)}")
+    if preset not in ("", "paper"):
+        raise UserError(f"configs/sample.py has no preset '{preset}'; known: paper")
     config = SampleConfig(
         k=100,
         temperature=0.7,
@@ -34,11 +47,7 @@ def get_config(argument: str = "") -> SampleConfig:
         shots=0,
         shots_from=None,
         compute="auto",
-        mesh=MeshConfig(data=-1, fsdp=1, tensor=1),
+        mesh=MeshConfig(data=-1, fsdp=1, tensor=TENSOR.get(size, 1)),
         rows=None,
     )
-    if argument == "paper":
-        return dataclasses.replace(config, top_k=50, prompt_tokens=256)
-    if argument:
-        raise UserError(f"configs/sample.py has no '{argument}'{did_you_mean(argument, ['paper'])}; known: paper")
-    return config
+    return dataclasses.replace(config, top_k=50, prompt_tokens=256) if preset else config

@@ -40,12 +40,13 @@ class ConfigFlag(Generic[Schema]):
         """
         self._schemas = schemas
         self._overrides: dict[str, str] = {}
+        fields = dict.fromkeys(field for schema in schemas for field in _field_names(schema))
         self._flag = flags.DEFINE_string(
             "config",
             default,
             f"FILE[:ARGUMENT] that makes a {_named(schemas)}; override a field with --config.field=value. In a list, "
             f"{names.QUOTING}. "
-            f"Fields: {', '.join(dict.fromkeys(field for schema in schemas for field in _field_names(schema)))}.",
+            f"Fields: {', '.join(fields)}.",
             required=default is None if required is None else required,
         )
 

@@ -5,6 +5,7 @@ import ctypes
 import functools
 import logging
 import os
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rft_jax.config import MeshConfig
 from rft_jax.distributed import processes
 from rft_jax.distributed.connect import connect
 from rft_jax.errors import UserError
+from rft_jax.hardware import GPU_SHARE
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ def start(meet_s: float = MEET_S) -> None:
     """
     meet_s = environment.seconds("RFT_JAX_MEET_S", meet_s, least=1)
     _keep_freed_memory()
+    use_gpu_memory(os.environ)
     if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rft_jax" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
@@ -51,6 +54,12 @@ def start(meet_s: float = MEET_S) -> None:
         )
     log_on_process_zero(jax.process_index())
     stopping.leave_at_once()
+
+
+def use_gpu_memory(environ: MutableMapping[str, str]) -> None:
+    """Lets JAX take GPU_SHARE of a GPU's memory, unless the environment says how much; its own default is 0.75."""
+    if not {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"} & environ.keys():
+        environ["XLA_CLIENT_MEM_FRACTION"] = str(GPU_SHARE)
 
 
 def _keep_freed_memory() -> None:
@@ -78,30 +87,32 @@ def log_on_process_zero(process: int) -> None:
     logging.getLogger("rft_jax").setLevel(logging.INFO if process == 0 else logging.WARNING)
 
 
-def make_mesh(data: int, fsdp: int, tensor: int) -> Mesh:
+def make_mesh(data: int, fsdp: int, tensor: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """Returns the mesh over all devices of all processes; activate it with `jax.set_mesh`.
 
     Args:
         data, fsdp, tensor: devices along each axis (see partition.py); one may be -1, for all remaining devices.
+        devices: others to use, for instance some that are not here.
 
     Raises:
         UserError: the product is not the number of devices; the message suggests meshes that fit.
     """
     config_checks.mesh(MeshConfig(data, fsdp, tensor))
     sizes = {"data": data, "fsdp": fsdp, "tensor": tensor}
-    devices = jax.device_count()
+    count = jax.device_count() if devices is None else len(devices)
     shape = " × ".join(f"{axis} {size}" for axis, size in sizes.items())
     known = data * fsdp * tensor
     if known < 0:
         known = -known
-        sizes = {axis: devices // known if size == -1 else size for axis, size in sizes.items()}
+        sizes = {axis: count // known if size == -1 else size for axis, size in sizes.items()}
     product = sizes["data"] * sizes["fsdp"] * sizes["tensor"]
-    if product != devices:
+    if product != count:
         fits = ", ".join(
-            f"fsdp {devices // tensors} × tensor {tensors}" for tensors in (1, 2, 4, 8) if devices % tensors == 0
+            f"fsdp {count // tensors} × tensor {tensors}" for tensors in (1, 2, 4, 8) if count % tensors == 0
         )
-        raise UserError(f"mesh {shape} does not cover the {devices} devices here; these would: {fits}")
-    return jax.make_mesh(tuple(sizes[axis] for axis in AXES), AXES, axis_types=(AxisType.Explicit,) * len(AXES))
+        raise UserError(f"mesh {shape} does not cover the {count} devices here; these would: {fits}")
+    shape_of = tuple(sizes[axis] for axis in AXES)
+    return jax.make_mesh(shape_of, AXES, axis_types=(AxisType.Explicit,) * len(AXES), devices=devices)
 
 
 def describe(mesh: Mesh) -> dict[str, Any]:

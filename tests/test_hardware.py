@@ -10,7 +10,7 @@ from rft_jax.hardware import HARDWARE, of_kind
     [
         ("NVIDIA A100-SXM4-80GB", "a100-80g"),
         ("NVIDIA A100-SXM4-40GB", "a100-40g"),
-        ("NVIDIA H100 80GB HBM3", "h100-80g"),
+        ("NVIDIA H100 80GB HBM3", "h100"),
         ("NVIDIA H100 PCIe", "h100-pcie"),
         ("NVIDIA H200", "h200"),
         ("TPU v5 lite", "tpu-v5e"),

@@ -98,3 +98,12 @@ print((resident() - before) >> 20)
 def test_freed_memory_stays_with_the_process():
     done = subprocess.run([sys.executable, "-c", FREES], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 200
+
+
+def test_jax_takes_most_of_a_gpu_unless_told_otherwise():
+    environ: dict[str, str] = {}
+    runtime.use_gpu_memory(environ)
+    assert 0.9 <= float(environ["XLA_CLIENT_MEM_FRACTION"]) < 1
+    told = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5"}
+    runtime.use_gpu_memory(told)
+    assert told == {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5"}

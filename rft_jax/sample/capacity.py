@@ -102,17 +102,53 @@ def fit(
     Raises:
         UserError: not even one problem fits; the message says what would help.
     """
+    free = _least(min(free_bytes(device) for device in mesh.local_devices))
+    backend = jax.default_backend()
+    sizes = within(
+        free, lengths, model, mesh, samples=samples, wanted=wanted, dtype=dtype, prefix=prefix, rows=rows,
+        backend=backend,
+    )  # fmt: skip
+    if backend == "gpu":
+        shape = heads_on_device(model, mesh.shape["tensor"])
+        agrees = kernel_agrees(**shape, width=model.head_width, page_size=sizes.page_size, dtype=dtype)
+        if _smallest(int(agrees)):
+            sizes = dataclasses.replace(sizes, reading=Reading("kernel"))
+    return sizes
+
+
+def within(
+    free: int,
+    lengths: Lengths,
+    model: LlamaConfig,
+    mesh: Mesh,
+    *,
+    samples: int,
+    wanted: int,
+    dtype: jnp.dtype,
+    prefix: int,
+    rows: int | None,
+    backend: str,
+) -> CacheSizes:
+    """Returns the sizes of the largest useful cache that fits into so many bytes; this machine has no part in it.
+
+    Args:
+        free: bytes of each device, beside the weights.
+        lengths, model, mesh, samples, wanted, dtype, prefix, rows: as for `fit`.
+        backend: of the devices, as `jax.default_backend()` says.
+
+    Raises:
+        UserError: as for `fit`.
+    """
     tensor = mesh.shape["tensor"]
-    kv_heads = split_kv_heads(model.heads, model.kv_heads, tensor)
-    kv_heads //= tensor if kv_heads % tensor == 0 else 1
+    kv_heads = heads_on_device(model, tensor)["kv_heads"]
     token_bytes = 2 * model.layers * kv_heads * model.head_width * jnp.dtype(dtype).itemsize
-    free = _least(min(free_bytes(device) for device in mesh.local_devices)) - token_bytes * prefix
+    free -= token_bytes * prefix
 
     # A row's logits are there several times: as the model gives them, exponentiated, and on their way.
     row_bytes = 4 * (4 * model.vocabulary // tensor + 16 * model.width)
 
     def cache_bytes(rows: int, cut: Lengths, history_pages: int | None = None) -> int:
-        return token_bytes * cache_sizes(rows, cut, samples, history_pages).tokens + row_bytes * rows
+        return token_bytes * cache_sizes(rows, cut, samples, history_pages, backend).tokens + row_bytes * rows
 
     def needed(rows: int, max_new: int = lengths.max_new) -> int:
         cut = dataclasses.replace(lengths, max_new=max_new)
@@ -121,7 +157,7 @@ def fit(
     if rows is None:
         each = math.ceil(wanted / devices(mesh))
         rows = min(each if each < 8 else _up(each, 8), MOST_ROWS)
-        if jax.default_backend() == "cpu":
+        if backend == "cpu":
             many = each >= 10 * MORE_CPU_ROWS and cache_bytes(MORE_CPU_ROWS, lengths) <= free
             rows = min(rows, MORE_CPU_ROWS if many else CPU_ROWS)
     if needed(1) > free:
@@ -138,19 +174,22 @@ def fit(
         rows = bisect.bisect_right(range(1, rows), free, key=needed)
         rows -= rows % 8 if rows > 8 else 0
     # The pool takes what is left, as the lengths to expect may be wrong, but no more than the rows can fill.
-    all_pages = cache_sizes(rows, lengths, samples)
+    all_pages = cache_sizes(rows, lengths, samples, None, backend)
     spare = (free - row_bytes * rows) // token_bytes // all_pages.page_size - (all_pages.prompt_pages + rows)
-    sizes = cache_sizes(rows, lengths, samples, history_pages=min(spare, all_pages.history_pages))
+    return cache_sizes(rows, lengths, samples, min(spare, all_pages.history_pages), backend)
+
+
+def heads_on_device(model: LlamaConfig, tensor: int) -> dict[str, int]:
+    """Returns how many `kv_heads` a device has, and `queries` of each, where `tensor` devices split the heads."""
+    kv_heads = split_kv_heads(model.heads, model.kv_heads, tensor)
+    kv_heads //= tensor if kv_heads % tensor == 0 else 1
     heads = model.heads // tensor if model.heads % tensor == 0 else model.heads
-    shape = {"kv_heads": kv_heads, "queries": heads // kv_heads, "width": model.head_width}
-    if jax.default_backend() == "gpu":
-        agrees = kernel_agrees(**shape, page_size=sizes.page_size, dtype=dtype)
-        if _smallest(int(agrees)):
-            sizes = dataclasses.replace(sizes, reading=Reading("kernel"))
-    return sizes
+    return {"kv_heads": kv_heads, "queries": heads // kv_heads}
 
 
-def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | None = None) -> CacheSizes:
+def cache_sizes(
+    rows: int, lengths: Lengths, samples: int, history_pages: int | None = None, backend: str | None = None
+) -> CacheSizes:
     """Returns the sizes of a cache on one device.
 
     Args:
@@ -158,8 +197,9 @@ def cache_sizes(rows: int, lengths: Lengths, samples: int, history_pages: int | 
         lengths: to expect.
         samples: of a problem, at most; jobs may have less (`CacheSizes.samples`).
         history_pages: for the responses; None: as many as the rows can ever need.
+        backend: as for `within`; None: what JAX has here.
     """
-    cpu = jax.default_backend() == "cpu"
+    cpu = (backend or jax.default_backend()) == "cpu"
     seats = min(MOST_SEATS, samples, rows)
     if lengths.begun > 0:
         # Each sample that is resumed needs a slot for itself. Where responses are long, prompts are little to read

@@ -80,11 +80,9 @@ class DeviceEngine:
         if sizes.page_size % steps:
             raise ValueError(f"pages of {sizes.page_size} steps are not whole calls of {steps}")
         self._model, self._mesh, self._steps, self._page_size, self._now = model, mesh, steps, sizes.page_size, 0
-        run = functools.partial(
-            decode.decode, steps=steps, parameters=parameters, stop=stop, max_new=max_new, dtype=dtype,
-            logprobs=logprobs,
-        )  # fmt: skip
-        self._decode = jax.jit(run, donate_argnums=1)
+        self._decode = make_decode(
+            steps=steps, parameters=parameters, stop=stop, max_new=max_new, dtype=dtype, logprobs=logprobs
+        )
         self._turn_page = jax.jit(decode.turn_page, donate_argnums=0)
         self._prefill = jax.jit(functools.partial(_prefill, dtype=dtype), donate_argnums=2)
         with jax.set_mesh(mesh):
@@ -123,6 +121,11 @@ class DeviceEngine:
             jax.device_put(x[index], to) for to, index in sharding.addressable_devices_indices_map(x.shape).items()
         ]
         return jax.make_array_from_single_device_arrays(x.shape, sharding, parts)
+
+
+def make_decode(**settings: Any) -> jax.stages.Wrapped:
+    """Returns the jitted `decode.decode` with these settings; it donates the state and can be lowered on its own."""
+    return jax.jit(functools.partial(decode.decode, **settings), donate_argnums=1)
 
 
 def _prefill(model: Llama, batch: PromptBatch, state: decode.State, dtype: jnp.dtype) -> decode.State:

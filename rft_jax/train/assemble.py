@@ -112,9 +112,9 @@ def batches_of(config: TrainConfig, known: Examples, data_parallel_size: int) ->
     )
 
 
-def compute_dtype(config: TrainConfig) -> jnp.dtype:
-    """Returns the dtype of the computation, and of the exported model."""
-    automatic = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+def compute_dtype(config: TrainConfig, backend: str | None = None) -> jnp.dtype:
+    """Returns the dtype of the computation, and of the exported model; `backend` is as for `make_training`."""
+    automatic = "float32" if (backend or jax.default_backend()) == "cpu" else "bfloat16"
     return jnp.dtype(automatic if config.compute == "auto" else config.compute)
 
 
@@ -123,9 +123,14 @@ def make_schedule(config: TrainConfig, steps: int) -> optimizer.Schedule:
     return optimizer.schedule(peak=config.learning_rate, warmup=config.warmup, decay=config.decay, steps=steps)
 
 
-def make_training(config: TrainConfig) -> tuple[optax.GradientTransformation, Step]:
-    """Returns the optimizer of a run, and its compiled step, for the devices that JAX has here."""
-    backend = jax.default_backend()
+def make_training(config: TrainConfig, backend: str | None = None) -> tuple[optax.GradientTransformation, Step]:
+    """Returns the optimizer of a run, and its compiled step.
+
+    Args:
+        config: of the run.
+        backend: that the step is for; None: what JAX has here.
+    """
+    backend = backend or jax.default_backend()
     adamw = optimizer.adamw(
         beta1=config.beta1,
         beta2=config.beta2,
@@ -134,7 +139,7 @@ def make_training(config: TrainConfig) -> tuple[optax.GradientTransformation, St
         clip=config.clip,
         moments=jnp.dtype(config.moments),
     )
-    dtype = compute_dtype(config)
+    dtype = compute_dtype(config, backend)
     step = make_step(
         adamw,
         dtype=dtype,

@@ -1,0 +1,104 @@
+"""What launch/plan.py prints: does it fit, how fast could it be, and what would fit where it does not."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import assert_never
+
+from rft_jax.config import SampleConfig, TrainConfig
+from rft_jax.config_flag import load
+from rft_jax.errors import UserError
+from rft_jax.hf import config as hf_config
+from rft_jax.model import architecture as architectures
+from rft_jax.model.architecture import LlamaConfig
+from rft_jax.plan import paper, plan, show
+from rft_jax.plan.cost import FULL
+from rft_jax.plan.plan import Plan
+from rft_jax.plan.target import Target
+
+
+def size_in(reference: str) -> str | None:
+    """Returns the published size that `FILE:SIZE` or `FILE:SIZE:PRESET` names, or None."""
+    name = reference.partition(":")[2].partition(":")[0]
+    return name if name in architectures.SIZES else None
+
+
+def architecture_of(config: TrainConfig | SampleConfig, size: str | None) -> LlamaConfig:
+    """Returns the architecture: of a published size, else of the config's model, else of its size.
+
+    Raises:
+        UserError: there is none, or the folder or the size is not known.
+    """
+    named = size or (config.size if isinstance(config, TrainConfig) else None)
+    if config.model and not size:
+        return hf_config.read(Path(config.model))
+    if named is None:
+        raise UserError("which model? give --size, for instance --size=llama2-7b, or --config.model=DIR")
+    return architectures.size(named)
+
+
+def of(config: TrainConfig | SampleConfig, model: LlamaConfig, size: str | None, target: Target) -> str:
+    """Returns the plan as text, with what would fit where it does not.
+
+    Args:
+        config: of the stage.
+        model: its architecture.
+        size: its published name, for the paper's figures, or None.
+        target: the devices.
+
+    Raises:
+        UserError: the mesh does not cover the devices, or the settings do not go with them.
+    """
+    match config:
+        case TrainConfig():
+            made = plan.of_training(config, model, target)
+            lines = [show.text(made, paper.SFT_HOURS.get(size or ""))]
+            if not made.fits:
+                lines.append(_training_that_fits(config, model, target))
+        case SampleConfig():
+            made = plan.of_sampling(config, model, target)
+            lines = [show.text(made, paper.SAMPLING_HOURS.get(size or ""))]
+            if not made.fits:
+                lines.append(_rows_that_fit(made))
+        case _:
+            assert_never(config)
+    return "\n".join(lines)
+
+
+def table(kinds: list[str]) -> Iterator[str]:
+    """Yields the lines of the paper's table for kinds of hardware, gpu and tpu.
+
+    Raises:
+        UserError: an unknown kind.
+    """
+    for kind in kinds:
+        if kind not in ("gpu", "tpu"):
+            raise UserError(f"--paper={kind}: known are gpu and tpu")
+    sampling = load("configs/sample.py", SampleConfig)
+    return paper.rows(lambda size: load(f"configs/sft.py:{size}", TrainConfig), sampling, tuple(kinds))
+
+
+def _training_that_fits(config: TrainConfig, model: LlamaConfig, target: Target) -> str:
+    found = plan.fitting(config, model, target)
+    if found:
+        way, made = found
+        mesh = " ".join(f"--config.mesh.{axis}={size}" for axis, size in dataclasses.asdict(way.mesh).items())
+        return (
+            f"this would fit (compiled): {mesh} --config.remat={way.remat} --config.accumulation={way.accumulation}\n"
+            + show.text(made)
+        )
+    # Weights, two moments and gradients in fp32 are split over all devices, and take at most half of the memory.
+    assert target.known.memory is not None
+    devices = 8 * -(-int(16 * model.parameters / (0.5 * target.known.memory)) // 8)
+    enough = max(devices, 2 * len(target.devices))
+    return f"nothing fits on these; about {enough} devices would do (estimated, not compiled)"
+
+
+def _rows_that_fit(made: Plan) -> str:
+    rows = made.rate[0] // _replicas(made.mesh)
+    share = FULL * made.memory / made.step.memory
+    return f"about --config.rows={max(1, int(0.9 * share * rows))} would fit (estimated, not compiled)"
+
+
+def _replicas(mesh: dict[str, int]) -> int:
+    return mesh["data"] * mesh["fsdp"]
