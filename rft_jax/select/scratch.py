@@ -13,8 +13,8 @@ import os
 import pathlib
 import platform
 import re
+import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -35,12 +35,13 @@ def scratch(target: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
         UserError: it cannot be made.
     """
-    folder = lock = None
+    folder = target.with_name(f".{target.name}{_MARK}{secrets.token_hex(8)}{PARTIAL}")
+    lock = None
     done = threading.Event()
     try:  # Ctrl-C may come before the folder has its lock
         try:
             _remove_dead(target.parent)
-            folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}{_MARK}", suffix=PARTIAL, dir=target.parent))
+            folder.mkdir(mode=0o700)
             lock = _locked(folder)
         except OSError as error:
             raise UserError(f"cannot write to {target.parent}: {error.strerror}") from error
@@ -48,8 +49,7 @@ def scratch(target: pathlib.Path) -> Iterator[pathlib.Path]:
         yield folder
     finally:
         done.set()
-        if folder is not None:
-            _remove(folder)
+        _remove(folder)
         if lock is not None:
             os.close(lock)
 
