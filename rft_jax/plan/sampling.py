@@ -176,8 +176,8 @@ def guesses(decoding: Decoding, history_pages: float) -> Guesses:
     def kernel_bytes(kernel: Instruction, operands: list[Instruction]) -> float | None:
         if "triton" not in kernel.attributes:
             return None
-        # walk_kernel: each program reads the pages of its row or slot, for a block of queries. The prefix is small enough
-        # to stay in the device's cache.
+        # walk_kernel: each program reads the pages of its row or slot, for a block of queries. The prefix is small
+        # enough to stay in the device's cache.
         query = operands[0].arrays[0].sides
         pages = [
             array for each in operands for array in each.arrays if len(array.sides) == 4 and array.sides[0] in pools
