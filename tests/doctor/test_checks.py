@@ -81,7 +81,7 @@ def test_devices(judged):
     assert judged(machines.devices(), DEVICES, fewer).found.startswith("process 1 on node1: 7 × NVIDIA")
     crowded = judged(machines.devices(), DEVICES, DEVICES | {"limit": 2e10})
     assert crowded.level is Level.WARNING
-    assert "only 20 of its 80 GB" in crowded.found
+    assert "only 20 of its 78 GB" in crowded.found
 
 
 def test_these_devices_and_their_mesh():

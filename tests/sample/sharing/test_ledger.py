@@ -183,11 +183,6 @@ def test_a_manifest_with_a_wrong_tile(tmp_path, tile):
         open_ledger(tmp_path)
 
 
-def test_nothing_to_ask_for(tmp_path):
-    with pytest.raises(UserError, match="k = 0"):
-        open_ledger(tmp_path, k=0)
-
-
 def test_a_shard_takes_its_own_paths_only(tmp_path):
     book = open_ledger(tmp_path)
     shard, other, *_ = book.missing()
