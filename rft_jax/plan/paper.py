@@ -95,7 +95,7 @@ def _line(run: str, found: Plan, hours: float) -> str:
     sent = sum(step.sent.values())
     cells = (
         run,
-        f"{len(found.target.devices)} × {found.target.name}",
+        f"{len(found.target.devices)} × {found.target.name}{'' if found.target.vendor else ', compiled for CPUs'}",
         f"{show.mesh(found)}; {found.settings}",
         f"{step.arguments / gib:.1f} + {step.temporary / gib:.1f} of {found.memory / gib:.1f}"
         + ("" if found.fits else ": **does not fit**"),

@@ -17,7 +17,7 @@ def text(plan: Plan, paper_hours: float | None = None) -> str:
     devices = len(target.devices)
     lines = [
         f"{'fits' if plan.fits else 'does not fit'}: {step.memory / _GIB:.1f} of {plan.memory / _GIB:.1f} GiB per "
-        f"device (arguments {step.arguments / _GIB:.1f}, temporary {step.temporary / _GIB:.1f}; {1 - FULL:.0%} left)",
+        f"device (arguments {step.arguments / _GIB:.1f}, temporary {step.temporary / _GIB:.1f}; {1 - FULL:.0%} free)",
         f"mesh {mesh(plan)}, {plan.settings}; {target.described}",
     ]
     if target.vendor:

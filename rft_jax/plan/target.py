@@ -79,7 +79,7 @@ def make(hardware: str, hosts: int, chips: int) -> Target:
             raise UserError(f"{hardware}: nothing to compile for")
         case _:
             backend = "tpu"
-            shape = "x".join(map(str, slice_shape(count, known.compiler.axes)))
+            shape = slice_shape(count, known.compiler.axes)
     if not has_compiler(hardware):
         if jax.device_count() < count:
             raise UserError(
@@ -93,10 +93,13 @@ def make(hardware: str, hosts: int, chips: int) -> Target:
     else:
         for variable, value in _NO_TPU_HERE.items():
             os.environ.setdefault(variable, value)
-        options: dict[str, object] = {"chips_per_host_bounds": [1, 1, 1]} if count == 1 else {}
+        name = f"{known.compiler.name}:{'x'.join(map(str, shape))}"
+        options: dict[str, object] = {}
+        if count < 4:  # less than the smallest host that libtpu expects
+            options["chips_per_host_bounds"] = [*shape, 1][:3]
         if known.compiler.chip:
             options["chip_config_name"] = known.compiler.chip
-        found = topologies.get_topology_desc(platform="tpu", topology_name=f"{known.compiler.name}:{shape}", **options)
+        found = topologies.get_topology_desc(platform="tpu", topology_name=name, **options)
     return Target(hardware, known, backend, tuple(found.devices), chips, vendor=True)
 
 
