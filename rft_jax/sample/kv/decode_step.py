@@ -11,7 +11,8 @@ from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
 from rft_jax.sample.kv import paged_attention
 from rft_jax.sample.kv.paged_attention import KeyOrder, Reading, lay
-from rft_jax.sample.kv.pages import Cache, LayerCache, PageTable
+from rft_jax.sample.kv.pages import Cache, LayerCache
+from rft_jax.sample.kv.tables import OwnPages, PageTable, SharedPages
 
 
 @functools.partial(
@@ -117,12 +118,7 @@ def _attend_on_device(
     # Read by each part; XLA would compute it for each.
     query_rows = jax.lax.optimization_barrier(query.reshape(rows, kv_heads, heads // kv_heads, width))
 
-    current, way = (keys, values), (order, reading)
-    parts = (
-        *paged_attention.own(query_rows, current, index.now, layer.history, index.history, *way),
-        *paged_attention.prompts(
-            query_rows, index.members, index.seats, layer.prompts, index.filled, index.prompts, layer.prefix, *way
-        ),
-    )
-    context = paged_attention.merge(*parts)
+    own = OwnPages((keys, values), index.now, layer.history, index.history)
+    shared = SharedPages(layer.prompts, index.filled, index.prompts, index.members, index.seats, layer.prefix)
+    context = paged_attention.attend(query_rows, own, shared, order, reading)
     return context.reshape(query.shape).astype(query.dtype), keys, values

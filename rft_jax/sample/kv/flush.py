@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from rft_jax.model.attention import per_device
-from rft_jax.sample.kv.paged_attention import PageTable
 from rft_jax.sample.kv.pages import Cache
+from rft_jax.sample.kv.tables import PageTable
 
 
 def flush(cache: Cache, live: jax.Array, age: jax.Array) -> tuple[Cache, jax.Array]:

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rft_jax.sample.kv import paged_attention
-from rft_jax.sample.kv.paged_attention import PageTable, Reading
+from rft_jax.sample.kv.paged_attention import Reading
+from rft_jax.sample.kv.tables import OwnPages, PageTable, SharedPages
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +57,13 @@ def kernel_agrees(*, kv_heads: int, queries: int, width: int, page_size: int, dt
     def attend(way: Reading, dtype: jnp.dtype) -> np.ndarray:
         def run(query: jax.Array, *pools: tuple[jax.Array, jax.Array]) -> jax.Array:
             history, prompts, current, prefix = pools
+            own = OwnPages(current, now, history, of_rows)
             at = jnp.asarray(members.reshape(rows, seats)), jnp.asarray(places)
-            return paged_attention.merge(
-                *paged_attention.own(query, current, now, history, of_rows, "ch", way),
-                *paged_attention.prompts(query, *at, prompts, filled, of_slots, prefix, "ch", way),
-            )
+            return paged_attention.attend(query, own, SharedPages(prompts, filled, of_slots, *at, prefix), "ch", way)
 
         operands = jax.tree.map(lambda x: x.astype(dtype), (query, history, prompts, current, prefix))
         # The last row is idle, so it may see the prefix or not.
-        return np.asarray(jax.jit(run)(*operands))[:-1]
+        return np.asarray(jax.jit(run)(*operands).astype(jnp.float32))[:-1]
 
     try:
         error = float(np.max(np.abs(attend(Reading("kernel"), dtype) - attend(Reading("sweep"), jnp.dtype("float32")))))

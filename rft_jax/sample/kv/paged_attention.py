@@ -19,28 +19,11 @@ import jax
 import jax.numpy as jnp
 
 from rft_jax.sample.kv import walk_kernel
+from rft_jax.sample.kv.tables import OwnPages, PageTable, SharedPages
 
 KeyOrder = Literal["hc", "ch"]
 
 EMPTY = -1e30  # the score of a masked position: finite, so that a row that sees nothing gives no NaN
-
-
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["owner", "pages", "reach", "depth"], meta_fields=[])
-@dataclasses.dataclass(frozen=True)
-class PageTable:
-    """Which page of a pool is whose. On each device a page number of M or more stands for no page.
-
-    Attributes:
-        owner: int32 [M], the row or slot that each page belongs to; arbitrary for a free page.
-        pages: int32 [X, E], the pages of each row or slot; no page where it has fewer than E.
-        reach: int32 [1] per device, one past the highest page in use.
-        depth: int32 [1] per device, the most pages that a row or slot has.
-    """
-
-    owner: jax.Array
-    pages: jax.Array
-    reach: jax.Array
-    depth: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,81 +115,52 @@ def paged(
     return read(query, keys, values, filled, table, order, reading)
 
 
-def own(
-    query: jax.Array,
-    current: tuple[jax.Array, jax.Array],
-    now: jax.Array,
-    history: tuple[jax.Array, jax.Array],
-    table: PageTable,
-    order: KeyOrder,
-    reading: Reading,
-) -> tuple[Partial, ...]:
-    """Attends each row to its current page, up to position `now`, and to its history, whose pages are full.
+def attend(query: jax.Array, own: OwnPages, shared: SharedPages, order: KeyOrder, reading: Reading) -> jax.Array:
+    """Attends each row to all that it sees.
 
     Args:
         query: [B, K, Q, H].
-        current: keys and values of the rows, as for `dense`.
-        now: int32 [].
-        history: keys and values of the pool, as for `paged`.
-        table, order, reading: as for `paged`.
+        own: its current page and its history.
+        shared: the prefix and its slot's prompt.
+        order: of the keys, "hc" or "ch".
+        reading: how the pools are read; the result is the same.
+
+    Returns:
+        [B, K, Q, H], in fp32, or by the kernels in the query's dtype.
     """
-    if _by_kernel(history[0], order, reading):
-        return (Partial(*walk_kernel.walk_rows(query, history, table.pages, current, now, empty=EMPTY)),)
-    page_size = current[1].shape[2]
-    seen = jnp.broadcast_to(jnp.arange(page_size) <= now, (len(query), page_size))
-    full = jnp.full(len(table.owner), page_size, jnp.int32)
-    return dense(query, *current, seen, order), paged(query, *history, full, table, order, reading)
+    readable = order == "ch" and all(walk_kernel.supports(keys) for keys, _ in (own.history, shared.prompts))
+    if reading.way == "kernel" and readable:
+        return walk_kernel.attend(query, own, shared, empty=EMPTY)
+    page_size = own.current[1].shape[2]
+    seen = jnp.broadcast_to(jnp.arange(page_size) <= own.now, (len(query), page_size))
+    full = jnp.full(len(own.table.owner), page_size, jnp.int32)
+    parts = [
+        dense(query, *own.current, seen, order),
+        paged(query, *own.history, full, own.table, order, reading),
+        _prompt(query, shared, order, reading),
+    ]
+    if shared.prefix is not None:
+        parts += [_prefix(query, *shared.prefix, order)]
+    return merge(*parts)
 
 
-def prompts(
-    query: jax.Array,
-    members: jax.Array,
-    seats: jax.Array,
-    pool: tuple[jax.Array, jax.Array],
-    filled: jax.Array,
-    table: PageTable,
-    prefix: tuple[jax.Array, jax.Array] | None,
-    order: KeyOrder,
-    reading: Reading,
-) -> tuple[Partial, ...]:
-    """Attends each row to the prefix and its slot's prompt; each page is read once for all rows of the slot.
-
-    Args:
-        query: [B, K, Q, H].
-        members: int32 [slots, R], the rows that share each slot; B or more for an empty seat.
-        seats: int32 [B], the index of each row in `members`, flattened; slots · R for a row without a seat.
-        pool: keys and values of the prompts, as for `paged`.
-        filled, table, order, reading: as for `paged`; the table's rows are the slots.
-        prefix: keys and values, as for `shared`.
-    """
-    rows, kv_heads, queries, _ = query.shape
-    slots, each = members.shape
-    if _by_kernel(pool[0], order, reading):
-        found = Partial(*walk_kernel.walk_prompts(query, members, pool, filled, table.pages, prefix, empty=EMPTY))
-        seated = (seats < slots * each)[:, None, None]
-        context = jnp.where(seated[..., None], found.context, 0.0)
-        return (Partial(jnp.where(seated, found.top, EMPTY), jnp.where(seated, found.weight, 0.0), context),)
-
-    # The queries of all rows of a slot are stacked.
-    stacked = query.at[members].get(mode="fill", fill_value=0)  # [slots, R, K, Q, H]
-    stacked = stacked.swapaxes(1, 2).reshape(slots, kv_heads, each * queries, -1)
-    taken = jnp.any(members < rows, axis=1)[:, None]  # a slot where nobody sits is not read
-    table = dataclasses.replace(table, pages=jnp.where(taken, table.pages, len(filled)))
-    found = paged(stacked, *pool, filled, table, order, reading)
+def _prompt(query: jax.Array, shared: SharedPages, order: KeyOrder, reading: Reading) -> Partial:
+    """Attends each row to its slot's prompt; the queries of a slot's rows are stacked, so it is read once for all."""
+    (rows, kv_heads, queries, _), (slots, seats) = query.shape, shared.members.shape
+    stacked = query.at[shared.members].get(mode="fill", fill_value=0)  # [slots, R, K, Q, H]
+    stacked = stacked.swapaxes(1, 2).reshape(slots, kv_heads, seats * queries, -1)
+    taken = jnp.any(shared.members < rows, axis=1)[:, None]  # a slot where nobody sits is not read
+    table = dataclasses.replace(shared.table, pages=jnp.where(taken, shared.table.pages, len(shared.filled)))
+    found = paged(stacked, *shared.prompts, shared.filled, table, order, reading)
 
     # A row without a seat sees no prompt: what a slot without rows gives may be NaN, and would stay in its page,
     # where the next sample's mask only multiplies it by 0.
     def by_row(x: jax.Array, missing: float) -> jax.Array:  # [slots, K, R · Q, ...] -> [B, K, Q, ...]
-        apart = x.reshape(slots, kv_heads, each, queries, *x.shape[3:]).swapaxes(1, 2)
-        apart = apart.reshape(slots * each, *apart.shape[2:])
-        return apart.at[seats].get(mode="fill", fill_value=missing)
+        apart = x.reshape(slots, kv_heads, seats, queries, *x.shape[3:]).swapaxes(1, 2)
+        apart = apart.reshape(slots * seats, *apart.shape[2:])
+        return apart.at[shared.seats].get(mode="fill", fill_value=missing)
 
-    part = Partial(by_row(found.top, EMPTY), by_row(found.weight, 0.0), by_row(found.context, 0.0))
-    return (part,) if prefix is None else (part, shared(query, *prefix, order))
-
-
-def _by_kernel(keys: jax.Array, order: KeyOrder, reading: Reading) -> bool:
-    return reading.way == "kernel" and order == "ch" and walk_kernel.supports(keys)
+    return Partial(by_row(found.top, EMPTY), by_row(found.weight, 0.0), by_row(found.context, 0.0))
 
 
 def _walk(
@@ -334,7 +288,7 @@ def _gather(x: jax.Array, page: jax.Array, missing: float) -> jax.Array:
     return x.at[page].get(mode="fill", fill_value=missing)
 
 
-def shared(query: jax.Array, keys: jax.Array, values: jax.Array, order: KeyOrder) -> Partial:
+def _prefix(query: jax.Array, keys: jax.Array, values: jax.Array, order: KeyOrder) -> Partial:
     """Attends all rows to the same keys, [K, H, C] or [K, C, H] as `order` says, and values [K, C, H]."""
     scores = jnp.einsum(f"xkqh,k{order}->xkqc", query, keys, preferred_element_type=jnp.float32)
     scores = scores * query.shape[-1] ** -0.5

@@ -22,9 +22,8 @@ from rft_jax.model import partition
 from rft_jax.model.attention import split_kv_heads
 from rft_jax.model.llama import Llama
 from rft_jax.model.partition import place
-from rft_jax.sample.kv.paged_attention import KeyOrder, PageTable, Reading, lay
-
-KeysValues = tuple[jax.Array, jax.Array]
+from rft_jax.sample.kv.paged_attention import KeyOrder, Reading, lay
+from rft_jax.sample.kv.tables import KeysValues, PageTable
 
 
 @functools.partial(

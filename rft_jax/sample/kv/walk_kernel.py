@@ -1,7 +1,7 @@
-"""GPU kernels that attend rows to pages of a pool: they read each page in use once, and write the sums only.
+"""GPU kernels that attend rows to pages of pools: they read each page in use once, and write the sums only.
 
-A program walks through pages, first to last, with the running maximum of arXiv 2205.14135: those of one row, or those
-of one prompt for all rows that share it. Written for Pallas' Triton back end.
+A program walks through pages, first to last, with the running maximum of arXiv 2205.14135: those of one prompt for all
+rows that share it, or those of one row. Written for Pallas' Triton back end.
 """
 
 import functools
@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
+from rft_jax.sample.kv.tables import OwnPages, SharedPages
+
 _Sums = tuple[jax.Array, jax.Array, jax.Array]  # a Partial's top, weight and context, of a block of queries
-KeysValues = tuple[jax.Array, jax.Array]
 
 _LEAST = 16  # rows and columns of a matrix product in Triton
 MOST_QUERIES = 64  # per program: more do not fit into registers beside their contexts
@@ -26,108 +27,77 @@ def supports(keys: jax.Array) -> bool:
     return all(side >= _LEAST and side & (side - 1) == 0 for side in sides) and keys.size < 2**31
 
 
-def walk_rows(
-    query: jax.Array, history: KeysValues, pages: jax.Array, current: KeysValues, now: jax.Array, *, empty: float
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Attends each row to its own pages.
+def attend(query: jax.Array, own: OwnPages, shared: SharedPages, *, empty: float) -> jax.Array:
+    """Attends each row to its slot's prompt, its history and its current page.
+
+    One kernel attends the rows of each slot to the prompt, whose pages it reads once for all of them; queries are read,
+    and sums written, where the rows lie. A second one goes on from these sums through each row's own pages.
 
     Args:
         query: [B, K, Q, H].
-        history: keys and values [M, K, C, H], of full pages.
-        pages: int32 [B, E], the pages of each row, first to last; M or more behind them.
-        current: keys and values [B, K, C, H] of one more page per row.
-        now: int32 [], the last position of it to see.
+        own, shared: the pages, keys [.., C, H].
         empty: the score of no key.
 
     Returns:
-        The arrays of a `Partial`.
+        The attention, [B, K, Q, H], in the query's dtype.
     """
-    rows, kv_heads, queries, _ = query.shape
-    block = _block(queries)
-    depths = jnp.sum(pages < len(history[0]), axis=1, dtype=jnp.int32)
-    operands = query, pages, depths, now[None], *history, *current
-    grid = rows, kv_heads, pl.cdiv(queries, block)
-    return _call(functools.partial(_rows_kernel, block=block, empty=empty), rows, query, grid, block, operands)
-
-
-def walk_prompts(
-    query: jax.Array,
-    members: jax.Array,
-    prompts: KeysValues,
-    filled: jax.Array,
-    pages: jax.Array,
-    prefix: KeysValues | None,
-    *,
-    empty: float,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Attends the rows of each slot to its prompt. Their queries are read, and their sums written, where they lie.
-
-    Args:
-        query: [B, K, Q, H].
-        members: int32 [slots, R], the rows that share each slot; B or more for an empty seat.
-        prompts: keys and values [M, K, C, H].
-        filled: int32 [M], tokens in each page.
-        pages: int32 [slots, E], the pages of each slot, first to last; M or more behind them.
-        prefix: keys and values [K, P, H] of tokens before all prompts.
-        empty: the score of no key.
-
-    Returns:
-        The arrays of a `Partial`; what they hold for a row that no slot names is arbitrary, and may be NaN.
-    """
-    rows, kv_heads, queries, _ = query.shape
-    slots, seats = members.shape
-    block = _block(seats * queries)
-    depths = jnp.sum(pages < len(filled), axis=1, dtype=jnp.int32)
-    operands = query, members, pages, depths, filled, *prompts, *(prefix or ())
-    grid = slots, kv_heads, pl.cdiv(seats * queries, block)
+    (rows, kv_heads, queries, width), (slots, seats) = query.shape, shared.members.shape
     # What is computed for empty seats goes to one more row, as stores here cannot be masked.
-    kernel = functools.partial(_prompts_kernel, block=block, empty=empty)
-    top, weight, context = _call(kernel, rows + 1, query, grid, block, operands)
-    return top[:rows], weight[:rows], context[:rows]
+    shape = rows + 1, kv_heads, queries
+    # Contexts between the kernels are rounded as the attention will be: fp32 would be twice as much to move.
+    sums = (*[jax.ShapeDtypeStruct(shape, jnp.float32)] * 2, jax.ShapeDtypeStruct((*shape, width), query.dtype))
+    table = shared.table.pages, jnp.sum(shared.table.pages < len(shared.filled), axis=1, dtype=jnp.int32)
+    operands = query, shared.members, *table, shared.filled, *shared.prompts, *(shared.prefix or ())
+    prompts = _call(_prompts_kernel, (slots, kv_heads), seats * queries, empty, sums, operands)
 
-
-def _block(queries: int) -> int:
-    return min(MOST_QUERIES, max(_LEAST, pl.next_power_of_2(queries)))
+    table = own.table.pages, jnp.sum(own.table.pages < len(own.history[0]), axis=1, dtype=jnp.int32)
+    seated = (shared.seats < slots * seats).astype(jnp.int32)
+    operands = query, *table, own.now[None], seated, *own.history, *own.current, *prompts
+    context = jax.ShapeDtypeStruct(query.shape, query.dtype)
+    return _call(_rows_kernel, (rows, kv_heads), queries, empty, context, operands)
 
 
 def _call(
     kernel: Callable[..., None],
-    rows: int,
-    query: jax.Array,
-    grid: tuple[int, ...],
-    block: int,
+    grid: tuple[int, int],
+    queries: int,
+    empty: float,
+    results: Any,
     operands: tuple[jax.Array, ...],
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    shape = (rows, *query.shape[1:])
-    sums = [jax.ShapeDtypeStruct(shape[:3], jnp.float32)] * 2
+) -> Any:
+    """Runs a kernel for each point of a grid and block of queries."""
+    block = min(MOST_QUERIES, max(_LEAST, pl.next_power_of_2(queries)))
     call = functools.partial(
         pl.pallas_call,
-        kernel,
-        # Rounded as the attention will be: in fp32 a step would write and read twice as much beside the pages.
-        out_shape=(*sums, jax.ShapeDtypeStruct(shape, query.dtype)),
-        grid=grid,
+        functools.partial(kernel, block=block, empty=empty),
+        out_shape=results,
+        grid=(*grid, pl.cdiv(queries, block)),
         compiler_params=triton.CompilerParams(num_warps=2 if block == _LEAST else 4, num_stages=2),
         name="walk",
     )
-    top, weight, context = jax.lax.platform_dependent(*operands, cpu=call(interpret=True), default=call())
-    return top, weight, context.astype(jnp.float32)
+    return jax.lax.platform_dependent(*operands, cpu=call(interpret=True), default=call())
 
 
-def _rows_kernel(query: Any, pages: Any, depths: Any, now: Any, *refs: Any, block: int, empty: float) -> None:
-    keys, values, current_keys, current_values, top, weight, context = refs
+def _rows_kernel(
+    query: Any, pages: Any, depths: Any, now: Any, seated: Any, *refs: Any, block: int, empty: float
+) -> None:
+    keys, values, current_keys, current_values, prompt_top, prompt_weight, prompt_context, context = refs
     row, head = pl.program_id(0), pl.program_id(1)
     # Past the last query the last one is computed, and written, again: the same numbers to the same place.
     at = jnp.minimum(pl.program_id(2) * block + jnp.arange(block), query.shape[2] - 1)
     asked, page_size = query[row, head, at, :], keys.shape[2]
+    seen = seated[row] != 0
+    nothing = _nothing(asked, empty)
+    before = prompt_top[row, head, at], prompt_weight[row, head, at], prompt_context[row, head, at, :]
+    sums = tuple(jnp.where(seen, x.astype(jnp.float32), none) for x, none in zip(before, nothing, strict=True))
 
     def add(number: jax.Array, sums: _Sums) -> _Sums:
         page = pages[row, number]
         return _add(asked, keys[page, head], values[page, head], page_size, sums, empty)
 
-    sums = jax.lax.fori_loop(0, depths[row], add, _nothing(asked, empty))
-    sums = _add(asked, current_keys[row, head], current_values[row, head], now[0] + 1, sums, empty)
-    top[row, head, at], weight[row, head, at] = sums[:2]
-    context[row, head, at, :] = sums[2].astype(context.dtype)
+    sums = jax.lax.fori_loop(0, depths[row], add, sums)
+    _, weight, found = _add(asked, current_keys[row, head], current_values[row, head], now[0] + 1, sums, empty)
+    context[row, head, at, :] = (found / weight[:, None]).astype(context.dtype)
 
 
 def _prompts_kernel(
