@@ -25,6 +25,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from tests import tokenizers  # noqa: E402, the environment is set by now
+from tests.pipeline.tiny_runs import undisturbed  # noqa: E402, F401, one for all modules
 
 
 @pytest.fixture(scope="session", params=tokenizers.NAMES)

@@ -11,7 +11,6 @@ import pytest
 from rft_jax.pipeline.stage_settings import root
 from tests.launch.test_slurm import cluster, state, wait_for  # noqa: F401
 from tests.pipeline import tiny_runs
-from tests.pipeline.tiny_runs import undisturbed  # noqa: F401
 
 
 @pytest.fixture(scope="module")

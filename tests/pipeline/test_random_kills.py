@@ -14,7 +14,6 @@ from rft_jax.pipeline import workdir_lock
 from rft_jax.pipeline.stage_settings import root
 from rft_jax.sample.sharing import host
 from tests.pipeline import tiny_runs
-from tests.pipeline.tiny_runs import undisturbed  # noqa: F401
 
 WAYS = ("pipeline", "stage", "both", "term")
 
@@ -37,7 +36,7 @@ def left_running(workdir):
 
 
 @pytest.mark.slow
-def test_ten_random_kills(undisturbed, tmp_path):  # noqa: F811
+def test_ten_random_kills(undisturbed, tmp_path):
     where = {"cwd": root(), "env": os.environ | {"XLA_FLAGS": tiny_runs.FLAGS}}
     workdir, told = tmp_path / "killed", ""
     dice = random.Random(20261126)
