@@ -33,6 +33,7 @@ _SAMPLING_SLICES = {
     "llama2-70b": ("tpu-v5p", 2),
 }  # fmt: skip
 _MOST = 8  # devices of a host, the most that sampling is tried on
+_FEWER = 0.8
 
 _HEADER = (
     "| run | devices | mesh, settings | memory, GiB | sent per step, GB | floor of a step | device hours | paper's |\n"
@@ -73,21 +74,29 @@ def _train(config: TrainConfig, size: str, target: Target) -> Plan:
 
 
 def _sample(config: SampleConfig, size: str, hardware: str, least: int) -> Plan:
-    """Returns the plan on the fewest devices, a power of two, that hold the model and some rows."""
+    """Returns the plan on the fewest devices, a power of two, that hold the model and as many rows as are chosen there.
+
+    On a slice a fifth of the rows may go, as what a sweep needs beside the cache is not in `capacity`'s reckoning.
+    """
     devices = least
     while True:
-        mesh = dataclasses.replace(config.mesh, data=1, fsdp=1, tensor=devices)
+        mesh = MeshConfig(data=1, fsdp=1, tensor=devices)
+        target = make(hardware, 1, devices)
         try:
-            found = plan.of_sampling(
-                dataclasses.replace(config, mesh=mesh), architecture.size(size), make(hardware, 1, devices),
-                all_layers=False,
-            )  # fmt: skip
+            found = _with(dataclasses.replace(config, mesh=mesh), size, target)
+            if not found.fits and target.backend == "tpu":
+                rows = int(_FEWER * found.rate[0])
+                found = _with(dataclasses.replace(config, mesh=mesh, rows=rows), size, target)
             if found.fits or devices == _MOST:
                 return found
         except UserError:
             if devices == _MOST:
                 raise
         devices *= 2
+
+
+def _with(config: SampleConfig, size: str, target: Target) -> Plan:
+    return plan.of_sampling(config, architecture.size(size), target, all_layers=False)
 
 
 def _line(run: str, found: Plan, hours: float) -> str:
