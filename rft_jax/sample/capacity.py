@@ -110,7 +110,9 @@ def fit(
     )  # fmt: skip
     if backend == "gpu":
         shape = heads_on_device(model, mesh.shape["tensor"])
-        agrees = kernel_agrees(**shape, width=model.head_width, page_size=sizes.page_size, dtype=dtype)
+        agrees = kernel_agrees(
+            **shape, width=model.head_width, page_size=sizes.page_size, seats=sizes.seats, prefix=prefix, dtype=dtype
+        )
         if _smallest(int(agrees)):
             sizes = dataclasses.replace(sizes, reading=Reading("kernel"))
     return sizes

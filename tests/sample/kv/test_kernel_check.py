@@ -6,20 +6,26 @@ import pytest
 from rft_jax.sample.kv import walk_kernel
 from rft_jax.sample.kv.kernel_check import kernel_agrees
 
-SHAPE = {"kv_heads": 2, "queries": 3, "width": 32, "page_size": 16}
+SHAPE = {"kv_heads": 2, "queries": 3, "width": 32, "page_size": 16, "seats": 4, "prefix": 19}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_kernels_agree(dtype):
-    assert kernel_agrees(**SHAPE, dtype=jnp.dtype(dtype))
+@pytest.mark.parametrize("changed", [{}, {"prefix": 0}, {"seats": 1, "queries": 1}, {"seats": 32}], ids=str)
+def test_the_kernels_agree(dtype, changed):
+    assert kernel_agrees(**SHAPE | changed, dtype=jnp.dtype(dtype))
 
 
-def test_wrong_kernels_are_not_used(monkeypatch, caplog):
-    right = walk_kernel.attend
+@pytest.mark.parametrize("more", [1, -1])
+@pytest.mark.parametrize("changed", [{}, {"prefix": 0}], ids=str)
+def test_a_key_too_many_or_too_few_shows(monkeypatch, caplog, more, changed):
+    """Also at the lower precision."""
+    right = walk_kernel._add
     monkeypatch.setattr(
-        walk_kernel, "attend", lambda *arguments, **options: right(*arguments, **options).at[0, 0, 0, 0].add(1.0)
+        walk_kernel,
+        "_add",
+        lambda asked, keys, values, count, *rest: right(asked, keys, values, count + more, *rest),
     )
-    assert not kernel_agrees(**SHAPE, dtype=jnp.dtype("float32"))
+    assert not kernel_agrees(**SHAPE | changed, dtype=jnp.dtype("bfloat16"))
     assert "are off by" in caplog.text
 
 
