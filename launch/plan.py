@@ -40,8 +40,7 @@ def main() -> None:
         for line in answer.table(PAPER.value):
             command.show(line)
         return
-    size = SIZE.value or answer.size_in(flags.FLAGS.config)
-    model = answer.architecture_of(config, size)
+    model, size = answer.model_of(config, SIZE.value, flags.FLAGS.config)
     command.show(answer.of(config, model, size, target.make(HARDWARE.value, HOSTS.value, CHIPS.value)))
 
 

@@ -109,8 +109,14 @@ def _slurm_step(environment: Mapping[str, str], gpus: int) -> Processes | None:
     own = bool(environment.get("SLURM_GPUS_PER_TASK")) or gpus < _number(
         "SLURM_GPUS_ON_NODE", environment.get("SLURM_GPUS_ON_NODE") or "0"
     )
-    each = 0 if own else gpus // here
-    devices = tuple(range(local * each, (local + 1) * each)) if here > 1 and each and gpus % here == 0 else None
+    shared = 1 < here <= gpus and not own and environment.get("JAX_PLATFORMS") != "cpu"
+    if shared and gpus % here:
+        raise UserError(
+            f"{here} tasks of a SLURM step cannot share this host's {gpus} GPUs evenly: give a number of tasks that "
+            "divides them, or --gpus-per-task"
+        )
+    each = gpus // here
+    devices = tuple(range(local * each, (local + 1) * each)) if shared else None
     return Processes(count, number, f"{_first_host(environment['SLURM_STEP_NODELIST'])}:{port}", devices)
 
 

@@ -118,7 +118,7 @@ class _Recipe:
             },
             after=after + data_after + ((stage.steps_of,) if stage.steps_of else ()),
             locations={"--workdir": str(self._workdir / stage.name)},
-            output=("model/config.json",),
+            output=("model",),
             late=lambda: (f"--config.epochs={self._passes(stage)}",) if stage.steps_of else (),
         )
 

@@ -17,24 +17,26 @@ from rft_jax.plan.plan import Plan
 from rft_jax.plan.target import Target
 
 
-def size_in(reference: str) -> str | None:
-    """Returns the published size that `FILE:SIZE` or `FILE:SIZE:PRESET` names, or None."""
-    name = reference.partition(":")[2].partition(":")[0]
-    return name if name in architectures.SIZES else None
+def model_of(config: TrainConfig | SampleConfig, size: str | None, reference: str) -> tuple[LlamaConfig, str | None]:
+    """Returns the architecture that is planned, and its published name if it has one.
 
-
-def architecture_of(config: TrainConfig | SampleConfig, size: str | None) -> LlamaConfig:
-    """Returns the architecture: of a published size, else of the config's model, else of its size.
+    Args:
+        config: of the stage; its model counts before its size.
+        size: published name of another architecture to plan for, or None.
+        reference: the config's `FILE:SIZE` or `FILE:SIZE:PRESET`; the size counts last.
 
     Raises:
         UserError: there is none, or the folder or the size is not known.
     """
-    named = size or (config.size if isinstance(config, TrainConfig) else None)
+    in_reference = reference.partition(":")[2].partition(":")[0]
+    of_config = config.size if isinstance(config, TrainConfig) else None
+    named = size or of_config or (in_reference if in_reference in architectures.SIZES else None)
     if config.model and not size:
-        return hf_config.read(Path(config.model))
+        model = hf_config.read(Path(config.model))
+        return model, named if named and architectures.size(named) == model else None
     if named is None:
         raise UserError("which model? give --size, for instance --size=llama2-7b, or --config.model=DIR")
-    return architectures.size(named)
+    return architectures.size(named), named
 
 
 def of(config: TrainConfig | SampleConfig, model: LlamaConfig, size: str | None, target: Target) -> str:

@@ -54,6 +54,9 @@ def test_a_slurm_step():
     assert from_environment(STEP | {"SLURM_GPUS_PER_TASK": "4"}, gpus=4).local_devices is None
     assert from_environment(STEP | {"SLURM_GPUS_ON_NODE": "8"}, gpus=4).local_devices is None
     assert from_environment(STEP, gpus=0).local_devices is None
+    with pytest.raises(UserError, match="2 tasks of a SLURM step cannot share this host's 3 GPUs evenly"):
+        from_environment(STEP, gpus=3)
+    assert from_environment(STEP | {"JAX_PLATFORMS": "cpu"}, gpus=3).local_devices is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from rft_jax.config import MeshConfig, SampleConfig, TrainConfig
 from rft_jax.config_flag import load
 from rft_jax.errors import UserError
 from rft_jax.hardware import HARDWARE, Cuda
+from rft_jax.hf import config as hf_config
 from rft_jax.model import architecture
 from rft_jax.pipeline.stage_settings import root
 from rft_jax.plan import answer, cost, lengths, paper, plan, sampling, show, target, training
@@ -76,9 +77,17 @@ def test_what_does_not_fit_gets_settings_that_do(config, fake, plans):
     assert "would fit (compiled): --config.mesh.data=1 --config.mesh.fsdp=8" in text
 
 
-def test_a_config_names_its_size():
-    assert answer.size_in("configs/sft.py:llama2-7b:paper") == "llama2-7b"
-    assert answer.size_in("configs/sample.py:paper") is None
+def test_which_model_is_planned(config, tmp_path):
+    llama = architecture.size("llama2-7b")
+    assert answer.model_of(config, None, "configs/sft.py:llama2-7b:paper") == (llama, "llama2-7b")
+    assert answer.model_of(config, "llama2-7b", "configs/sft.py:llama2-13b") == (llama, "llama2-7b")
+    with pytest.raises(UserError, match="which model"):
+        answer.model_of(config, None, "configs/sample.py:paper")
+    # A folder counts before the size for which the settings are, and is not that size only because they are.
+    hf_config.write(tmp_path, MODEL, "float32", {})
+    own = dataclasses.replace(config, model=str(tmp_path))
+    planned, name = answer.model_of(own, None, "configs/sft.py:llama2-7b")
+    assert (planned.width, name) == (MODEL.width, None)
 
 
 def test_costs_are_extended_along_a_line():
