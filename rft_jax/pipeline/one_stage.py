@@ -57,6 +57,7 @@ def do(
         if state.what == "stale":
             print(f"{title}: {state.why}; its folder is now {_put_aside(folder)}", flush=True)
         make_folder(folder, clean=launcher is None)
+        (folder / LOG).unlink(missing_ok=True)  # it would pass for this attempt's
         arguments = command_of(stage)
         attempt = Attempt(stage, folder, arguments)
     print(f"{title}: {shlex.join([*(launcher or ()), *arguments])}", flush=True)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.pipeline import process
+from rft_jax.pipeline import one_stage, process
 from rft_jax.pipeline.run import run, run_stages
 from rft_jax.pipeline.stage import LOG, RECORD, Record, Stage, changes, fingerprint
 from rft_jax.pipeline.stage_settings import root
@@ -330,6 +330,22 @@ def test_what_is_missing_or_changed_is_made_again(bench, capfd, damage):
     assert "b/sum is missing or changed, and is made again" in capfd.readouterr().out
     assert bench.runs() == {"a": 1, "b": 2, "c": 1, "d": 1}
     assert bench.sums() == {"a": 101, "b": 103, "c": 106, "d": 104}
+
+
+def test_the_report_of_a_job_is_not_taken_for_that_of_an_earlier_run(bench, capfd):
+    """A job's output goes to the job's log: what the stage's own log says is older, or there is none."""
+    bench.script.write_text(f"{SCRIPT}\nprint('the table')")
+    report = dataclasses.replace(bench.stages()[0], kind="report")
+    bench.run(stages=[report])
+    assert "\nthe table\n" in capfd.readouterr().out
+    (bench.workdir / "a" / "sum").unlink()
+    with lock(bench.workdir, shared=True) as held:
+        one_stage.do([report], report, bench.workdir, held, redo=False, command="", launcher=("env",))
+    assert "the table" in capfd.readouterr().out
+    bench.run(stages=[report])
+    shown = capfd.readouterr().out
+    assert "the table" not in shown
+    assert shown.endswith(f"\nreport: {bench.workdir}/report.html\n")
 
 
 def test_several_pipelines_at_once_are_refused(tmp_path, monkeypatch):
