@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 
@@ -272,6 +274,26 @@ def test_without_a_terminal_all_goes_to_the_log(tmp_path, capfd):
         )
     assert (tmp_path / LOG).read_text().splitlines() == ["out False", "érr"]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("when", ["before", "as it is taken", "after"])
+def test_a_signal_is_passed_on_once(when):
+    """The trainer takes a second one as "now"."""
+
+    class Signals(process._PassedOn):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if when == "as it is taken" and name == "_process" and value is not None:
+                self._pass(signal.SIGINT, None)
+
+    signals, command = Signals(), mock.Mock()
+    if when == "before":
+        signals._pass(signal.SIGINT, None)
+    signals.pass_to(command)
+    if when == "after":
+        signals._pass(signal.SIGINT, None)
+    command.send_signal.assert_called_once_with(signal.SIGINT)
+    assert signals.number == signal.SIGINT
 
 
 def test_last_line(tmp_path):
