@@ -64,6 +64,7 @@ def do(
     started, log = time.monotonic(), folder / LOG
     program = [*(launcher or ()), sys.executable, *arguments[1:]]
     stopped = f"stopped in stage {stage.name}; finished stages are kept; to continue: {command}"
+    lock.runs(stage.name)
     with attempt:
         try:
             if launcher is None:
