@@ -370,6 +370,22 @@ def test_the_report_of_a_job_is_not_taken_for_that_of_an_earlier_run(bench, capf
     assert shown.endswith(f"\nreport: {bench.workdir}/report.html\n")
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--only=sft", "--submit=slurm"], "--submit and --only: give one of them"),
+        (["--only=sft", "--dry_run"], "--dry_run and --only: give one of them"),
+        (["--workers=3"], "--workers is for --only=STAGE"),
+        (["--launcher=srun", "--dry_run"], "--launcher is for --only=STAGE"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_refused(tmp_path, given, told):
+    command = [sys.executable, "launch/pipeline.py", f"--workdir={tmp_path / 'out'}", *given]
+    done = subprocess.run(command, cwd=root(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {told}\n")
+    assert not (tmp_path / "out").exists()
+
+
 def test_several_pipelines_at_once_are_refused(tmp_path, monkeypatch):
     """Its stages may be several processes; under srun -n 2 the pipeline would be two that fight for one folder."""
     for name, value in {"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "1"}.items():
