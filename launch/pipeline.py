@@ -30,6 +30,7 @@ WORKERS = flags.DEFINE_integer("workers", None, "With --only: processes of a sel
 
 def main() -> None:
     """Reads the flags, and plans, submits or runs."""
+    _refuse_contradictions()
     config, workdir, redo = CONFIG.read(), Path(WORKDIR.value), REDO.value
     again = [*CONFIG.arguments(), f"--workdir={workdir}", *(["--redo"] if redo else [])]
     if DRY_RUN.value:
@@ -38,7 +39,7 @@ def main() -> None:
         command.show(slurm.show(slurm.plan(config, workdir, again, redo=redo)))
     elif SUBMIT.value == "slurm":
         command.show(slurm.submit(config, workdir, again, redo=redo))
-    elif ONLY.value:
+    elif ONLY.value is not None:
         submitted = shlex.join(["python", "launch/pipeline.py", "--submit=slurm", *again])
         launcher = shlex.split(LAUNCHER.value)
         run.run_only(
@@ -46,6 +47,15 @@ def main() -> None:
         )
     else:
         run.run(config, workdir, redo=redo, command=shlex.join(["python", *sys.argv]))
+
+
+def _refuse_contradictions() -> None:
+    alone = [flag for flag in (DRY_RUN, SUBMIT, ONLY) if flag.value not in (None, False)]
+    if len(alone) > 1:
+        raise flags.Error(f"--{alone[0].name} and --{alone[1].name}: give one of them")
+    for flag in (LAUNCHER, WORKERS):
+        if flag.value and ONLY.value is None:
+            raise flags.Error(f"--{flag.name} is for --only=STAGE")
 
 
 if __name__ == "__main__":

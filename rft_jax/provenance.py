@@ -13,6 +13,7 @@ from typing import Any
 import rft_jax
 
 FIELD = "made_by"  # of a manifest: what `software` returns, and for what uses devices `runtime.describe`
+OF_GIT = "commit", "changed"  # there only if git answers in time; "code" is always there
 _LIBRARIES = ("jax", "jaxlib", "flax", "optax", "transformers", "numpy")
 _ROOT = Path(__file__).parents[1]
 _GIT_S = 5.0  # a checkout on a slow file system must not hold up a run
@@ -22,7 +23,8 @@ _GIT_S = 5.0  # a checkout on a slow file system must not hold up a run
 def software() -> dict[str, Any]:
     """Returns the code and its environment, as JSON values that are the same for every run in one environment.
 
-    "commit" and "changed" (whether the checkout differs from it) are there only where a checkout with git runs.
+    But "commit" and "changed" (whether the checkout differs from it) are there only where a checkout with git runs, and
+    git answers within seconds: compare without them (OF_GIT).
     """
     return {
         "rft_jax": rft_jax.__version__,
@@ -72,7 +74,7 @@ def _commit() -> dict[str, Any]:
         return {}
     commit = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain", "--", "rft_jax", "launch", "configs")
-    return {} if commit is None or changes is None else {"commit": commit, "changed": bool(changes)}
+    return {} if commit is None or changes is None else dict(zip(OF_GIT, (commit, bool(changes)), strict=True))
 
 
 def _git(*arguments: str) -> str | None:

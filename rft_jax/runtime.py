@@ -5,7 +5,7 @@ import ctypes
 import functools
 import logging
 import os
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from rft_jax.hardware import GPU_SHARE
 log = logging.getLogger(__name__)
 
 MEET_S = 60.0  # for all processes to come, unless RFT_JAX_MEET_S says otherwise
+_SHARE, _SHARE_BEFORE = "XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"  # JAX's names, now and before
 AXES = ("data", "fsdp", "tensor")  # of the mesh; see model/partition.py for what each is for
 
 
@@ -58,8 +59,13 @@ def start(meet_s: float = MEET_S) -> None:
 
 def use_gpu_memory(environ: MutableMapping[str, str]) -> None:
     """Lets JAX take GPU_SHARE of a GPU's memory, unless the environment says how much; its own default is 0.75."""
-    if not {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"} & environ.keys():
-        environ["XLA_CLIENT_MEM_FRACTION"] = str(GPU_SHARE)
+    if not {_SHARE, _SHARE_BEFORE} & environ.keys():
+        environ[_SHARE] = str(GPU_SHARE)
+
+
+def gpu_memory_chosen(environ: Mapping[str, str]) -> bool:
+    """Returns whether the environment says how much of a GPU's memory to use, rather than `use_gpu_memory`."""
+    return _SHARE_BEFORE in environ or environ.get(_SHARE, str(GPU_SHARE)) != str(GPU_SHARE)
 
 
 def _keep_freed_memory() -> None:

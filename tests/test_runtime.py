@@ -107,3 +107,6 @@ def test_jax_takes_most_of_a_gpu_unless_told_otherwise():
     told = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5"}
     runtime.use_gpu_memory(told)
     assert told == {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5"}
+    chosen = {"XLA_CLIENT_MEM_FRACTION": "0.5"}
+    runtime.use_gpu_memory(chosen)
+    assert list(map(runtime.gpu_memory_chosen, ({}, environ, told, chosen))) == [False, False, True, True]

@@ -23,7 +23,9 @@ gcloud compute tpus tpu-vm scp "$folder/rft_jax.tar.gz" "$RFT_TPU_NAME:rft_jax.t
   --zone="$RFT_TPU_ZONE" --worker=all
 # shellcheck disable=SC2016  # expanded there
 on_hosts all 'set -e
-  if kill -0 "$(cat rft_jax.pid 2>/dev/null)" 2>/dev/null; then
+  pid=$(cat rft_jax.pid 2>/dev/null || true)
+  # After a reboot the number may be that of another process.
+  if [ -n "$pid" ] && grep -qs launch/ "/proc/$pid/cmdline"; then
     echo "error: on $(hostname) the last command is still running: wait for it, or stop it" >&2
     exit 1
   fi

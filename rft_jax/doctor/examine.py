@@ -85,12 +85,16 @@ def memory(jobs: Sequence[plans.Job]) -> Check:
         return [_need(job) for job in jobs]
 
     def judge(found: Sequence[Any]) -> Finding:
-        worst = max(found[0], key=lambda each: (each["state"] + each["step"]) / each["memory"])
+        worst = max(found[0], key=lambda each: each["state"] + each["step"])
         name = f"{worst['name']}: " if worst["name"] else ""
         said = (
             f"{name}{storage(worst['state'])} of weights and other state per device, and about "
-            f"{storage(worst['step'])} while it computes, of {storage(worst['memory'])}"
+            f"{storage(worst['step'])} while it computes"
         )
+        if math.isnan(worst["memory"]):
+            unknown = "compare that with the device's memory, which JAX does not tell"
+            return Finding(Level.WARNING, f"{said}: unknown how much the device has", unknown)
+        said += f", of {storage(worst['memory'])}"
         full = (worst["state"] + worst["step"]) / worst["memory"]
         if worst["rows"] is None:
             smaller = "raise --config.mesh.fsdp or use more devices; --config.accumulation and --config.remat=full save"
@@ -103,8 +107,6 @@ def memory(jobs: Sequence[plans.Job]) -> Check:
             return Finding(Level.FAILED, f"{said}: too much", smaller)
         if full > _TIGHT or (worst["rows"] is not None and worst["rows"] < _FEW_ROWS):
             return Finding(Level.WARNING, f"{said}: tight", exact)
-        if math.isnan(full):
-            return Finding(Level.WARNING, f"{said}: unknown how much the device has", exact)
         return Finding(Level.OK, said)
 
     return Check("memory", find, judge, "mend what it names", 15.0)

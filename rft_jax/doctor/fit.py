@@ -16,9 +16,9 @@ from rft_jax import hardware
 from rft_jax.config import SampleConfig, TrainConfig
 from rft_jax.model import partition
 from rft_jax.model.architecture import LlamaConfig
-from rft_jax.model.attention import split_kv_heads
 from rft_jax.model.llama import Llama
-from rft_jax.pipeline.estimate import Lengths
+from rft_jax.pipeline.estimate import MeanLengths
+from rft_jax.sample import capacity
 
 _FULL = 0.95  # the share of a packed row that is used
 
@@ -30,7 +30,8 @@ class Need:
     Attributes:
         state: there all the time, exact.
         step: besides, while it computes, at least and about.
-        rows: for sampling, how many responses of full length fit beside the weights; None for training.
+        rows: for sampling, how many responses of full length fit beside the weights, 0 where the memory is unknown;
+            None for training.
     """
 
     state: float
@@ -38,7 +39,7 @@ class Need:
     rows: int | None = None
 
 
-def training(config: TrainConfig, architecture: LlamaConfig, mesh: Mesh, lengths: Lengths) -> Need:
+def training(config: TrainConfig, architecture: LlamaConfig, mesh: Mesh, lengths: MeanLengths) -> Need:
     """Returns the need of a training step.
 
     Args:
@@ -49,7 +50,7 @@ def training(config: TrainConfig, architecture: LlamaConfig, mesh: Mesh, lengths
     """
     parameters = _per_device(architecture, mesh, stacked=True)
     moments = 2 * (4 if config.moments == "float32" else 2)
-    compute = _bytes(config.compute)
+    compute = _dtype(config.compute).itemsize
     tensor = mesh.shape["tensor"]
 
     # Of one part of the step, on one device.
@@ -69,7 +70,7 @@ def training(config: TrainConfig, architecture: LlamaConfig, mesh: Mesh, lengths
     return Need(state=parameters * (4 + moments + 4), step=activations + logits + max(0.0, gathered))
 
 
-def sampling(config: SampleConfig, architecture: LlamaConfig, mesh: Mesh, lengths: Lengths, memory: float) -> Need:
+def sampling(config: SampleConfig, architecture: LlamaConfig, mesh: Mesh, lengths: MeanLengths, memory: float) -> Need:
     """Returns the need of sampling one path, and how many fit.
 
     Args:
@@ -77,16 +78,14 @@ def sampling(config: SampleConfig, architecture: LlamaConfig, mesh: Mesh, length
         architecture: of its model.
         mesh: of its devices.
         lengths: of its problems.
-        memory: of a device, in bytes.
+        memory: of a device, in bytes; nan where that is unknown.
     """
-    compute, tensor = _bytes(config.compute), mesh.shape["tensor"]
-    weights = _per_device(architecture, mesh, stacked=False) * compute
-    kv_heads = split_kv_heads(architecture.heads, architecture.kv_heads, tensor)
-    kv_heads //= tensor if kv_heads % tensor == 0 else 1
-    token = 2 * architecture.layers * kv_heads * architecture.head_width * compute
-    logits = 4 * (4 * architecture.vocabulary // tensor + 16 * architecture.width)  # as sample/capacity.py counts them
-    row = token * (lengths.prompt + config.max_new_tokens) + logits
-    return Need(state=weights, step=row, rows=max(0, int((memory - weights) / row)))
+    compute, tensor = _dtype(config.compute), mesh.shape["tensor"]
+    weights = _per_device(architecture, mesh, stacked=False) * compute.itemsize
+    token = capacity.bytes_of_token(architecture, tensor, compute)
+    row = token * (lengths.prompt + config.max_new_tokens) + capacity.bytes_of_row(architecture, tensor)
+    room = 0 if math.isnan(memory) else max(0, int((memory - weights) / row))
+    return Need(state=weights, step=row, rows=room)
 
 
 def device_memory() -> float:
@@ -107,5 +106,6 @@ def _per_device(architecture: LlamaConfig, mesh: Mesh, *, stacked: bool) -> int:
     return sum(math.prod(place.shard_shape(leaf.shape)) for place, leaf in zip(places, leaves, strict=True))
 
 
-def _bytes(compute: str) -> int:
-    return 4 if compute == "float32" or (compute == "auto" and jax.default_backend() == "cpu") else 2
+def _dtype(compute: str) -> jnp.dtype:
+    wide = compute == "float32" or (compute == "auto" and jax.default_backend() == "cpu")
+    return jnp.dtype("float32" if wide else "bfloat16")

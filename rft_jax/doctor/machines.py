@@ -66,7 +66,7 @@ def devices() -> Check:
             "gpus": processes.visible_gpus(os.environ),
             "chosen": bool(os.environ.get("JAX_PLATFORMS")),
             "limit": min((limit for limit in limits if limit), default=None),
-            "share_chosen": bool(os.environ.get("XLA_PYTHON_CLIENT_MEM_FRACTION")),
+            "share_chosen": runtime.gpu_memory_chosen(os.environ),
         }
 
     def judge(found: Sequence[Any]) -> Finding:

@@ -22,7 +22,7 @@ from rft_jax.hf import config as hf_config
 from rft_jax.model import architecture
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import estimate, recipe, stage_settings
-from rft_jax.pipeline.estimate import Lengths
+from rft_jax.pipeline.estimate import MeanLengths
 from rft_jax.pipeline.stage import Reads
 from rft_jax.records.problem import read_problems
 from rft_jax.task import task as tasks
@@ -30,7 +30,7 @@ from rft_jax.task import task as tasks
 Config = TrainConfig | SampleConfig | PipelineConfig
 
 # GSM8K's training problems, to reckon with where the data are not read: from the hub, or not made yet.
-_USUAL = Lengths(7473, 97.0, 131.0)
+_USUAL = MeanLengths(7473, 97.0, 131.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Job:
     name: str
     config: TrainConfig | SampleConfig
     architecture: Callable[[], LlamaConfig]
-    lengths: Callable[[], Lengths]
+    lengths: Callable[[], MeanLengths]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _of_sampling(config: SampleConfig, workdir: Path | None) -> Plan:
     task = prompt_format.task_of(folder, config.task) if folder.is_dir() else config.task or tasks.DEFAULT
     evaluates = isinstance(config, EvaluateConfig)
 
-    def lengths() -> Lengths:
+    def lengths() -> MeanLengths:
         return _lengths(config.problems, task)
 
     def disk() -> tuple[float, str]:
@@ -131,7 +131,7 @@ def _of_pipeline(config: PipelineConfig, workdir: Path, on_cpu: bool) -> Plan:
     }
     models = {f"model {name}": folder for name, _, folder in (each.partition("=") for each in config.models)}
 
-    def lengths(source: str) -> Callable[[], Lengths]:
+    def lengths(source: str) -> Callable[[], MeanLengths]:
         return lambda: _USUAL if source not in sets.values() else _lengths(source, config.task)
 
     def model(name: str) -> Callable[[], LlamaConfig]:
@@ -178,17 +178,19 @@ def _needed(value: str | None, field: str) -> Path:
     return Path(value)
 
 
-def _lengths(source: str | None, task: str) -> Lengths:
+def _lengths(source: str | None, task: str) -> MeanLengths:
     """Returns the lengths of a file of problems; those of GSM8K for a data set of the hub, which may be far away."""
     if source is None or source.startswith("hf:"):
         return _USUAL
-    return Lengths.of(read_problems(source, tasks.load(task).reader))
+    return MeanLengths.of(read_problems(source, tasks.load(task).reader))
 
 
 def _given(read: dict[str, str | None], task: str | None, template: str | None) -> dict[str, Reads]:
-    own = {"task": task if (task or "").endswith(".py") else None, "template": template}
     # What is shipped has a name without a suffix.
-    own["template"] = template if template and Path(template).suffix else None
+    own = {
+        "task": task if (task or "").endswith(".py") else None,
+        "template": template if template and Path(template).suffix else None,
+    }
     return {name: where for name, where in {**read, **own}.items() if where}
 
 

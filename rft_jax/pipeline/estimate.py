@@ -59,7 +59,7 @@ class Estimate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Lengths:
+class MeanLengths:
     """Of a set of problems.
 
     Attributes:
@@ -72,7 +72,7 @@ class Lengths:
     response: float
 
     @classmethod
-    def of(cls, problems: Sequence[Problem], count: int | None = None) -> "Lengths":
+    def of(cls, problems: Sequence[Problem], count: int | None = None) -> "MeanLengths":
         """Returns the lengths of problems, of which there will be `count` if they are only examples."""
         prompt = sum(len(problem.question) for problem in problems) / len(problems) / _PROMPT_CHARACTERS + _TEMPLATE
         response = sum(len(problem.response) for problem in problems) / len(problems) / _RESPONSE_CHARACTERS
@@ -121,7 +121,7 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
             return epochs(other) * rows(other) / rows(stage) * batches
         return stage_settings.training(config, stage).epochs
 
-    def sampled(name: str, of: Lengths, samples: float, model: LlamaConfig) -> Estimate:
+    def sampled(name: str, of: MeanLengths, samples: float, model: LlamaConfig) -> Estimate:
         tokens = samples * of.response
         position = of.prompt + of.response / 2
         flops = tokens * (1.66 * model.parameters + 2 * model.layers * position * model.width)
@@ -184,7 +184,7 @@ def training_disk(config: TrainConfig, parameters: int, *, on_cpu: bool) -> floa
     return float(parameters * ((config.keep + 1) * checkpoint + exported))
 
 
-def paths_disk(samples: float, lengths: Lengths) -> float:
+def paths_disk(samples: float, lengths: MeanLengths) -> float:
     """Returns the bytes that sampled paths have on disk."""
     return samples * (lengths.response * _RESPONSE_CHARACTERS + 130)
 
@@ -197,7 +197,7 @@ def distinct(k: int) -> float:
     return at_low + (at_high - at_low) * math.log(max(k, 1) / low) / math.log(high / low)
 
 
-def _lengths(source: str, config: PipelineConfig, workdir: Path) -> Lengths:
+def _lengths(source: str, config: PipelineConfig, workdir: Path) -> MeanLengths:
     file = next(file for file in (workdir / source, Path(source)) if file.exists() or file == Path(source))
     worlds = {stage.name: stage for stage in config.stages if isinstance(stage, WorldStage)}
     name, _, inside = source.partition("/")
@@ -208,7 +208,7 @@ def _lengths(source: str, config: PipelineConfig, workdir: Path) -> Lengths:
     else:
         problems = read_problems(source if source.startswith("hf:") else file, tasks.load(config.task).reader)
         count = len(problems)
-    return Lengths.of(problems, count)
+    return MeanLengths.of(problems, count)
 
 
 def default_chips(hardware: str) -> int:

@@ -57,12 +57,14 @@ def do(
         if state.what == "stale":
             print(f"{title}: {state.why}; its folder is now {_put_aside(folder)}", flush=True)
         make_folder(folder, clean=launcher is None)
+        (folder / LOG).unlink(missing_ok=True)  # it would pass for this attempt's
         arguments = command_of(stage)
         attempt = Attempt(stage, folder, arguments)
     print(f"{title}: {shlex.join([*(launcher or ()), *arguments])}", flush=True)
     started, log = time.monotonic(), folder / LOG
     program = [*(launcher or ()), sys.executable, *arguments[1:]]
     stopped = f"stopped in stage {stage.name}; finished stages are kept; to continue: {command}"
+    lock.runs(stage.name)
     with attempt:
         try:
             if launcher is None:

@@ -77,9 +77,7 @@ def _start(
         start_new_session=True,
     )
     started(process.pid)
-    signals.process = process
-    if signals.number is not None:  # it came before the command did
-        process.send_signal(signals.number)
+    signals.pass_to(process)
     return process
 
 
@@ -108,12 +106,12 @@ class _PassedOn:
 
     Attributes:
         number: of the last signal, or None.
-        process: the command, once it runs.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self.process: subprocess.Popen[bytes] | None = None
+        self._early: int | None = None  # of one that came before the command did
+        self._process: subprocess.Popen[bytes] | None = None
         self._exits = contextlib.ExitStack()
 
     def __enter__(self) -> "_PassedOn":
@@ -125,6 +123,13 @@ class _PassedOn:
     def __exit__(self, *error: object) -> None:
         self._exits.close()
 
+    def pass_to(self, process: subprocess.Popen[bytes]) -> None:
+        """Passes signals on to a command from now on, and the one that came before it."""
+        self._process = process
+        # Not `number`, which the handler may have passed on since the line above.
+        if self._early is not None:
+            process.send_signal(self._early)
+
     def wait(self, process: subprocess.Popen[bytes]) -> int:
         """Waits for a command and returns its exit code; raises KeyboardInterrupt if there was a signal."""
         code = process.wait()
@@ -135,8 +140,10 @@ class _PassedOn:
     def _pass(self, number: int, frame: FrameType | None) -> None:
         # Waiting for it here would lock up the main thread, which may be waiting for it too.
         self.number = number
-        if self.process is not None:
-            self.process.send_signal(number)
+        if self._process is None:
+            self._early = number
+        else:
+            self._process.send_signal(number)
 
 
 def last_line(log: Path) -> str:

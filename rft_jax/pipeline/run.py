@@ -70,7 +70,9 @@ def run_stages(
             compared = compared or compare()
             one_stage.do(stages, stage, workdir, held, redo=redo, command=command)
     if stages[-1].kind == "report":
-        print(f"\n{(workdir / stages[-1].name / LOG).read_text(encoding='utf-8').strip()}", flush=True)
+        log = workdir / stages[-1].name / LOG  # a job's output goes elsewhere
+        told = log.read_text(encoding="utf-8").strip() if log.exists() else f"report: {workdir / 'report.html'}"
+        print(f"\n{told}", flush=True)
 
 
 def run_only(

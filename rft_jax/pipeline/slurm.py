@@ -6,7 +6,7 @@ for those of the stages that it needs, and is cancelled when one of them fails o
 
 import contextlib
 import dataclasses
-import getpass
+import hashlib
 import json
 import os
 import shlex
@@ -15,9 +15,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rft_jax import stopping
 from rft_jax.config import PipelineConfig
 from rft_jax.errors import UserError
 from rft_jax.files import make_folder, whole_file
+from rft_jax.one_writer import one_writer
 from rft_jax.pipeline import recipe, run, stage_settings
 from rft_jax.pipeline.stage import Stage
 from rft_jax.pipeline.states import followers, refuse_stale, states
@@ -29,6 +31,7 @@ _SCRIPTS = {kind: kind for kind in ("train", "sample", "select", "evaluate", "re
 _WAITS = "--dependency=afterok:"
 # Of the variables that a job has, sbatch would hand on those of the job in which it is called; these are the user's.
 _KEPT = "SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"
+_SUBMITTING_S = 60.0  # what another submission may take
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +76,7 @@ def plan(config: PipelineConfig, workdir: Path, arguments: Sequence[str], *, red
     refuse_stale(stages, found, redo)
     unfinished = [stage.name for stage in stages if found[stage.name].what != "done"]
     left = {*unfinished, *(later for name in unfinished for later in followers(stages, name))}
-    return [_job(stage, left, arguments) for stage in stages if stage.name in left]
+    return [_job(stage, left, workdir, arguments) for stage in stages if stage.name in left]
 
 
 def show(jobs: Sequence[Job]) -> str:
@@ -98,35 +101,46 @@ def submit(config: PipelineConfig, workdir: Path, arguments: Sequence[str], *, r
         UserError: as `plan` does; or the pipeline's jobs are queued or running already, or sbatch refuses one.
     """
     make_folder(workdir, clean=False)
-    with lock(workdir, shared=True):
+    with lock(workdir, shared=True), one_writer(workdir, workdir / ".submit", wait_s=_SUBMITTING_S):
         _refuse_queued(workdir)
         jobs = plan(config, workdir, arguments, redo=redo)
         run.comparison(config, workdir)()
-        numbers: dict[str, str] = {}
-        try:
-            for job in jobs:
-                numbers[job.name] = _slurm(job.command([numbers[name] for name in job.needs])).partition(";")[0]
-                with whole_file(workdir / JOBS) as file:
-                    file.write_text(json.dumps(numbers, indent=1) + "\n")
-        except BaseException as error:
-            with contextlib.suppress(UserError):
-                _slurm(["scancel", *numbers.values()])
-            if isinstance(error, UserError):
-                raise UserError(f"{error}; no job of this pipeline is left in the queue") from error
-            raise
+        with stopping.asked_first("cancelling the jobs submitted so far"):  # a job is not left without its number
+            numbers = _submit(jobs, workdir)
     waits = {job.name: ", ".join(numbers[name] for name in job.needs) for job in jobs}
     lines = [f"{name}: job {numbers[name]}{after and f', after {after}'}" for name, after in waits.items()]
     return "\n".join(lines or ["every stage is done"])
 
 
-def _job(stage: Stage, left: set[str], arguments: Sequence[str]) -> Job:
+def _submit(jobs: Sequence[Job], workdir: Path) -> dict[str, str]:
+    """Submits jobs, all or none, and returns their numbers by their names."""
+    numbers: dict[str, str] = {}
+    try:
+        for job in jobs:
+            numbers[job.name] = _slurm(job.command([numbers[name] for name in job.needs])).partition(";")[0]
+            stopping.check()
+            with whole_file(workdir / JOBS) as file:
+                file.write_text(json.dumps(numbers, indent=1) + "\n")
+    except BaseException as error:
+        with contextlib.suppress(UserError):
+            _slurm(["scancel", *numbers.values()])
+        none = "no job of this pipeline is left in the queue"
+        if isinstance(error, UserError):
+            raise UserError(f"{error}; {none}") from error
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"interrupted; {none}") from error
+        raise
+    return numbers
+
+
+def _job(stage: Stage, left: set[str], workdir: Path, arguments: Sequence[str]) -> Job:
     script = os.path.relpath(stage_settings.root() / "launch" / "slurm" / f"{_SCRIPTS[stage.kind]}.sbatch")
     # The scripts' Python is this one, unless the user has said which.
     python = () if "RFT_PYTHON" in os.environ else (f"--export=ALL,RFT_PYTHON={sys.executable}",)
     return Job(
         stage.name,
         tuple(name for name in stage.after if name in left),
-        (f"--job-name={stage.name}", *python),
+        (f"--job-name={stage.name}", f"--comment={_mark(workdir)}", *python),
         (script, f"--only={stage.name}", *arguments),
     )
 
@@ -135,13 +149,21 @@ def _refuse_queued(workdir: Path) -> None:
     try:
         before = set(json.loads((workdir / JOBS).read_text()).values())
     except (OSError, ValueError, AttributeError):
-        return
-    queued = set(_slurm(["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%F"]).split())
-    if alive := sorted(before & queued, key=int):
+        before = set()
+    queued = _slurm(["squeue", "--noheader", f"--user={os.getuid()}", "--format=%F %k"]).splitlines()
+    found = {number for number, _, comment in (line.partition(" ") for line in queued) if comment == _mark(workdir)}
+    # A site may put comments of its own in place of ours.
+    found |= before & {line.partition(" ")[0] for line in queued}
+    if alive := sorted(found, key=int):
         raise UserError(
             f"jobs of this pipeline are still in the queue: {', '.join(alive)}; wait until they end, or cancel them: "
             f"scancel {' '.join(alive)}"
         )
+
+
+def _mark(workdir: Path) -> str:
+    """Returns the comment of a pipeline's jobs, which tells them from others' however they were submitted."""
+    return f"rft_jax:{hashlib.sha256(os.fsencode(workdir.resolve())).hexdigest()[:16]}"
 
 
 def _slurm(command: list[str]) -> str:
@@ -149,7 +171,10 @@ def _slurm(command: list[str]) -> str:
         name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith(("SLURM_", "SRUN_"))
     }
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        # A session of its own: Ctrl-C would end it when the job is submitted and its number is not told yet.
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment, start_new_session=True
+        )
     except FileNotFoundError:
         raise UserError(f"there is no {command[0]} here: --submit=slurm needs SLURM's commands") from None
     if done.returncode:

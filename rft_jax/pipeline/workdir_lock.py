@@ -52,10 +52,11 @@ class Lock:
         self.descriptor = descriptor
         self._holder = holder
 
-    def runs(self, stage: str, process: int) -> None:
-        """Writes down which command runs now: the id of a stage's process."""
+    def runs(self, stage: str, process: int | None = None) -> None:
+        """Writes down which stage is begun, and then the id of its command's process."""
         if self._holder:
-            _write(self.descriptor, dataclasses.replace(self._holder, stage=stage, command=host.identity(process)))
+            command = "" if process is None else host.identity(process)
+            _write(self.descriptor, dataclasses.replace(self._holder, stage=stage, command=command))
 
 
 @contextlib.contextmanager
@@ -89,19 +90,21 @@ def lock(workdir: Path, *, shared: bool = False) -> Iterator[Lock]:
 
 
 def _acquire(descriptor: int, workdir: Path, way: int) -> None:
-    ended = 0.0
+    patient = 0.0
     while True:
         holder = read(descriptor)
         # Where locks are not inherited (NFS), the lock is free and the command runs.
         if holder and not host.running_here(holder.pipeline) and (process := host.running_here(holder.command)):
             _end(process, holder)
-            ended = time.monotonic()
+            patient = time.monotonic() + _PATIENCE_S
         try:
             fcntl.flock(descriptor, way | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            # The command's own children may take a moment longer, and a pipeline that was killed as it began one.
-            if time.monotonic() < ended + _PATIENCE_S:
+            # The command's own children may take a moment longer.
+            if not patient and holder and host.gone(holder.pipeline):
+                patient = time.monotonic() + _PATIENCE_S
+            if time.monotonic() < patient:
                 stopping.pause(0.1)
                 continue
         except OSError:
@@ -112,8 +115,8 @@ def _acquire(descriptor: int, workdir: Path, way: int) -> None:
             )
         if host.gone(holder.pipeline):
             raise UserError(
-                f"{workdir} is in use by a command that a killed pipeline left running, {holder.words}: "
-                "wait until it ends"
+                f"{workdir} is in use by a command{holder.stage and f' of stage {holder.stage}'} that a killed "
+                f"pipeline, {holder.words}, left running: wait until it ends, or end it"
             )
         raise UserError(
             f"another pipeline, or a command that it left running, is using {workdir}: {holder.words}; wait until it "

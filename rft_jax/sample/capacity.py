@@ -142,12 +142,8 @@ def within(
         UserError: as for `fit`.
     """
     tensor = mesh.shape["tensor"]
-    kv_heads = heads_on_device(model, tensor)["kv_heads"]
-    token_bytes = 2 * model.layers * kv_heads * model.head_width * jnp.dtype(dtype).itemsize
+    token_bytes, row_bytes = bytes_of_token(model, tensor, dtype), bytes_of_row(model, tensor)
     free -= token_bytes * prefix
-
-    # A row's logits are there several times: as the model gives them, exponentiated, and on their way.
-    row_bytes = 4 * (4 * model.vocabulary // tensor + 16 * model.width)
 
     def cache_bytes(rows: int, cut: Lengths, history_pages: int | None = None) -> int:
         return token_bytes * cache_sizes(rows, cut, samples, history_pages, backend).tokens + row_bytes * rows
@@ -187,6 +183,17 @@ def heads_on_device(model: LlamaConfig, tensor: int) -> dict[str, int]:
     kv_heads //= tensor if kv_heads % tensor == 0 else 1
     heads = model.heads // tensor if model.heads % tensor == 0 else model.heads
     return {"kv_heads": kv_heads, "queries": heads // kv_heads}
+
+
+def bytes_of_token(model: LlamaConfig, tensor: int, dtype: jnp.dtype) -> int:
+    """Returns the bytes of a token's keys and values on a device, where `tensor` devices split the heads."""
+    return 2 * model.layers * heads_on_device(model, tensor)["kv_heads"] * model.head_width * jnp.dtype(dtype).itemsize
+
+
+def bytes_of_row(model: LlamaConfig, tensor: int) -> int:
+    """Returns the bytes of what a row computes with, on a device."""
+    # Its logits are there several times: as the model gives them, exponentiated, and on their way.
+    return 4 * (4 * model.vocabulary // tensor + 16 * model.width)
 
 
 def cache_sizes(

@@ -1,4 +1,7 @@
-"""What makes two selections the same, so that parts of different ones are never merged."""
+"""What makes two selections the same, so that parts of different ones are never merged.
+
+Of a user's FILE.py the text counts, not what it imports.
+"""
 
 import contextlib
 import dataclasses

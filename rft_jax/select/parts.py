@@ -47,9 +47,15 @@ def write(job: Job, part: Part, workers: int, piece_bytes: int = PIECE_BYTES) ->
         "folder" of the part, "paths" graded, and "unchecked_files" and "doubtful" as `selection.write`.
 
     Raises:
-        UserError: something in the input is wrong, or the part cannot be written; nothing is written then.
+        UserError: something in the input is wrong, parts of another division are there, or the part cannot be written;
+            nothing is written then.
     """
     place = _folder(job.target, part)
+    if others := {each.count for each in _there(job.target)} - {part.count}:
+        raise UserError(
+            f"{job.target} has parts of {min(others)}: give --part=I/{min(others)}, or remove the folders "
+            f"{job.target}.part-*-of-{min(others)} first"
+        )
     with one_writer(place, place.with_name(f".{place.name}.writer")):
         for leftover in place.parent.glob(f".{glob.escape(place.name)}.*{files.PARTIAL}*"):  # of a killed process
             shutil.rmtree(leftover, ignore_errors=True)
@@ -108,10 +114,15 @@ def _folder(target: pathlib.Path, part: Part) -> pathlib.Path:
     return target.with_name(f"{target.name}.part-{part.index}-of-{part.count}")
 
 
+def _there(target: pathlib.Path) -> set[Part]:
+    """Returns the parts of which there are folders."""
+    name = re.compile(rf"{re.escape(target.name)}\.part-([0-9]+)-of-([0-9]+)")
+    return {Part(*map(int, match.groups())) for match in map(name.fullmatch, files.names(target.parent)) if match}
+
+
 def _all_parts(target: pathlib.Path) -> list[Part]:
     """Returns the parts in order; there is a folder of each."""
-    name = re.compile(rf"{re.escape(target.name)}\.part-([0-9]+)-of-([0-9]+)")
-    there = {Part(*map(int, match.groups())) for match in map(name.fullmatch, files.names(target.parent)) if match}
+    there = _there(target)
     counts = sorted({part.count for part in there})
     if not counts:
         raise UserError(f"there are no parts of {target}: run the same command with --part=I/N first, for each I")

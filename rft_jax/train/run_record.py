@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rft_jax import provenance
 from rft_jax.files import whole_file
 from rft_jax.provenance import FIELD
 
@@ -25,15 +26,20 @@ def record(workdir: Path, settings: dict[str, Any], made_by: dict[str, Any], fir
         UserError: the file cannot be written.
     """
     parts = [part for part in _read(workdir / NAME) if part["first_step"] < first]
-    if not parts or parts[-1][FIELD] != made_by:
+    if not parts or _lasting(parts[-1][FIELD]) != _lasting(made_by):
         parts.append({"first_step": first, FIELD: made_by})
     with whole_file(workdir / NAME) as file:
         file.write_text(json.dumps({"settings": settings, "parts": parts}, indent=1) + "\n", encoding="utf-8")
 
 
+def _lasting(made_by: dict[str, Any]) -> dict[str, Any]:
+    """Returns what tells whether two starts compute the same; git may not answer in time, the code's hash is there."""
+    return {name: value for name, value in made_by.items() if name not in provenance.OF_GIT}
+
+
 def _read(file: Path) -> list[dict[str, Any]]:
     try:
         parts = json.loads(file.read_text(encoding="utf-8"))["parts"]
-        return [{"first_step": int(part["first_step"]), FIELD: part[FIELD]} for part in parts]
+        return [{"first_step": int(part["first_step"]), FIELD: dict(part[FIELD])} for part in parts]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return []  # none yet, or another program's

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import math
 import shutil
 import time
 
@@ -15,7 +16,7 @@ from rft_jax.doctor import check, examine, fit, folders, links, machines, plans
 from rft_jax.doctor.check import Check, Finding, Level
 from rft_jax.errors import UserError
 from rft_jax.model import architecture
-from rft_jax.pipeline.estimate import Lengths
+from rft_jax.pipeline.estimate import MeanLengths
 from rft_jax.pipeline.stage_settings import root
 
 
@@ -178,7 +179,7 @@ def test_inputs(tmp_path, judged):
 
 TRAIN = load(f"{root()}/configs/sft.py", TrainConfig)
 SAMPLE = load(f"{root()}/configs/sample.py", SampleConfig)
-LENGTHS = Lengths(7473, 97.0, 131.0)
+LENGTHS = MeanLengths(7473, 97.0, 131.0)
 
 
 def test_the_state_of_a_training_is_exact():
@@ -209,6 +210,7 @@ def test_responses_beside_the_weights():
     need = fit.sampling(config, size, mesh, LENGTHS, 80e9)
     assert need.state == 2 * size.parameters
     assert need.rows == int((80e9 - need.state) / need.step)
+    assert need.step == 2**19 * (LENGTHS.prompt + config.max_new_tokens) + 4 * (4 * 32_000 + 16 * 4096)
     assert fit.sampling(config, size, mesh, LENGTHS, 1e9).rows == 0
 
 
@@ -220,6 +222,21 @@ def test_fit_is_judged(monkeypatch, memory, level):
     found = run(examine.memory([plans.Job("", config, lambda: size, lambda: LENGTHS)]))
     assert found.level is level
     assert found.found.startswith("108 GB of weights and other state per device")
+
+
+@pytest.mark.parametrize("config", [TRAIN, SAMPLE])
+def test_a_device_of_unknown_memory_is_a_warning(monkeypatch, config):
+    monkeypatch.setattr(fit, "device_memory", lambda: math.nan)
+    found = run(examine.memory([plans.Job("", config, lambda: architecture.SIZES["llama2-7b"], lambda: LENGTHS)]))
+    assert found.level is Level.WARNING
+    assert found.found.endswith("while it computes: unknown how much the device has")
+    assert "nan" not in found.found
+
+
+def test_what_is_shipped_is_not_read():
+    read = {"model": "DIR", "data": None}
+    assert plans._given(read, "math", "plain") == {"model": "DIR"}
+    assert plans._given(read, "x.py", "y.jinja") == {"model": "DIR", "task": "x.py", "template": "y.jinja"}
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,27 @@ def test_sampling_by_an_array(cluster, model_folder, data, tmp_path):  # noqa: F
     assert not os.path.lexists(tmp_path / "array" / "paths" / "claims")
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "count", "part"),
+    [(0, 31, 32, "--part=0/32"), (3, 5, 3, None), (0, 30, 16, None), (7, 7, 1, None)],
+)
+def test_an_array_of_other_numbers_is_refused(tmp_path, first, last, count, part):
+    """The tasks of `--array=3-5` are not the parts 3/3, 4/3 and 5/3, nor those of `--array=0-31:2` half of 32."""
+    (tmp_path / "srun").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "srun").chmod(0o755)
+    array = {"ID": first, "MIN": first, "MAX": last, "COUNT": count}
+    done = subprocess.run(
+        ["bash", "launch/slurm/select.sbatch", "--k=1"], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_SUBMIT_DIR": str(ROOT)}
+        | {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in array.items()},
+    )  # fmt: skip
+    if part:
+        assert done.stdout == f"--ntasks=1 python launch/select_paths.py --workers=1 {part} --k=1\n"
+    else:
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: give --array=0-(N-1) for N parts;")
+
+
 @pytest.mark.slow
 def test_selecting_by_an_array_and_merging(cluster, tmp_path):
     write_data(tmp_path)

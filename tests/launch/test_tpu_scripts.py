@@ -217,6 +217,15 @@ def test_a_second_command_is_refused_and_the_first_can_be_stopped(tpu):
     wait_for(lambda: "== ended with exit code 143" in (hosts(tpu)[1] / "rft_jax.log").read_text())
 
 
+def test_another_process_with_the_number_of_the_last_command_does_not_matter(tpu):
+    with subprocess.Popen(["sleep", "60"]) as other:
+        (hosts(tpu)[0] / "rft_jax.pid").write_text(f"{other.pid}\n")
+        done = run(tpu, "run", "launch/train.py")
+        other.kill()
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: ended(tpu))
+
+
 def test_the_exit_code_is_in_the_log(tpu):
     (hosts(tpu)[0] / "code").write_text("1")
     assert run(tpu, "run", "launch/train.py").returncode == 0

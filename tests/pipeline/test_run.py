@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.pipeline import process
+from rft_jax.pipeline import one_stage, process
 from rft_jax.pipeline.run import run, run_stages
 from rft_jax.pipeline.stage import LOG, RECORD, Record, Stage, changes, fingerprint
 from rft_jax.pipeline.stage_settings import root
@@ -274,6 +276,26 @@ def test_without_a_terminal_all_goes_to_the_log(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("when", ["before", "as it is taken", "after"])
+def test_a_signal_is_passed_on_once(when):
+    """The trainer takes a second one as "now"."""
+
+    class Signals(process._PassedOn):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if when == "as it is taken" and name == "_process" and value is not None:
+                self._pass(signal.SIGINT, None)
+
+    signals, command = Signals(), mock.Mock()
+    if when == "before":
+        signals._pass(signal.SIGINT, None)
+    signals.pass_to(command)
+    if when == "after":
+        signals._pass(signal.SIGINT, None)
+    command.send_signal.assert_called_once_with(signal.SIGINT)
+    assert signals.number == signal.SIGINT
+
+
 def test_last_line(tmp_path):
     log = tmp_path / LOG
     for text, told in {
@@ -330,6 +352,38 @@ def test_what_is_missing_or_changed_is_made_again(bench, capfd, damage):
     assert "b/sum is missing or changed, and is made again" in capfd.readouterr().out
     assert bench.runs() == {"a": 1, "b": 2, "c": 1, "d": 1}
     assert bench.sums() == {"a": 101, "b": 103, "c": 106, "d": 104}
+
+
+def test_the_report_of_a_job_is_not_taken_for_that_of_an_earlier_run(bench, capfd):
+    """A job's output goes to the job's log: what the stage's own log says is older, or there is none."""
+    bench.script.write_text(f"{SCRIPT}\nprint('the table')")
+    report = dataclasses.replace(bench.stages()[0], kind="report")
+    bench.run(stages=[report])
+    assert "\nthe table\n" in capfd.readouterr().out
+    (bench.workdir / "a" / "sum").unlink()
+    with lock(bench.workdir, shared=True) as held:
+        one_stage.do([report], report, bench.workdir, held, redo=False, command="", launcher=("env",))
+    assert "the table" in capfd.readouterr().out
+    bench.run(stages=[report])
+    shown = capfd.readouterr().out
+    assert "the table" not in shown
+    assert shown.endswith(f"\nreport: {bench.workdir}/report.html\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--only=sft", "--submit=slurm"], "--submit and --only: give one of them"),
+        (["--only=sft", "--dry_run"], "--dry_run and --only: give one of them"),
+        (["--workers=3"], "--workers is for --only=STAGE"),
+        (["--launcher=srun", "--dry_run"], "--launcher is for --only=STAGE"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_refused(tmp_path, given, told):
+    command = [sys.executable, "launch/pipeline.py", f"--workdir={tmp_path / 'out'}", *given]
+    done = subprocess.run(command, cwd=root(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {told}\n")
+    assert not (tmp_path / "out").exists()
 
 
 def test_several_pipelines_at_once_are_refused(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Which jobs are submitted, in what order, with stand-ins for SLURM's commands; tests/launch has the real ones."""
 
+import concurrent.futures
 import json
 import os
 import shlex
@@ -13,12 +14,15 @@ from rft_jax.errors import UserError
 from rft_jax.pipeline import run, slurm
 from rft_jax.pipeline.stage import Record
 from rft_jax.pipeline.stage_settings import root
+from tests.pipeline import tiny_runs
 
 SBATCH = """#!/bin/sh
 env | grep -c ^SLURM_JOB_ID >> "$RECORDS/leaks"
 n=$(($(cat "$RECORDS/count" 2>/dev/null || echo 100) + 1))
 echo $n > "$RECORDS/count"
 echo "$@" >> "$RECORDS/sbatch"
+[ $n = "$INTERRUPTED" ] && { kill -INT -$PPID; sleep 0.3; }
+for option; do case $option in --comment=*) [ "$QUEUED" ] && echo "$n ${option#*=}" >> "$RECORDS/queue" ;; esac; done
 [ $n = "$REFUSED" ] && { echo "sbatch: error: invalid partition" >&2; exit 1; }
 echo "$n;east"
 """
@@ -57,7 +61,8 @@ def test_each_stage_is_a_job_that_waits_for_what_it_needs(config, tmp_path):
     workdir = tmp_path / "out"
     told = slurm.submit(config, workdir, ARGUMENTS, redo=False)
     world, sft, paths, selected, rft, evaluation, report = submitted(tmp_path)
-    assert world == f"--parsable --job-name=world launch/slurm/report.sbatch --only=world {' '.join(ARGUMENTS)}"
+    mark = f"--comment={slurm._mark(workdir)}"
+    assert world == f"--parsable --job-name=world {mark} launch/slurm/report.sbatch --only=world {' '.join(ARGUMENTS)}"
     assert "--dependency=afterok:101 --kill-on-invalid-dep=yes launch/slurm/train.sbatch --only=sft " in sft
     assert "--dependency=afterok:102:101 --kill-on-invalid-dep=yes launch/slurm/sample.sbatch --only=paths " in paths
     assert "--dependency=afterok:101:103 --kill-on-invalid-dep=yes launch/slurm/select.sbatch" in selected
@@ -106,7 +111,7 @@ def test_all_or_nothing_is_submitted_and_once(config, tmp_path, monkeypatch):
     assert (tmp_path / "scancel").read_text() == "101 102 103\n"
     monkeypatch.delenv("REFUSED")
     slurm.submit(config, workdir, ARGUMENTS, redo=False)
-    (tmp_path / "queue").write_text("99\n106\n105\n105\n")
+    (tmp_path / "queue").write_text("99 (null)\n106 our site's\n105 \n105 \n")
     with pytest.raises(UserError, match="still in the queue: 105, 106; wait until they end, or cancel them: scancel"):
         slurm.submit(config, workdir, ARGUMENTS, redo=False)
     (tmp_path / "queue").unlink()
@@ -116,3 +121,40 @@ def test_all_or_nothing_is_submitted_and_once(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="start it in"):
         slurm.plan(config, workdir, ARGUMENTS, redo=False)
+
+
+def test_jobs_submitted_by_hand_are_known(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("QUEUED", "1")
+    monkeypatch.setenv("USER", "somebody")
+    printed = slurm.show(slurm.plan(config, tmp_path / "out", ARGUMENTS, redo=False))
+    subprocess.run(["bash", "-eu"], input=printed, text=True, check=True)
+    with pytest.raises(UserError, match="still in the queue: 101, 102, 103, 104, 105, 106, 107; wait"):
+        slurm.submit(config, tmp_path / "out", ARGUMENTS, redo=False)
+    slurm.submit(config, tmp_path / "other", ARGUMENTS, redo=False)
+
+
+def test_of_two_submissions_at_once_one_is_refused(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("QUEUED", "1")
+
+    def submit(_):
+        try:
+            return slurm.submit(config, tmp_path / "out", ARGUMENTS, redo=False)
+        except UserError as error:
+            return str(error)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        told = sorted(pool.map(submit, range(2)))
+    assert told[0].startswith("jobs of this pipeline are still in the queue: 101, 102,")
+    assert told[1].startswith("world: job 101\n")
+    assert len(submitted(tmp_path)) == 7
+
+
+def test_interrupted_it_leaves_no_job(config, tmp_path, monkeypatch):
+    """By Ctrl-C, which the terminal sends to sbatch too, when the job is in the queue and its number is not known."""
+    monkeypatch.setenv("INTERRUPTED", "103")
+    command = tiny_runs.command(tmp_path / "out", "--submit=slurm")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.splitlines()[-1] == "error: interrupted; no job of this pipeline is left in the queue"
+    assert (tmp_path / "scancel").read_text() == "101 102 103\n"
+    assert len(submitted(tmp_path)) == 3

@@ -14,7 +14,8 @@ from rft_jax.errors import UserError
 from rft_jax.pipeline import workdir_lock
 from rft_jax.pipeline.stage import Record
 from rft_jax.pipeline.stage_settings import root
-from rft_jax.pipeline.workdir_lock import lock
+from rft_jax.pipeline.workdir_lock import Holder, Lock, lock
+from rft_jax.sample.sharing import host
 from tests.pipeline.test_run import SCRIPT, bench  # noqa: F401
 
 PIPELINE = """
@@ -109,6 +110,32 @@ def test_one_that_does_not_listen_is_killed(bench, tmp_path, capfd, monkeypatch)
     with lock(bench.workdir):
         gate.unlink()
     assert not (bench.workdir / "a" / "sum").exists()
+
+
+def held_for(folder, seconds, stage):
+    """Lets a process hold the lock that a pipeline left to it, which was killed before it said which process."""
+    (folder / ".lock").touch()
+    with (folder / ".lock").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        orphan = subprocess.Popen(["sleep", str(seconds)], pass_fds=(file.fileno(),))
+        ended = subprocess.Popen(["true"])
+        pipeline = host.identity(ended.pid)
+        ended.wait()
+        Lock(file.fileno(), Holder("process 7 on x", pipeline)).runs(stage)
+    return orphan
+
+
+def test_what_cannot_be_ended_is_waited_for_a_moment(tmp_path, monkeypatch):
+    orphan = held_for(tmp_path, 0.5, "b")
+    with lock(tmp_path):
+        assert orphan.wait(timeout=5) == 0
+    monkeypatch.setattr(workdir_lock, "_PATIENCE_S", 0.2)
+    orphan = held_for(tmp_path, 60, "b")
+    told = "a command of stage b that a killed pipeline, process 7 on x, left running: wait until it ends, or end it"
+    with pytest.raises(UserError, match=told), lock(tmp_path):
+        pass
+    orphan.kill()
+    orphan.wait()
 
 
 def test_jobs_share_a_workdir_and_keep_a_pipeline_out(tmp_path):

@@ -237,10 +237,15 @@ def test_parts_of_two_divisions_or_none_are_refused(data: File) -> None:
     with pytest.raises(UserError, match=r"there are no parts of .*out.jsonl: run the same command with --part=I/N"):
         parts.merge(given)
     parts.write(given, Part(0, 1), 1)
+    with pytest.raises(UserError, match=r"has parts of 1: give --part=I/1, or remove the folders .*part-\*-of-1 first"):
+        parts.write(given, Part(3, 5), 1)
+    one, other = given.target.parent / "out.jsonl.part-0-of-1", given.target.parent / "else"
+    one.rename(other)
     parts.write(given, Part(3, 5), 1)
+    other.rename(one)  # by two at once, or by hand
     with pytest.raises(UserError, match="has parts of 1 and of 5: remove the folders"):
         parts.merge(given)
-    (given.target.parent / "out.jsonl.part-0-of-1").rename(given.target.parent / "else")
+    one.rename(other)
     with pytest.raises(UserError, match=r"part 0/5 of .* is missing \(and 1/5, 2/5, 4/5\): run --part=0/5"):
         parts.merge(given)
 

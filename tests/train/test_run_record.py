@@ -10,20 +10,28 @@ def parts(folder):
 
 
 def test_a_run_that_goes_on_in_the_same_environment_leaves_the_same_file(tmp_path):
-    record(tmp_path, {"batch": 2}, {"commit": "a"}, 0)
+    record(tmp_path, {"batch": 2}, {"code": "a"}, 0)
     unkilled = (tmp_path / NAME).read_bytes()
-    record(tmp_path, {"batch": 2}, {"commit": "a"}, 30)
+    record(tmp_path, {"batch": 2}, {"code": "a"}, 30)
+    assert (tmp_path / NAME).read_bytes() == unkilled
+
+
+def test_whether_git_answers_in_time_makes_no_difference(tmp_path):
+    facts = {"code": "a", "commit": "b", "changed": False}
+    record(tmp_path, {"batch": 2}, facts, 0)
+    unkilled = (tmp_path / NAME).read_bytes()
+    record(tmp_path, {"batch": 2}, {"code": "a"}, 30)
     assert (tmp_path / NAME).read_bytes() == unkilled
 
 
 def test_what_computed_which_steps(tmp_path):
-    record(tmp_path, {}, {"commit": "a"}, 0)
-    record(tmp_path, {}, {"commit": "b"}, 30)
-    assert parts(tmp_path) == [(0, {"commit": "a"}), (30, {"commit": "b"})]
-    record(tmp_path, {}, {"commit": "c"}, 20)  # the checkpoint of step 30 was damaged
-    assert parts(tmp_path) == [(0, {"commit": "a"}), (20, {"commit": "c"})]
-    record(tmp_path, {}, {"commit": "d"}, 0)
-    assert parts(tmp_path) == [(0, {"commit": "d"})]
+    record(tmp_path, {}, {"code": "a"}, 0)
+    record(tmp_path, {}, {"code": "b"}, 30)
+    assert parts(tmp_path) == [(0, {"code": "a"}), (30, {"code": "b"})]
+    record(tmp_path, {}, {"code": "c"}, 20)  # the checkpoint of step 30 was damaged
+    assert parts(tmp_path) == [(0, {"code": "a"}), (20, {"code": "c"})]
+    record(tmp_path, {}, {"code": "d"}, 0)
+    assert parts(tmp_path) == [(0, {"code": "d"})]
 
 
 def test_a_file_of_somebody_else_is_replaced(tmp_path):
