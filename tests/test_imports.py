@@ -24,6 +24,7 @@ FLOORS: list[set[str]] = [
     {"config_flag", "runtime", "command"},
     {"config_checks"},
     {"config"},
+    {"remote"},
     {"distributed"},
     {"files", "one_writer", "hardware", "provenance"},
     {"stopping"},
