@@ -30,10 +30,10 @@ def outgoing(name: str, last: Callable[[str], bool], *, new: bool = False) -> It
         yield Path(name)
         return
     folder, base = folder_and_base(name)
+    store.require_bucket(name)  # an hour later is no time to hear of that, or of missing credentials
     there = store.below(name) if new else []
     if there:
         raise UserError(f"{name} is not empty, it holds {there[0].name}: give another name, or remove what is there")
-    store.find(name)  # an hour later is no time to hear of missing credentials
     place = cache.root() / "outgoing" / secrets.token_hex(8)
     files.make_folder(place)
     given.learn(place, folder)

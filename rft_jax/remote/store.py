@@ -62,6 +62,18 @@ def find(name: str) -> Object | None:
             return None
 
 
+def require_bucket(name: str) -> None:
+    """Raises UserError if the bucket of a name does not exist, as far as this user may know."""
+    with _asked(name) as (system, scheme, place):
+        bucket = place.partition("/")[0]
+        try:
+            system.info(bucket)
+        except FileNotFoundError:
+            raise UserError(f"{name}: there is no bucket {scheme}://{bucket}; make it, or mind the name") from None
+        except Exception:
+            return  # who may write objects need not be allowed to look at the bucket
+
+
 def below(folder: str) -> list[Object]:
     """Returns the objects in a folder and the folders in it, by name."""
     with _asked(folder) as (system, scheme, place):
@@ -190,7 +202,7 @@ def _system(scheme: str, name: str) -> Any:
                 options = _options_of_s3fs()
             case _:
                 raise ValueError(scheme)
-        return fsspec.filesystem(scheme, use_listings_cache=False, **options)
+        return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
     except ImportError as error:
         extra = _EXTRA[scheme]
         raise UserError(
