@@ -165,7 +165,7 @@ def _objects_of(part: str) -> list[str]:
     """Returns name, size and version of each object that is meant: one, or those in a folder."""
     exact = store.find(part)
     return [
-        f"{each.name.removeprefix(part)} {each.size} {each.version}\n"
+        f"{each.name.removeprefix(part.rstrip('/'))} {each.size} {each.version}\n"
         for each in ([exact] if exact else store.below(part))
     ]
 
