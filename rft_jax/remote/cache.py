@@ -5,7 +5,6 @@ one wait for the first. `folders/` has the folders that readers see: hard links 
 of its files are there is known to the one who asked for them only, so a folder is asked for, never found.
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import fcntl
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from rft_jax import files
 from rft_jax.errors import UserError
-from rft_jax.remote import given, store
+from rft_jax.remote import background, given, store
 from rft_jax.remote.address import folder_and_base, is_remote, split
 from rft_jax.remote.store import Object
 
@@ -31,7 +30,9 @@ _THREADS = 8
 def root() -> Path:
     """Returns the folder of all copies."""
     chosen = os.environ.get(VARIABLE)
-    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rft_jax"
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rft_jax"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,19 +137,8 @@ def _fetch(name: str, missing: list[tuple[Path, Object]]) -> None:
             f"{name}: a copy needs {need / 1e9:.1f} GB, and {root()} has {free / 1e9:.1f} GB free: set {VARIABLE} to a "
             "folder with room"
         )
-    pool = concurrent.futures.ThreadPoolExecutor(_THREADS, "fetch")
-    with tqdm(desc="fetch", total=need, unit="B", unit_scale=True, disable=None) as bar, _ended(pool):
-        begun = [pool.submit(_fetch_one, objects, file, each, bar.update) for file, each in missing]
-        for done in concurrent.futures.as_completed(begun):
-            done.result()
-
-
-@contextlib.contextmanager
-def _ended(pool: concurrent.futures.Executor) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # after an error the others' gigabytes are not waited for
+    with tqdm(desc="fetch", total=need, unit="B", unit_scale=True, disable=None) as bar:
+        background.each(lambda wanted: _fetch_one(objects, *wanted, bar.update), missing, _THREADS)
 
 
 def _key(source: Object) -> str:
@@ -158,8 +148,10 @@ def _key(source: Object) -> str:
 def _fetch_one(objects: Path, target: Path, source: Object, progress: Callable[[int], object]) -> None:
     kept = objects / _key(source)
     with _one_line_for_the_cache():
-        with _alone(objects / f"{kept.name}.lock"):
+        with _alone(objects / f"{kept.name}.lock") as alone:
             if not kept.exists():
+                for leftover in objects.glob(f".{kept.name}.*{files.PARTIAL}") if alone else ():
+                    leftover.unlink(missing_ok=True)  # of a process that was killed
                 with files.whole_file(kept) as begun:
                     store.download(source, begun, progress)
         try:
@@ -172,12 +164,15 @@ def _fetch_one(objects: Path, target: Path, source: Object, progress: Callable[[
 
 
 @contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Waits until no other process is in here; where a file system has no locks, some do the same work twice."""
+def _alone(lock: Path) -> Iterator[bool]:
+    """Waits until no other process is in here; yields False where a file system has no locks, so that some may be."""
     with lock.open("wb") as stream:
-        with contextlib.suppress(OSError):
+        try:
             fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+            alone = True
+        except OSError:
+            alone = False
+        yield alone
 
 
 @contextlib.contextmanager

@@ -9,12 +9,12 @@ import contextlib
 import dataclasses
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rft_jax.errors import UserError
+from rft_jax.remote import background
 from rft_jax.remote.address import split
 
 REACH_S = 30.0  # for a first answer
@@ -22,7 +22,6 @@ _CONNECT_S, _READ_S = 10, 60  # for a connection, and for the next bytes of an a
 _TRIES = 3
 _LONGEST_TOLD = 200  # characters of a library's message
 
-_T = TypeVar("_T")
 _EXTRA = {"gs": "gcs", "s3": "s3"}
 _LOG_IN = {
     "gs": "log in by `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a key file",
@@ -163,30 +162,12 @@ def _reached(scheme: str, place: str, name: str) -> Any:
                 system.info(place)
             return system
 
-        _systems[scheme] = _within(REACH_S, reach, f"{name}: no answer within {REACH_S:.0f} s; is the network there?")
+        try:
+            _systems[scheme] = background.within(REACH_S, reach)
+        except TimeoutError as error:
+            raise UserError(f"{name}: no answer within {REACH_S:.0f} s; is the network there?") from error
         _reached_buckets.add(bucket)
     return _systems[scheme]
-
-
-def _within(seconds: float, work: Callable[[], _T], otherwise: str) -> _T:
-    """Returns what `work` does, which goes on in the background if that takes too long."""
-    results: list[_T] = []
-    errors: list[Exception] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except Exception as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="reach", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise UserError(otherwise)
-    return results[0]
 
 
 def _system(scheme: str, name: str) -> Any:

@@ -96,7 +96,7 @@ def find_inputs(patterns: Sequence[str]) -> Inputs:
     for place, pattern in enumerate(patterns):
         found = _objects(pattern) if is_remote(pattern) else _files(pattern, real_folder)
         if not found:
-            hint = "; it is a folder, so add /*.jsonl" if pathlib.Path(pattern).is_dir() else ""
+            hint = "; it is a folder, so add /*.jsonl" if _is_folder(pattern) else ""
             parted = f"; {names.QUOTING}" if len(patterns) > 1 and not names.matches(pattern) else ""
             raise UserError(f"no file matches --paths={pattern}{hint}{parted}")
         for name in sorted(found, key=_natural):
@@ -141,6 +141,10 @@ def _objects(pattern: str) -> dict[str, _Match]:
         for base, found in objects.items():
             matches[found.name] = _Match(str(path / base), found.size, found.version, found.name, copy=(copy, base))
     return matches
+
+
+def _is_folder(pattern: str) -> bool:
+    return bool(store.matches(f"{pattern}/*")) if is_remote(pattern) else pathlib.Path(pattern).is_dir()
 
 
 def _real(name: str) -> str:

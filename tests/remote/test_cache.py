@@ -3,14 +3,20 @@
 import concurrent.futures
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.remote import cache, given
-from tests.remote.buckets import Buckets
+from rft_jax.remote import cache, given, store
+from tests.remote.buckets import SITE, Buckets
 from tests.remote.fixtures import forget
+
+ROOT = Path(__file__).parents[2]
 
 
 def any_place(place: str) -> bool:
@@ -137,3 +143,28 @@ def test_messages_have_the_names_that_were_given(bucket: Path) -> None:
     assert given.told(f"{folder / 'config.json'}: not JSON") == "s3://bucket/m/config.json: not JSON"
     assert given.name_of(str(folder / "config.json")) == "s3://bucket/m/config.json"
     assert given.name_of(f"{folder}x") == f"{folder}x"
+
+
+def test_a_command_ends_at_once_in_the_middle_of_a_copy_and_the_next_one_removes_it(
+    bucket: Path, tmp_path: Path
+) -> None:
+    (bucket / "x.endless").write_text("whole")
+    flags = ["--problems=s3://bucket/x.endless", "--paths=a", f"--output={tmp_path}/u.jsonl"]
+    (tmp_path / "a").write_text("{}")
+    command = [sys.executable, str(ROOT / "launch" / "select_paths.py"), *flags]
+    path = os.pathsep.join([str(SITE), str(ROOT)])
+    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE)
+    objects = tmp_path / "cache" / "objects"
+    while not list(objects.glob(".*.partial")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=20)
+    assert (process.returncode, len(told.splitlines())) == (130, 1)
+    [copy] = store.below("s3://bucket")
+    system = store._systems["s3"]
+    system.get_file = system.fs.get_file  # of paths as the file system has them, so nothing comes
+    with pytest.raises(UserError):
+        cache.file("s3://bucket/x.endless")
+    assert copy.size == 5
+    assert list(objects.glob(".*.partial")) == []

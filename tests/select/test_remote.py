@@ -165,5 +165,7 @@ def test_files_come_in_natural_order_once_each_and_whole_names_are_literal(bucke
     found = find_inputs(["s3://bucket/*", "s3://bucket/2.jsonl"])
     assert found.real == ["s3://bucket/2.jsonl", "s3://bucket/10.jsonl", "s3://bucket/a[1].jsonl"]
     assert find_inputs(["s3://bucket/a[1].jsonl"]).real == ["s3://bucket/a[1].jsonl"]
-    with pytest.raises(UserError, match=r"no file matches --paths=s3://bucket/z\*"):
+    with pytest.raises(UserError, match=r"no file matches --paths=s3://bucket/z\*$"):
         find_inputs(["s3://bucket/z*"])
+    with pytest.raises(UserError, match=r"no file matches --paths=s3://bucket; it is a folder, so add /\*\.jsonl"):
+        find_inputs(["s3://bucket"])
