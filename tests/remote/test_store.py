@@ -14,6 +14,7 @@ from rft_jax.errors import UserError
 from rft_jax.remote import cache, store
 from rft_jax.remote.outgoing import outgoing
 from tests.remote.fixtures import forget
+from tests.remote.gcs_server import GcsServer
 
 WHY_S3 = "s3fs is an extra (pip install 'rft-jax[s3]')"
 WHY_GCS = "gcsfs is an extra (pip install 'rft-jax[gcs]')"
@@ -138,32 +139,49 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
-@pytest.mark.filterwarnings("ignore")  # moto's and boto's own
-def test_a_real_server(s3: str, tmp_path: Path) -> None:
+@pytest.fixture
+def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A stand-in for Google's server, with an empty bucket."""
+    pytest.importorskip("gcsfs", reason=WHY_GCS)
+    server = GcsServer("bucket")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    yield "bucket"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.filterwarnings("ignore")  # the servers' and the libraries' own
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_a_real_library(scheme: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    root = f"{scheme}://{request.getfixturevalue(scheme)}"
     (tmp_path / "big").write_bytes(b"0123456789" * 1_000_000)
     for place in ("run/10.jsonl", "run/2.jsonl", "run/sub/a.jsonl", "run/a[1].jsonl"):
-        store.upload(tmp_path / "big", f"s3://{s3}/{place}")
-    found = store.matches(f"s3://{s3}/run/*.jsonl")
-    assert [each.name for each in found] == [f"s3://{s3}/run/{n}.jsonl" for n in ("10", "2", "a[1]")]
+        store.upload(tmp_path / "big", f"{root}/{place}")
+    found = store.matches(f"{root}/run/*.jsonl")
+    assert [each.name for each in found] == [f"{root}/run/{n}.jsonl" for n in ("10", "2", "a[1]")]
     assert {each.size for each in found} == {10_000_000}
-    assert store.find(f"s3://{s3}/run/2.jsonl") == found[1]
-    assert store.find(f"s3://{s3}/run/a[1].jsonl") == found[2]
-    assert store.find(f"s3://{s3}/run") is None
-    assert len(store.below(f"s3://{s3}/run")) == 4
-    assert store.inside(f"s3://{s3}/run") == found
-    assert cache.file(f"s3://{s3}/run/2.jsonl").read_bytes() == (tmp_path / "big").read_bytes()
+    assert all(each.version for each in found)
+    assert store.find(f"{root}/run/2.jsonl") == found[1]
+    assert store.find(f"{root}/run/a[1].jsonl") == found[2]
+    assert store.find(f"{root}/run") is None
+    assert len(store.below(f"{root}/run")) == 4
+    assert store.inside(f"{root}/run") == found
+    assert cache.file(f"{root}/run/2.jsonl").read_bytes() == (tmp_path / "big").read_bytes()
     (tmp_path / "big").write_text("other")
-    store.upload(tmp_path / "big", f"s3://{s3}/run/2.jsonl")
+    store.upload(tmp_path / "big", f"{root}/run/2.jsonl")
     forget()
-    assert cache.file(f"s3://{s3}/run/2.jsonl").read_text() == "other"
+    assert cache.file(f"{root}/run/2.jsonl").read_text() == "other"
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_real_server_s_refusals(s3: str) -> None:
-    with pytest.raises(UserError, match="no such file: s3://bucket/none"):
-        cache.file("s3://bucket/none")
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_a_real_library_s_refusals(scheme: str, request: pytest.FixtureRequest) -> None:
+    root = f"{scheme}://{request.getfixturevalue(scheme)}"
+    with pytest.raises(UserError, match=f"no such file: {root}/none"):
+        cache.file(f"{root}/none")
     with (
-        pytest.raises(UserError, match="s3://nobucket/x: there is no bucket s3://nobucket"),
-        outgoing("s3://nobucket/x", last=bool),
+        pytest.raises(UserError, match=f"{scheme}://nobucket/x: there is no bucket {scheme}://nobucket"),
+        outgoing(f"{scheme}://nobucket/x", last=bool),
     ):
         raise AssertionError("told too late")
