@@ -5,15 +5,17 @@
 It needs no accelerator, and little more memory than the largest tensor of a layer.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from rft_jax import command, runtime
+from rft_jax.hf.config import is_last
+from rft_jax.remote.outgoing import outgoing
 from rft_jax.train.convert import convert
 
-CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a step: OUT/checkpoints/STEP.", required=True)
-OUTPUT = flags.DEFINE_string("output", None, "Hugging Face folder to write.", required=True)
+CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "Folder of a step: OUT/checkpoints/STEP, or one in a bucket.", required=True
+)
+OUTPUT = flags.DEFINE_string("output", None, "Hugging Face folder to write; gs:// and s3:// too.", required=True)
 TOKENIZER = flags.DEFINE_string("tokenizer", None, "Folder of the tokenizer, if not the run's own.")
 DTYPE = flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float16", "float32"], "Dtype of the written weights.")
 
@@ -21,7 +23,8 @@ DTYPE = flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float16", "float32"
 def main() -> None:
     """Reads the flags and converts."""
     runtime.log_on_process_zero(0)
-    convert(Path(CHECKPOINT.value), Path(OUTPUT.value), Path(TOKENIZER.value) if TOKENIZER.value else None, DTYPE.value)
+    with outgoing(OUTPUT.value, last=is_last, new=True) as output:
+        convert(CHECKPOINT.value, output, TOKENIZER.value, DTYPE.value)
 
 
 if __name__ == "__main__":

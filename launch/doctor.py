@@ -5,13 +5,12 @@
 Start it as the run will be started: alone, by srun, or on all hosts. The config is any command's.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from rft_jax import command
 from rft_jax.config import EvaluateConfig, PipelineConfig, SampleConfig, TrainConfig
 from rft_jax.config_flag import ConfigFlag
+from rft_jax.remote.address import SHARED, local
 
 CONFIG: ConfigFlag[TrainConfig | SampleConfig | PipelineConfig] = ConfigFlag(
     TrainConfig, SampleConfig, EvaluateConfig, PipelineConfig, default=None, required=False
@@ -30,7 +29,7 @@ def main() -> None:
 
     from rft_jax.doctor import check, examine
 
-    findings = examine.examine(config, Path(WORKDIR.value) if WORKDIR.value else None)
+    findings = examine.examine(config, local(WORKDIR.value, "--workdir", SHARED) if WORKDIR.value else None)
     if jax.process_index() == 0:
         command.show(check.table(findings))
     examine.refuse(findings)

@@ -1,12 +1,11 @@
 """Evaluates a model on problems with gold answers; see configs/evaluate.py for the command."""
 
-from pathlib import Path
-
 from absl import flags
 
 from rft_jax import command, stopping
 from rft_jax.config import EvaluateConfig
 from rft_jax.config_flag import ConfigFlag
+from rft_jax.remote.address import SHARED, local
 
 CONFIG = ConfigFlag(EvaluateConfig, default="configs/evaluate.py")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder for metrics, results and paths.", required=True)
@@ -21,7 +20,7 @@ def main() -> None:
     runtime.start()
     from rft_jax.evaluate import loop  # nothing may touch a device before the start
 
-    command.show(loop.evaluate(config, Path(WORKDIR.value)))
+    command.show(loop.evaluate(config, local(WORKDIR.value, "--workdir", SHARED)))
 
 
 if __name__ == "__main__":

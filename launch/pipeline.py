@@ -5,7 +5,6 @@
 
 import shlex
 import sys
-from pathlib import Path
 
 from absl import flags
 
@@ -13,6 +12,7 @@ from rft_jax import command, hardware
 from rft_jax.config import PipelineConfig
 from rft_jax.config_flag import ConfigFlag
 from rft_jax.pipeline import dry_run, run, slurm
+from rft_jax.remote.address import SHARED, local
 
 CONFIG = ConfigFlag(PipelineConfig, default="configs/quickstart.py")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the stages' folders and report.html.", required=True)
@@ -31,7 +31,7 @@ WORKERS = flags.DEFINE_integer("workers", None, "With --only: processes of a sel
 def main() -> None:
     """Reads the flags, and plans, submits or runs."""
     _refuse_contradictions()
-    config, workdir, redo = CONFIG.read(), Path(WORKDIR.value), REDO.value
+    config, workdir, redo = CONFIG.read(), local(WORKDIR.value, "--workdir", SHARED), REDO.value
     again = [*CONFIG.arguments(), f"--workdir={workdir}", *(["--redo"] if redo else [])]
     if DRY_RUN.value:
         command.show(dry_run.plan(config, workdir, hardware=HARDWARE.value, chips=CHIPS.value))

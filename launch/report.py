@@ -3,11 +3,10 @@
 python launch/report.py --workdir=OUT
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from rft_jax import command
+from rft_jax.remote.address import SHARED, local
 from rft_jax.report import report, summary
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder that holds the stages' folders.", required=True)
@@ -15,8 +14,9 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder that holds the stages' fo
 
 def main() -> None:
     """Writes the report, and prints a summary and where the report is."""
-    target = report.write(Path(WORKDIR.value))
-    command.show(f"{summary.table(Path(WORKDIR.value))}\n\nreport: {target}")
+    workdir = local(WORKDIR.value, "--workdir", SHARED)
+    target = report.write(workdir)
+    command.show(f"{summary.table(workdir)}\n\nreport: {target}")
 
 
 if __name__ == "__main__":

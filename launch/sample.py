@@ -1,12 +1,11 @@
 """Samples k paths of each problem; see configs/sample.py for the command."""
 
-from pathlib import Path
-
 from absl import flags
 
 from rft_jax import command, stopping
 from rft_jax.config import SampleConfig
 from rft_jax.config_flag import ConfigFlag
+from rft_jax.remote.address import SHARED, local
 
 CONFIG = ConfigFlag(SampleConfig, default="configs/sample.py")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the paths.", required=True)
@@ -21,7 +20,7 @@ def main() -> None:
     runtime.start()
     from rft_jax.sample import loop  # nothing may touch a device before the start
 
-    loop.sample(config, Path(WORKDIR.value))
+    loop.sample(config, local(WORKDIR.value, "--workdir", SHARED))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ from absl import flags
 
 from rft_jax import command, names, provenance
 from rft_jax.errors import did_you_mean
+from rft_jax.remote.address import is_remote
+from rft_jax.remote.outgoing import outgoing
 from rft_jax.select import parts, rules, selection, statistics, workers
-from rft_jax.select.job import prepare
+from rft_jax.select.job import is_statistics, prepare
 from rft_jax.select.part import Part
 from rft_jax.task import grader, task
 
@@ -27,11 +29,14 @@ _PROBLEMS = flags.DEFINE_string(
 _PATHS = flags.DEFINE_string(
     "paths",
     None,
-    "Patterns of path files (.jsonl, .jsonl.gz, .jsonl.zst), separated by commas; paths of several models are united. "
-    f"In the list, {names.QUOTING}; a name that exists is taken literally, whatever brackets or stars are in it.",
+    "Patterns of path files (.jsonl, .jsonl.gz, .jsonl.zst), here or in buckets (gs://, s3://), separated by commas; "
+    f"paths of several models are united. In the list, {names.QUOTING}; a name that exists is taken literally, "
+    "whatever brackets or stars are in it.",
     required=True,
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The training set to write; .gz and .zst are compressed.", required=True)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "The training set to write; .gz and .zst are compressed; gs:// and s3:// too.", required=True
+)
 _TASK = flags.DEFINE_string("task", task.DEFAULT, "What was asked: gsm8k, gsm8k_chat, math, or a FILE.py with a TASK.")
 _RULES = flags.DEFINE_string(
     "rules",
@@ -70,11 +75,18 @@ def main() -> None:
     _refuse_unknown(_GRADER, [_GRADER.value or "reference"], grader.SHIPPED)
     _refuse_unknown(_AUDIT, audits or [], grader.SHIPPED)
     part = _part()
+    if (part is not None or _MERGE.value) and is_remote(_OUTPUT.value):
+        raise flags.Error("--part and --merge need an --output on a file system that all machines share")
     command.show(provenance.line(provenance.software()))  # on stdout, as stderr has errors only
+    with outgoing(_OUTPUT.value, last=is_statistics) as output:
+        _select(str(output), audits, part)
+
+
+def _select(output: str, audits: list[str] | None, part: Part | None) -> None:
     job = prepare(
         _PROBLEMS.value,
         _names(_PATHS),
-        _OUTPUT.value,
+        output,
         rules=_RULES.value,
         task=_TASK.value,
         grader=_GRADER.value,

@@ -6,13 +6,13 @@ Training, sampling and evaluation use the same tokens: all call the same encoder
 """
 
 import sys
-from pathlib import Path
 
 from absl import flags
 
 from rft_jax import command, runtime
 from rft_jax.data import prompt_format, show, tokenizer
 from rft_jax.hf import config as hf_config
+from rft_jax.hf import located
 from rft_jax.records.problem import read_problems
 from rft_jax.task import task as tasks
 from rft_jax.task.templates import known
@@ -29,7 +29,7 @@ JSON = flags.DEFINE_bool("json", False, "Print a JSON line per problem, with tok
 def main() -> None:
     """Reads the flags and prints the tokens."""
     runtime.log_on_process_zero(0)
-    folder = Path(MODEL.value)
+    folder = located.settings(MODEL.value)
     architecture, loaded = hf_config.read(folder), tokenizer.load(folder)
     asked = prompt_format.choose(
         folder,

@@ -2,13 +2,13 @@
 
 import shlex
 import sys
-from pathlib import Path
 
 from absl import flags
 
 from rft_jax import command, stopping
 from rft_jax.config import TrainConfig
 from rft_jax.config_flag import ConfigFlag
+from rft_jax.remote.address import EXPORTED, local
 
 CONFIG = ConfigFlag(TrainConfig, default="configs/sft.py")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder for model, checkpoints and metrics.", required=True)
@@ -23,7 +23,7 @@ def main() -> None:
     runtime.start()
     from rft_jax.train import loop  # nothing may touch a device before the start
 
-    loop.train(config, Path(WORKDIR.value), command=shlex.join(["python", *sys.argv]))
+    loop.train(config, local(WORKDIR.value, "--workdir", EXPORTED), command=shlex.join(["python", *sys.argv]))
 
 
 if __name__ == "__main__":

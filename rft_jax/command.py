@@ -15,6 +15,7 @@ from absl import app, flags
 from rft_jax import plugin, stopping
 from rft_jax.distributed import lifeline
 from rft_jax.errors import UserError, did_you_mean
+from rft_jax.remote import given
 
 
 def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] = lambda arguments: arguments) -> None:
@@ -46,7 +47,7 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
                 line.finish()
                 stopping.end(0)
         except UserError as error:
-            _fail(" ".join(str(error).split()))
+            _fail(given.told(" ".join(str(error).split())))
         except flags.Error as error:  # a bad field override, found only once the config is loaded
             _stop(2, str(error))
         except KeyboardInterrupt as interrupt:

@@ -24,6 +24,7 @@ FLOORS: list[set[str]] = [
     {"config_flag", "runtime", "command"},
     {"config_checks"},
     {"config"},
+    {"remote"},
     {"distributed"},
     {"files", "one_writer", "hardware", "provenance"},
     {"stopping"},
@@ -87,7 +88,7 @@ def test_only_checkpoint_imports_orbax():
     assert users <= {"checkpoint.py"}
 
 
-@pytest.mark.parametrize("room", ["records", "task", "select", "world"])
+@pytest.mark.parametrize("room", ["remote", "records", "task", "select", "world"])
 def test_runs_without_jax(room):
     modules = [
         ".".join(file.relative_to(ROOT).with_suffix("").parts) for file in (ROOT / "rft_jax" / room).glob("[!_]*.py")

@@ -19,6 +19,7 @@ from rft_jax.config import (
 from rft_jax.data import prompt_format
 from rft_jax.errors import UserError
 from rft_jax.hf import config as hf_config
+from rft_jax.hf import located
 from rft_jax.model import architecture
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import estimate, recipe, stage_settings
@@ -102,7 +103,7 @@ def _of_training(config: TrainConfig, workdir: Path | None, on_cpu: bool) -> Pla
 
 
 def _of_sampling(config: SampleConfig, workdir: Path | None) -> Plan:
-    folder = _needed(config.model, "model")
+    folder = located.settings(_needed(config.model, "model"))
     _needed(config.problems, "problems")
     task = prompt_format.task_of(folder, config.task) if folder.is_dir() else config.task or tasks.DEFAULT
     evaluates = isinstance(config, EvaluateConfig)
@@ -166,16 +167,16 @@ def _architecture(config: TrainConfig) -> LlamaConfig:
     if config.checkpoint:
         from rft_jax.train import checkpoint  # Orbax takes seconds to import
 
-        return checkpoint.read_origin(Path(config.checkpoint)).architecture
+        return checkpoint.read_origin(located.whole(config.checkpoint)).architecture
     if config.model:
-        return hf_config.read(Path(config.model))
+        return hf_config.read(located.settings(config.model))
     return architecture.size(config.size or "")
 
 
-def _needed(value: str | None, field: str) -> Path:
+def _needed(value: str | None, field: str) -> str:
     if value is None:
         raise UserError(f"the config says no {field}: give --config.{field}")
-    return Path(value)
+    return value
 
 
 def _lengths(source: str | None, task: str) -> MeanLengths:

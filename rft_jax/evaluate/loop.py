@@ -17,6 +17,7 @@ from rft_jax.evaluate.audit import audit
 from rft_jax.evaluate.grade import Answer, Result, describe, grade, judge, responses_of
 from rft_jax.evaluate.intervals import compare
 from rft_jax.evaluate.outcome import read_evaluation
+from rft_jax.hf import located
 from rft_jax.provenance import FIELD
 from rft_jax.records import manifest
 from rft_jax.records.lines import dump
@@ -47,13 +48,13 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     if config.model is None:
         raise UserError("nothing to evaluate: give --config.model=DIR, a Hugging Face folder")
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
-    task = tasks.load(prompt_format.task_of(Path(config.model), config.task))
+    task = tasks.load(prompt_format.task_of(located.model(config.model), config.task))
     references, left_out = auditing.choose(task, config.grader, config.audit)
     in_use, *auditors = map(graders.load, references)
     problems = read_problems(config.problems, task.reader)
     gold = gold_answers(problems, in_use, config.problems)
     asked = manifest.of_problems(problems)["fingerprint"]
-    others = [read_evaluation(Path(folder), in_use.name) for folder in config.against]
+    others = [read_evaluation(located.whole(folder), in_use.name) for folder in config.against]
     for folder, (metrics, _) in zip(config.against, others, strict=True):
         if metrics["fingerprint"] != asked:
             raise UserError(
@@ -68,7 +69,7 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     if jax.process_index() > 0:
         return ""
 
-    name = prompt_format.name_of(Path(config.model), config.name)
+    name = prompt_format.name_of(located.model(config.model), config.name)
     unchecked = manifest.check(_files(workdir, config.k), problems, config.problems)
     greedy = _responses(workdir, len(problems), 1)
     voting = _responses(workdir / VOTES, len(problems), config.k) if config.k else [[] for _ in problems]

@@ -15,6 +15,11 @@ from rft_jax.model.architecture import LlamaConfig
 CONFIG = "config.json"
 
 
+def is_last(name: str) -> bool:
+    """Tells whether a file of a model folder says that the others are there, so that it is to come last."""
+    return name == CONFIG
+
+
 def read(folder: Path) -> LlamaConfig:
     """Returns the architecture that a model folder's config.json describes.
 

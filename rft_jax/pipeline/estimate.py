@@ -24,9 +24,11 @@ from rft_jax.config import (
 )
 from rft_jax.hardware import HARDWARE
 from rft_jax.hf import config as hf_config
+from rft_jax.hf import located
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import recipe, stage_settings
 from rft_jax.records.problem import Problem, read_problems
+from rft_jax.remote.address import is_remote
 from rft_jax.task import task as tasks
 from rft_jax.world import generate
 
@@ -159,7 +161,10 @@ def architectures(config: PipelineConfig) -> Callable[[str], LlamaConfig]:
     Raises:
         UserError: the folder of one of the pipeline's models is missing or wrong.
     """
-    models = {name: hf_config.read(Path(folder)) for name, folder in (each.split("=", 1) for each in config.models)}
+    models = {
+        name: hf_config.read(located.settings(folder))
+        for name, folder in (each.split("=", 1) for each in config.models)
+    }
     started_from = {stage.name: stage.model for stage in config.stages if isinstance(stage, TrainStage)}
 
     def architecture(name: str) -> LlamaConfig:
@@ -201,12 +206,13 @@ def _lengths(source: str, config: PipelineConfig, workdir: Path) -> MeanLengths:
     file = next(file for file in (workdir / source, Path(source)) if file.exists() or file == Path(source))
     worlds = {stage.name: stage for stage in config.stages if isinstance(stage, WorldStage)}
     name, _, inside = source.partition("/")
+    named = source.startswith("hf:") or is_remote(source)  # no file of this machine
     problems: list[Problem]
     if not file.exists() and name in worlds:
         count = worlds[name].train if inside.startswith("train") else worlds[name].test
         problems = generate.problems("train", 48, 0)
     else:
-        problems = read_problems(source if source.startswith("hf:") else file, tasks.load(config.task).reader)
+        problems = read_problems(source if named else file, tasks.load(config.task).reader)
         count = len(problems)
     return MeanLengths.of(problems, count)
 

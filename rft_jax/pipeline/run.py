@@ -19,6 +19,7 @@ from rft_jax.pipeline.stage import LOG, Stage
 from rft_jax.pipeline.states import refuse_stale, state_of, states
 from rft_jax.pipeline.workdir_lock import lock
 from rft_jax.records.problem import read_problems
+from rft_jax.remote.address import is_remote
 from rft_jax.task import task as tasks
 from rft_jax.task.reader import Reader
 
@@ -149,7 +150,7 @@ def made_by() -> dict[str, object]:
 
 def _warn_of_overlap(train: str, test: str, reader: Reader) -> bool:
     """Warns of test problems among the training problems, if both exist yet; returns whether they do."""
-    if not all(source.startswith("hf:") or Path(source).exists() for source in (train, test)):
+    if not all(source.startswith("hf:") or is_remote(source) or Path(source).exists() for source in (train, test)):
         return False
     trained = {problem.question for problem in read_problems(train, reader)}
     tested = read_problems(test, reader)

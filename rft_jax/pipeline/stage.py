@@ -10,6 +10,8 @@ from typing import Any
 
 from rft_jax import names
 from rft_jax.files import whole_file
+from rft_jax.remote import store
+from rft_jax.remote.address import is_remote
 
 RECORD = "stage.json"
 LOG = "log.txt"
@@ -135,6 +137,11 @@ def fingerprint(reads: Reads) -> str:
     """
     digest = hashlib.sha256()
     for part in (reads,) if isinstance(reads, str) else reads:
+        if is_remote(part):
+            if not (objects := _objects_of(part)):
+                return "absent"
+            digest.update("".join(objects).encode())
+            continue
         files = _files_of(part, pattern=not isinstance(reads, str))
         if not files and not part.startswith("hf:"):
             return "absent"
@@ -152,6 +159,15 @@ def _files_of(part: str, *, pattern: bool) -> list[tuple[str, Path]]:
     if pattern:
         return [(file.name, file) for file in sorted(map(Path, names.matches(part))) if file.is_file()]
     return [(path.name, path)] if path.is_file() else []
+
+
+def _objects_of(part: str) -> list[str]:
+    """Returns name, size and version of each object that is meant: one, or those in a folder."""
+    exact = store.find(part)
+    return [
+        f"{each.name.removeprefix(part.rstrip('/'))} {each.size} {each.version}\n"
+        for each in ([exact] if exact else store.below(part))
+    ]
 
 
 def _add(digest: Any, file: Path) -> None:

@@ -2,13 +2,13 @@
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 from typing import assert_never
 
 from rft_jax.config import SampleConfig, TrainConfig
 from rft_jax.config_flag import load
 from rft_jax.errors import UserError
 from rft_jax.hf import config as hf_config
+from rft_jax.hf import located
 from rft_jax.model import architecture as architectures
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.plan import paper, plan, show
@@ -32,7 +32,7 @@ def model_of(config: TrainConfig | SampleConfig, size: str | None, reference: st
     of_config = config.size if isinstance(config, TrainConfig) else None
     named = size or of_config or (in_reference if in_reference in architectures.SIZES else None)
     if config.model and not size:
-        model = hf_config.read(Path(config.model))
+        model = hf_config.read(located.settings(config.model))
         return model, named if named and architectures.size(named) == model else None
     if named is None:
         raise UserError("which model? give --size, for instance --size=llama2-7b, or --config.model=DIR")

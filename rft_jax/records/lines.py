@@ -18,6 +18,7 @@ import zstandard
 from rft_jax.errors import UserError
 from rft_jax.files import whole_file
 from rft_jax.records.formats import foreign_format, shown_text
+from rft_jax.remote import cache
 
 _COMPRESSED = (".gz", ".zst")
 _MARKS = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}  # the first bytes of compressed data
@@ -33,7 +34,7 @@ class LineError(Exception):
 
 def is_compressed(file: str | os.PathLike[str]) -> bool:
     """Tells whether a file can only be read from its beginning, by its name or else by its mark."""
-    path = pathlib.Path(file)
+    path = cache.readable(file)
     if path.suffix in _COMPRESSED:
         return True
     try:
@@ -63,10 +64,12 @@ def with_infix(file: str | os.PathLike[str], infix: str) -> pathlib.Path:
 def opened(file: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Opens a file for reading, decompressed as its name says, or where that does not say, its mark.
 
+    Of an object, gs:// or s3://, it is the copy on this machine.
+
     Raises:
         UserError: here or while reading, the file is missing, unreadable, damaged, or its compressed data end too soon.
     """
-    path = pathlib.Path(file)
+    path = cache.readable(file)
     try:
         with path.open("rb") as raw:
             compression = path.suffix if path.suffix in _COMPRESSED else _marked(raw.peek(4))

@@ -13,6 +13,7 @@ from rft_jax.errors import UserError
 from rft_jax.records import hub
 from rft_jax.records.formats import foreign_format
 from rft_jax.records.lines import LineError, decode_object, is_compressed, opened, parse_object
+from rft_jax.remote import cache
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _PARQUET = b"PAR1"
@@ -152,7 +153,7 @@ def _rows_of_parquet(name: str) -> Iterator[_Row]:
 
     numbers = itertools.count(1)
     try:
-        with parquet.ParquetFile(name) as table:
+        with parquet.ParquetFile(cache.readable(name)) as table:
             columns = table.schema_arrow.names
             if len(set(columns)) < len(columns):
                 raise UserError(f"{name}: two columns have the same name; rename one")

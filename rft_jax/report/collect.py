@@ -11,6 +11,7 @@ from rft_jax.records import manifest
 from rft_jax.records.path import Path as SampledPath
 from rft_jax.records.path import read_paths
 from rft_jax.records.problem import Problem, read_problems
+from rft_jax.remote.address import is_remote
 from rft_jax.select.criteria import Criteria, criteria
 from rft_jax.task import task as tasks
 from rft_jax.task.task import DEFAULT
@@ -147,7 +148,7 @@ def _problems(folder: Path, plan: dict[str, Any]) -> list[Problem] | None:
     for file in (folder / str(source), Path(str(source))):
         if source and file.is_file():
             return read_problems(file, reader)
-    return read_problems(source, reader) if source and source.startswith("hf:") else None
+    return read_problems(source, reader) if source and (source.startswith("hf:") or is_remote(source)) else None
 
 
 def _read(file: Path) -> dict[str, Any]:

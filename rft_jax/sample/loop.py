@@ -15,7 +15,7 @@ from rft_jax.data.encode import Encoder
 from rft_jax.distributed import agreement
 from rft_jax.errors import UserError
 from rft_jax.hf import config as hf_config
-from rft_jax.hf import pretrained
+from rft_jax.hf import located, pretrained
 from rft_jax.model.llama import Llama
 from rft_jax.records import manifest
 from rft_jax.records.problem import Problem, read_problems
@@ -49,7 +49,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         raise UserError("sampling needs --config.model=DIR and --config.problems=FILE")
     parameters = SamplingParameters(config.temperature, config.top_k, config.top_p, config.min_p)
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
-    folder = FilePath(config.model)
+    folder = located.model(config.model)
     model_print = fingerprint.of_model(folder)
     architecture = hf_config.read(folder)
 

@@ -14,6 +14,8 @@ from rft_jax.select.tally import EVERY_SAMPLE, PAPER_KS, Tally
 from rft_jax.task.gold import gold_answers
 from rft_jax.task.task import DEFAULT
 
+_STATISTICS = ".stats.json"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Job:
@@ -114,4 +116,9 @@ def _names(target: pathlib.Path, prefixes: Sequence[int | None]) -> list[pathlib
 
 
 def _statistics(target: pathlib.Path) -> pathlib.Path:
-    return target.with_name(f"{target.name}.stats.json")
+    return target.with_name(f"{target.name}{_STATISTICS}")
+
+
+def is_statistics(name: str) -> bool:
+    """Tells whether a file's name is that of statistics, which are written last."""
+    return name.endswith(_STATISTICS)

@@ -83,6 +83,7 @@ def run(
     """
     mine = part.problems(len(job.questions))
     files, first = _to_read(job, part)
+    job.inputs.fetch(files)
     checksum.check(list(files))
     doubtful = speak_of_others(job.unchecked, job.questions)
     pieces = cut_into_pieces(files, piece_bytes)

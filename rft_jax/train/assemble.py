@@ -19,6 +19,7 @@ from rft_jax.hf.sidecars import PromptSidecar
 from rft_jax.model import flash
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.records.problem import read_problems
+from rft_jax.remote.address import is_remote
 from rft_jax.task import task as tasks
 from rft_jax.task.templates import known
 from rft_jax.train import optimizer
@@ -29,10 +30,10 @@ from rft_jax.train.step import Step, make_step
 log = logging.getLogger(__name__)
 
 
-def make_tokenizer_folder(config: TrainConfig, source: Source) -> Path:
-    """Returns the folder whose tokenizer the run uses, and its model goes out with."""
+def make_tokenizer_folder(config: TrainConfig, source: Source) -> str:
+    """Returns the folder whose tokenizer the run uses, and its model goes out with; it may be in a bucket."""
     if config.tokenizer:
-        return Path(config.tokenizer)
+        return config.tokenizer
     if source.tokenizer is None:
         raise UserError(f"{source.name} has no tokenizer: give --config.tokenizer=DIR")
     return source.tokenizer
@@ -151,7 +152,7 @@ def make_training(config: TrainConfig, backend: str | None = None) -> tuple[opta
 
 
 def make_origin(
-    config: TrainConfig, source: Source, batches: Batches, tokenizer_folder: Path, sidecar: PromptSidecar
+    config: TrainConfig, source: Source, batches: Batches, tokenizer_folder: str, sidecar: PromptSidecar
 ) -> Origin:
     """Returns what the run's checkpoints belong to."""
     return Origin(
@@ -163,6 +164,6 @@ def make_origin(
         batch=config.batch,
         seed=config.seed,
         architecture=source.architecture,
-        tokenizer=str(tokenizer_folder.absolute()),
+        tokenizer=tokenizer_folder if is_remote(tokenizer_folder) else str(Path(tokenizer_folder).absolute()),
         prompt=dataclasses.asdict(sidecar),
     )

@@ -8,38 +8,39 @@ import jax.numpy as jnp
 
 from rft_jax import provenance
 from rft_jax.errors import UserError
-from rft_jax.hf import pretrained
+from rft_jax.hf import located, pretrained
 from rft_jax.hf.sidecars import PromptSidecar
 from rft_jax.model.llama import Llama
 from rft_jax.one_writer import one_writer
+from rft_jax.remote import given
 from rft_jax.train import checkpoint
 
 log = logging.getLogger(__name__)
 
 
-def convert(folder: Path, output: Path, tokenizer: Path | None, dtype: str) -> None:
+def convert(step: str | Path, output: Path, tokenizer: str | Path | None, dtype: str) -> None:
     """Writes the model of a checkpoint; the memory holds one tensor of one layer, not the model.
 
     Args:
-        folder: of a step, such as OUT/checkpoints/100.
+        step: its folder, such as OUT/checkpoints/100; it may be in a bucket.
         output: the Hugging Face folder to make, whole or not at all.
-        tokenizer: the folder whose tokenizer goes along; None for the one that the run used.
+        tokenizer: the folder whose tokenizer goes along, likewise; None for the one that the run used.
         dtype: of the written weights, as "bfloat16".
 
     Raises:
         UserError: no checkpoint is there, or a damaged one, no tokenizer, or no room.
     """
+    folder = located.whole(step)
     origin = checkpoint.read_origin(folder)
     checkpoint.check(folder)
     config = origin.architecture
-    if tokenizer is None:
-        tokenizer = Path(origin.tokenizer)
-        if not tokenizer.is_dir():
-            raise UserError(f"the run's tokenizer was in {tokenizer}, which is not there now: give --tokenizer=DIR")
+    source = located.settings(tokenizer or origin.tokenizer)
+    if tokenizer is None and not source.is_dir():
+        raise UserError(f"the run's tokenizer was in {source}, which is not there now: give --tokenizer=DIR")
     model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True))
     prompt = None if origin.prompt is None else PromptSidecar(**origin.prompt)
     tensors = checkpoint.tensors(folder, config, model, jnp.dtype(dtype))
     log.info(provenance.line(provenance.software()))
     with one_writer(output, output.with_name(f".{output.name}.writer")):
-        pretrained.write(output, config, tensors, tokenizer_from=tokenizer, dtype=jnp.dtype(dtype), prompt=prompt)
-    log.info("done: %s", output)
+        pretrained.write(output, config, tensors, tokenizer_from=source, dtype=jnp.dtype(dtype), prompt=prompt)
+    log.info("done: %s", given.told(str(output)))

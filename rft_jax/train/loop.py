@@ -15,7 +15,7 @@ from rft_jax.data import tokenizer as tokenizers
 from rft_jax.data.batches import Batches
 from rft_jax.distributed import agreement
 from rft_jax.errors import UserError
-from rft_jax.hf import pretrained
+from rft_jax.hf import located, pretrained
 from rft_jax.one_writer import one_writer
 from rft_jax.train import start
 from rft_jax.train.assemble import (
@@ -57,7 +57,8 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
             files.make_folder(workdir)  # whoever left something there is dead
         agreement.shared(workdir)
         source = start.source(config.checkpoint, config.model, config.size, config.seed)
-        folder = make_tokenizer_folder(config, source)
+        tokenizer_folder = make_tokenizer_folder(config, source)
+        folder = located.settings(tokenizer_folder)
         tokenizer = tokenizers.load(folder)
         asked = make_prompt_format(config, folder, tokenizer, workdir.resolve().name)
         data_parallel_size = mesh.shape["data"] * mesh.shape["fsdp"]
@@ -65,7 +66,7 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         optimizer, take_step = make_training(config)
         rate = make_schedule(config, batches.steps)
 
-        origin = make_origin(config, source, batches, folder, prompt)
+        origin = make_origin(config, source, batches, tokenizer_folder, prompt)
         agreement.agree(agreement.settings(config) | dataclasses.asdict(origin))
         runtime.announce(mesh)
         checkpoints = Checkpoints(workdir / "checkpoints", origin, config.keep)

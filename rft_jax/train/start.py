@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from rft_jax.errors import UserError
 from rft_jax.hf import config as hf_config
-from rft_jax.hf import pretrained
+from rft_jax.hf import located, pretrained
 from rft_jax.model import architecture, partition
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.llama import Llama
@@ -39,7 +39,7 @@ class Source:
     name: str
     fingerprint: str
     architecture: LlamaConfig
-    tokenizer: Path | None
+    tokenizer: str | None
     load: Callable[[Mesh], Llama]
 
 
@@ -56,21 +56,22 @@ def source(given: str | None, model: str | None, size: str | None, seed: int) ->
         UserError: none of the three is given, or what is given is not there.
     """
     if given:
-        origin = checkpoint.read_origin(Path(given))
+        step = located.whole(given)
+        origin = checkpoint.read_origin(step)
         return Source(
             name=given,
-            fingerprint=_digest(origin.model_fingerprint, origin.data_fingerprint, Path(given).name),
+            fingerprint=_digest(origin.model_fingerprint, origin.data_fingerprint, step.name),
             architecture=origin.architecture,
-            tokenizer=Path(origin.tokenizer),
-            load=lambda mesh: _load_checkpoint(Path(given), origin.architecture, mesh),
+            tokenizer=origin.tokenizer,
+            load=lambda mesh: _load_checkpoint(step, origin.architecture, mesh),
         )
     if model:
-        folder = Path(model)
+        folder = located.model(model)
         return Source(
             name=model,
             fingerprint=weights_fingerprint(folder),
             architecture=hf_config.read(folder),
-            tokenizer=folder,
+            tokenizer=model,
             load=lambda mesh: pretrained.load(folder, mesh, dtype=jnp.float32, stacked=True),
         )
     if size:

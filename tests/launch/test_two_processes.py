@@ -152,3 +152,20 @@ def test_half_set_variables(model_folder, data, tmp_path, name, variables, told)
     assert line.startswith("error: ")
     assert told in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bucket_that_cannot_be_used(data, tmp_path, name, monkeypatch):  # noqa: F811
+    """For want of credentials, or of the extra: one line on process 0."""
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    arguments = arguments_of(name, "s3://bucket/model", data, tmp_path / "run")
+    (first, told), (second, silence) = (finish(process) for process in together(arguments))
+    assert (first, second, silence) == (1, 1, "")
+    [line] = told.splitlines()
+    assert line.startswith("error: ")
+    assert "s3://bucket/model" in line
+    assert "no access" in line or "pip install 'rft-jax[s3]'" in line
