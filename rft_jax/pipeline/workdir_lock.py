@@ -103,6 +103,8 @@ def _acquire(descriptor: int, workdir: Path, way: int) -> None:
         except BlockingIOError:
             # The command's own children may take a moment longer.
             if not patient and holder and host.gone(holder.pipeline):
+                if (process := _inheritor(descriptor)) is not None:  # it was killed before it wrote down which
+                    _end(process, holder)
                 patient = time.monotonic() + _PATIENCE_S
             if time.monotonic() < patient:
                 stopping.pause(0.1)
@@ -124,17 +126,31 @@ def _acquire(descriptor: int, workdir: Path, way: int) -> None:
         )
 
 
+def _inheritor(descriptor: int) -> int | None:
+    """Returns the process of this user that has the lock's file open and leads a session, as a stage's command does."""
+    lock = os.fstat(descriptor)
+    for process in (int(folder.name) for folder in Path("/proc").glob("[0-9]*")):
+        with contextlib.suppress(OSError):  # it ended, or is another user's
+            if process != os.getpid() and os.getsid(process) == process:
+                for file in Path(f"/proc/{process}/fd").iterdir():
+                    with contextlib.suppress(OSError):
+                        if os.path.samestat(lock, file.stat()):
+                            return process
+    return None
+
+
 def _end(process: int, holder: Holder) -> None:
     """Ends a command: asks it to save and stop, and kills it and its children if it does not."""
+    command = host.identity(process)
     print(
         f"stage {holder.stage} was left running by a killed pipeline (process {process}): asking it to save and stop",
         flush=True,
     )
     try:
         os.kill(process, signal.SIGTERM)
-        if not _within(stopping.grace() + _PATIENCE_S, lambda: host.running_here(holder.command) is None):
+        if not _within(stopping.grace() + _PATIENCE_S, lambda: host.running_here(command) is None):
             os.killpg(process, signal.SIGKILL)  # it leads a session of its own
-            _within(_PATIENCE_S, lambda: host.running_here(holder.command) is None)
+            _within(_PATIENCE_S, lambda: host.running_here(command) is None)
     except ProcessLookupError:
         pass
     except PermissionError as error:

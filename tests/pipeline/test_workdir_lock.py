@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -112,17 +113,26 @@ def test_one_that_does_not_listen_is_killed(bench, tmp_path, capfd, monkeypatch)
     assert not (bench.workdir / "a" / "sum").exists()
 
 
-def held_for(folder, seconds, stage):
+def held_for(folder, seconds, stage, leads=False):
     """Lets a process hold the lock that a pipeline left to it, which was killed before it said which process."""
     (folder / ".lock").touch()
     with (folder / ".lock").open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        orphan = subprocess.Popen(["sleep", str(seconds)], pass_fds=(file.fileno(),))
+        orphan = subprocess.Popen(["sleep", str(seconds)], pass_fds=(file.fileno(),), start_new_session=leads)
         ended = subprocess.Popen(["true"])
         pipeline = host.identity(ended.pid)
         ended.wait()
         Lock(file.fileno(), Holder("process 7 on x", pipeline)).runs(stage)
     return orphan
+
+
+def test_a_pipeline_killed_before_it_said_which_process(tmp_path, capfd):
+    """A stage's command leads a session, and has the lock's file open."""
+    orphan = held_for(tmp_path, 60, "b", leads=True)
+    threading.Thread(target=orphan.wait, daemon=True).start()  # nobody else would, as its parent is alive here
+    with lock(tmp_path):
+        assert orphan.wait(timeout=5) == -signal.SIGTERM
+    assert f"stage b was left running by a killed pipeline (process {orphan.pid})" in capfd.readouterr().out
 
 
 def test_what_cannot_be_ended_is_waited_for_a_moment(tmp_path, monkeypatch):
