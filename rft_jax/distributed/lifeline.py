@@ -66,7 +66,11 @@ class Lifeline:
             self.store.key_value_set(f"{folder}{self.number}", value, allow_overwrite=True)
 
     def same_end(self, error: str) -> bool:
-        """Returns whether process 0 ends, within seconds, for the same reason; then it says so for all."""
+        """Returns whether the end is told already: by this process, which has heard of another's end, or, within
+        seconds, by process 0, which ends for the same reason and says so for all.
+        """
+        if self._ending:
+            return True
         return self.number > 0 and self._seen(_ENDS, lambda ends: _same(ends.get(0, ""), error), BEAT_S)
 
     def leave(self) -> None:
