@@ -91,7 +91,7 @@ def _fail(error: str, *, told: bool = False, code: int = 1) -> NoReturn:
     line = lifeline.current()
     if line:
         line.tell_end(error, code)
-        told = told or line.same_end(error)
+        told = told or line.end_is_told(error)
     if not told:
         print(f"error: {error}", file=sys.stderr)
     if line:

@@ -65,7 +65,7 @@ class Lifeline:
         with contextlib.suppress(Exception):  # the coordinator may be gone; then the others know
             self.store.key_value_set(f"{folder}{self.number}", value, allow_overwrite=True)
 
-    def same_end(self, error: str) -> bool:
+    def end_is_told(self, error: str) -> bool:
         """Returns whether the end is told already: by this process, which has heard of another's end, or, within
         seconds, by process 0, which ends for the same reason and says so for all.
         """

@@ -53,12 +53,6 @@ class Decoding:
         return DTYPE.itemsize * sum(shards)
 
     @property
-    def token_bytes(self) -> int:
-        """Bytes of a token's keys and values on each device."""
-        heads = capacity.heads_on_device(self.architecture, self.mesh.shape["tensor"])["kv_heads"]
-        return 2 * self.architecture.layers * heads * self.architecture.head_width * DTYPE.itemsize
-
-    @property
     def history_pages(self) -> float:
         """History pages in use at a random step: no more than the pool has, and than rows of all ages need."""
         page = self.sizes.page_size
@@ -67,10 +61,11 @@ class Decoding:
     def needed(self, history_pages: float) -> float:
         """Returns the bytes that a step must read of the device's memory: weights, pages in use, prompts and prefix."""
         tokens = (history_pages + self.sizes.prompt_pages + self.sizes.rows) * self.sizes.page_size + PREFIX
+        token = capacity.bytes_of_token(self.architecture, self.mesh.shape["tensor"], DTYPE)
         tables = 1 if self.architecture.tied_embeddings else 2
         # Of the table that tokens are looked up in, a row per token is read.
         looked_up = self.architecture.vocabulary * self.architecture.width / self.architecture.parameters
-        return self.weights * (1 - (tables - 1) * looked_up) + tokens * self.token_bytes
+        return self.weights * (1 - (tables - 1) * looked_up) + tokens * token
 
 
 def choose(config: SampleConfig, architecture: LlamaConfig, target: Target) -> Decoding:

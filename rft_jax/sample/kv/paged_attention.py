@@ -1,7 +1,7 @@
 """Attention over keys and values that lie in pages, for decoding.
 
 A pool of M pages of C steps each belongs, in any order, to X rows or prompts. A step reads what the pool holds,
-however large it is, in one of three ways: rows *walk* through their pages on CPUs; they do so within one *kernel* on
+however large it is, in one of three ways: rows *walk* through their pages on CPUs; they do so within a *kernel* on
 GPUs (walk_kernel.py); elsewhere, and where the kernel does not take the shapes, a *sweep* goes over the pool up to the
 highest page in use (pages are taken from the low end). What the pages of a row give, and the parts of a row (prefix,
 prompt, history, current page), are merged by their maxima and weights (exactly, as in arXiv 2205.14135).
@@ -31,8 +31,8 @@ class Reading:
     """How a pool is read.
 
     Attributes:
-        way: "walk", row by row through the table; "kernel", the same in one kernel; or "sweep", over the pool.
-        rows, queries: of the table, that walk together at most (not in the kernel, where each row walks alone).
+        way: "walk", row by row through the table; "kernel", the same in kernels; or "sweep", over the pool.
+        rows, queries: of the table, that walk together at most (not in the kernels).
         pages: of the pool, that are multiplied together in a sweep.
         columns: of the table, whose sums are added together after a sweep.
     """
