@@ -12,6 +12,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from rft_jax.errors import UserError
+from rft_jax.hardware import FULL
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import split_kv_heads
 from rft_jax.sample.kv.kernel_check import kernel_agrees
@@ -27,6 +28,7 @@ PROMPT_SHARE = 1 / 20  # of what a row reads of its own response, its part of th
 SEATS_PER_ROW = 4  # a job's last samples leave most of its seats empty, the more the less alike their lengths are
 SLACK = 1.1  # history pages over the expected number, as rows start together and only spread out later
 SHARE = 0.9  # of the free memory; the rest is for what the compiler needs
+TPU_TILE = 8  # heads, to whose multiple a TPU pads them where they are the last axis but one
 MOST_ROWS = 4096
 # With more rows products are little faster on CPU: not worth waiting for pages, nor rows that idle at the end.
 CPU_ROWS, MORE_CPU_ROWS = 256, 512
@@ -145,8 +147,12 @@ def within(
     token_bytes, row_bytes = bytes_of_token(model, tensor, dtype), bytes_of_row(model, tensor)
     free -= token_bytes * prefix
 
+    def total(sizes: CacheSizes) -> int:
+        temporaries = bytes_of_sweep(sizes, model, tensor, dtype) if backend == "tpu" else 0
+        return token_bytes * sizes.tokens + row_bytes * sizes.rows + temporaries
+
     def cache_bytes(rows: int, cut: Lengths, history_pages: int | None = None) -> int:
-        return token_bytes * cache_sizes(rows, cut, samples, history_pages, backend).tokens + row_bytes * rows
+        return total(cache_sizes(rows, cut, samples, history_pages, backend))
 
     def needed(rows: int, max_new: int = lengths.max_new) -> int:
         cut = dataclasses.replace(lengths, max_new=max_new)
@@ -173,8 +179,12 @@ def within(
         rows -= rows % 8 if rows > 8 else 0
     # The pool takes what is left, as the lengths to expect may be wrong, but no more than the rows can fill.
     all_pages = cache_sizes(rows, lengths, samples, None, backend)
-    spare = (free - row_bytes * rows) // token_bytes // all_pages.page_size - (all_pages.prompt_pages + rows)
-    return cache_sizes(rows, lengths, samples, min(spare, all_pages.history_pages), backend)
+    least, most = cache_sizes(rows, lengths, samples, 0, backend).history_pages, all_pages.history_pages
+    pages = range(least, most + 1)
+    spare = bisect.bisect_right(
+        pages, free, key=lambda pages: total(dataclasses.replace(all_pages, history_pages=pages))
+    )
+    return dataclasses.replace(all_pages, history_pages=pages[max(0, spare - 1)])
 
 
 def heads_on_device(model: LlamaConfig, tensor: int) -> dict[str, int]:
@@ -194,6 +204,39 @@ def bytes_of_row(model: LlamaConfig, tensor: int) -> int:
     """Returns the bytes of what a row computes with, on a device."""
     # Its logits are there several times: as the model gives them, exponentiated, and on their way.
     return 4 * (4 * model.vocabulary // tensor + 16 * model.width)
+
+
+def bytes_of_sweep(sizes: CacheSizes, model: LlamaConfig, tensor: int, dtype: jnp.dtype) -> int:
+    """Returns what a decode step needs on a TPU beside the cache and what rows compute with, in bytes on a device.
+
+    A sweep keeps what each page gives (`paged_attention.Partial`): of prompts, for all seats of their slot, and once
+    more as it is added up. A call of some steps copies the pages that rows write into the layout in which a step writes
+    one block. Where heads do not fill a TPU's tiles, the copies are larger than what they are made from, whose memory
+    they could take else, so they need their own in all layers; then the heads of the output projection, too, are laid
+    anew. Compiled programs need at most this (tests/plan/test_plan.py).
+    """
+    heads, itemsize = heads_on_device(model, tensor), jnp.dtype(dtype).itemsize
+    kv_heads, queries = heads["kv_heads"], heads["queries"]
+    given = 4 * kv_heads * queries * model.head_width  # fp32, of one query per head
+    swept = given * (2 * sizes.seats * (sizes.prompt_pages + sizes.slots) + sizes.history_pages)
+
+    def copied(heads: int) -> int:
+        return 2 * sizes.rows * sizes.page_size * heads * model.head_width * itemsize
+
+    if _fills_tiles(kv_heads):
+        return swept + copied(kv_heads)
+    output = 0 if _fills_tiles(kv_heads * queries) else model.width * kv_heads * queries * model.head_width * itemsize
+    return swept + model.layers * (copied(_up(kv_heads, TPU_TILE)) + output)
+
+
+def _fills_tiles(heads: int) -> bool:
+    # Tiles of fewer heads than TPU_TILE exist for powers of two.
+    return heads % TPU_TILE == 0 or heads in (1, 2, 4)
+
+
+def usable(memory: float, in_use: float) -> int:
+    """Returns how much of a device's memory a cache may take, in bytes, where so much of it is in use."""
+    return int(min(SHARE * (memory - in_use), FULL * memory - in_use))
 
 
 def cache_sizes(
@@ -244,7 +287,7 @@ def free_bytes(device: jax.Device) -> int:
     """Returns the memory that may still be used on a device, in bytes."""
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats:
-        return int(SHARE * (stats["bytes_limit"] - stats["bytes_in_use"]))
+        return usable(stats["bytes_limit"], stats["bytes_in_use"])
     # A CPU's devices share the machine; half of what is free is left to others.
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 // jax.local_device_count()
 
