@@ -27,6 +27,7 @@ CHIPS = flags.DEFINE_integer("chips", 8, "Devices per machine.", lower_bound=1)
 SIZE = flags.DEFINE_string("size", None, "Published architecture, for instance llama2-7b.")
 KEPT = flags.DEFINE_string("kept", None, "Folder of compiled programs, to be used again.")
 PAPER = flags.DEFINE_list("paper", [], "Make the table of the paper's runs instead, on: gpu, tpu.")
+ONLY = flags.DEFINE_string("only", "", "Rows of that table whose names contain this, for instance train or llama-33b.")
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
 
     kept = Path(KEPT.value) if KEPT.value else None
     if PAPER.value:
-        for line in answer.table(PAPER.value, kept):
+        for line in answer.table(PAPER.value, kept, ONLY.value):
             command.show(line)
         return
     model, size = answer.model_of(config, SIZE.value, flags.FLAGS.config)

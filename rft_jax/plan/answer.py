@@ -68,12 +68,12 @@ def of(config: TrainConfig | SampleConfig, model: LlamaConfig, size: str | None,
     return "\n".join(lines)
 
 
-def table(kinds: list[str], kept: Path | None = None) -> Iterator[str]:
+def table(kinds: list[str], kept: Path | None, only: str) -> Iterator[str]:
     """Yields the lines of the paper's table.
 
     Args:
         kinds: of hardware, gpu and tpu.
-        kept: folder of compiled programs, as for `target.make`.
+        kept, only: as for `paper.rows`.
 
     Raises:
         UserError: an unknown kind.
@@ -86,6 +86,7 @@ def table(kinds: list[str], kept: Path | None = None) -> Iterator[str]:
         lambda size: load(f"configs/sample.py:{size}", SampleConfig),
         tuple(kinds),
         kept,
+        only,
     )
 
 

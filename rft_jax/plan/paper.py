@@ -50,6 +50,7 @@ def rows(
     sample: Callable[[str], SampleConfig],
     kinds: tuple[str, ...] = ("gpu", "tpu"),
     kept: Path | None = None,
+    only: str = "",
 ) -> Iterator[str]:
     """Yields the table, line by line, as each is compiled.
 
@@ -60,16 +61,17 @@ def rows(
         train, sample: give the config of a size.
         kinds: of hardware, gpu or tpu.
         kept: folder of compiled programs, as for `target.make`.
+        only: what the names of the rows contain, for instance "sample" or "sample llama-33b".
     """
     yield _HEADER
     for size in _SIZES:
-        for kind in kinds:
+        for kind in kinds if only in f"train {size}" else ():
             name, hosts, chips = ("a100-80g", *_GPUS[size]) if kind == "gpu" else _SLICES[size]
             config, found = _train(train(size), size, make(name, hosts, chips, kept))
             fewer = make(name, hosts // 2, chips, kept) if hosts > 1 else make(name, 1, chips // 2, kept)
             yield _line(f"train {size}", found, _trained_on(fewer, config, size), SFT_HOURS[size])
     for size in _SIZES:
-        for kind in kinds:
+        for kind in kinds if only in f"sample {size}" else ():
             wanted = sample(size)
             name, usual = ("a100-80g", wanted.mesh.tensor) if kind == "gpu" else _SAMPLING_SLICES[size]
             fewest = _sample(wanted, size, name, 1 if kind == "gpu" else usual, kept)
