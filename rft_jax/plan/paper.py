@@ -104,18 +104,18 @@ def _sample(config: SampleConfig, size: str, hardware: str, least: int, kept: Pa
     Raises:
         UserError: not even one problem fits on the most.
     """
-    devices = least
-    while True:
-        target = make(hardware, 1, devices, kept)
+    devices, found = least, None
+    while found is None or not (found.fits or devices > _MOST):
         try:
-            split = _split(config, devices)
-            found = plan.of_sampling(split, architecture.size(size), target, all_layers=False)
-            if found.fits or devices == _MOST:
-                return found
+            target = make(hardware, 1, devices, kept)
+            found = plan.of_sampling(_split(config, devices), architecture.size(size), target, all_layers=False)
         except UserError:
+            if found:
+                break  # more devices do not split the heads
             if devices == _MOST:
                 raise
         devices *= 2
+    return found
 
 
 def _sampled_on_half(found: Plan, config: SampleConfig, size: str, kept: Path | None) -> str:

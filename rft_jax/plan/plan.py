@@ -103,17 +103,26 @@ def of_sampling(config: SampleConfig, architecture: LlamaConfig, target: Target,
     tensor = decoding.mesh.shape["tensor"]
     rows = decoding.sizes.rows * replicas
 
+    def part(layers: int) -> sampling.Decoding:
+        return dataclasses.replace(decoding, architecture=dataclasses.replace(architecture, layers=layers))
+
     def of(layers: int) -> Cost:
-        part = dataclasses.replace(decoding, architecture=dataclasses.replace(architecture, layers=layers))
-        guesses = sampling.guesses(part, decoding.history_pages)
-        return cost.of(sampling.lower(config, part), target, guesses).per(STEPS)
+        guesses = sampling.guesses(part(layers), decoding.history_pages)
+        return cost.of(sampling.lower(config, part(layers)), target, guesses).per(STEPS)
 
     notes = []
     if all_layers or architecture.layers <= _FEW[1]:
         step = of(architecture.layers)
     else:
-        step = cost.extended(of(_FEW[0]), of(_FEW[1]), _FEW, architecture.layers)
+        fewer, more = map(of, _FEW)
+        step = cost.extended(fewer, more, _FEW, architecture.layers)
         notes.append(f"extended from {_FEW[0]} and {_FEW[1]} layers")
+        if target.backend == "tpu":
+            # How a TPU's compiler packs temporaries differs by hundreds of MiB from program to program, which a line
+            # through two of them would multiply. What capacity reckons is scaled to the worse of them instead.
+            worst = max(fewer.temporary / part(_FEW[0]).temporary, more.temporary / part(_FEW[1]).temporary)
+            step = dataclasses.replace(step, temporary=worst * decoding.temporary)
+            notes.append(f"temporaries are {worst:.2f} of what capacity reckons")
     if moved := sum(step.moved.values()):
         needed = decoding.needed(decoding.history_pages)
         notes.append(

@@ -52,6 +52,13 @@ class Decoding:
         page = self.sizes.page_size
         return min(self.sizes.history_pages, self.sizes.rows * (self.lengths.history / page + 0.5))
 
+    @property
+    def temporary(self) -> int:
+        """Bytes that `capacity` reckons for a call on a TPU, beside weights and cache."""
+        tensor = self.mesh.shape["tensor"]
+        rows = self.sizes.rows * capacity.bytes_of_row(self.architecture, tensor)
+        return rows + capacity.bytes_of_sweep(self.sizes, self.architecture, tensor, DTYPE)
+
     def needed(self, history_pages: float) -> float:
         """Returns the bytes that a step must read of the device's memory: weights, pages in use, prompts and prefix."""
         tokens = (history_pages + self.sizes.prompt_pages + self.sizes.rows) * self.sizes.page_size + PREFIX

@@ -28,8 +28,11 @@ PROMPT_SHARE = 1 / 20  # of what a row reads of its own response, its part of th
 SEATS_PER_ROW = 4  # a job's last samples leave most of its seats empty, the more the less alike their lengths are
 SLACK = 1.1  # history pages over the expected number, as rows start together and only spread out later
 SHARE = 0.9  # of the free memory; the rest is for what the compiler needs
-TPU_TILE = 8  # heads, to whose multiple a TPU pads them where they are the last axis but one
 MOST_ROWS = 4096
+# Of TPUs: the last axis but one is padded to whole tiles, or is one of the smaller tiles; and how many arrays as large
+# as the context of each prompt page are there at once.
+_TILE, _WHOLE_TILES = 8, (1, 2, 4)
+_SWEPT = 6
 # With more rows products are little faster on CPU: not worth waiting for pages, nor rows that idle at the end.
 CPU_ROWS, MORE_CPU_ROWS = 256, 512
 
@@ -178,13 +181,10 @@ def within(
         rows = bisect.bisect_right(range(1, rows), free, key=needed)
         rows -= rows % 8 if rows > 8 else 0
     # The pool takes what is left, as the lengths to expect may be wrong, but no more than the rows can fill.
-    all_pages = cache_sizes(rows, lengths, samples, None, backend)
-    least, most = cache_sizes(rows, lengths, samples, 0, backend).history_pages, all_pages.history_pages
-    pages = range(least, most + 1)
-    spare = bisect.bisect_right(
-        pages, free, key=lambda pages: total(dataclasses.replace(all_pages, history_pages=pages))
-    )
-    return dataclasses.replace(all_pages, history_pages=pages[max(0, spare - 1)])
+    least, most = (cache_sizes(rows, lengths, samples, pages, backend) for pages in (0, None))
+    pages = range(least.history_pages, most.history_pages + 1)
+    fitting = bisect.bisect_right(pages, free, key=lambda pages: total(dataclasses.replace(most, history_pages=pages)))
+    return dataclasses.replace(most, history_pages=pages[max(0, fitting - 1)])
 
 
 def heads_on_device(model: LlamaConfig, tensor: int) -> dict[str, int]:
@@ -207,31 +207,25 @@ def bytes_of_row(model: LlamaConfig, tensor: int) -> int:
 
 
 def bytes_of_sweep(sizes: CacheSizes, model: LlamaConfig, tensor: int, dtype: jnp.dtype) -> int:
-    """Returns what a decode step needs on a TPU beside the cache and what rows compute with, in bytes on a device.
+    """Returns what a call of decode steps needs on a TPU beside the cache and what rows compute with, on a device.
 
-    A sweep keeps what each page gives (`paged_attention.Partial`): of prompts, for all seats of their slot, and once
-    more as it is added up. A call of some steps copies the pages that rows write into the layout in which a step writes
-    one block. Where heads do not fill a TPU's tiles, the copies are larger than what they are made from, whose memory
-    they could take else, so they need their own in all layers; then the heads of the output projection, too, are laid
-    anew. Compiled programs need at most this (tests/plan/test_plan.py).
+    - Once: what is computed of a pool's pages. Prompts give the most, as all seats of their slot have queries. Each
+      page's context is there as a whole and as made from a chunk of pages, with the queries; its scores, whose last
+      axis a TPU pads to its lanes, are about as large, and so are the weights; one more for what is added up.
+    - In each layer: a copy of the pages that rows write, in the layout in which a step writes one block. Tiles pad the
+      heads of it. Where the heads do not fill tiles, those of the output projection are laid anew as well.
+
+    Compiled programs need at most this, some only half (tests/plan/test_plan.py).
     """
     heads, itemsize = heads_on_device(model, tensor), jnp.dtype(dtype).itemsize
-    kv_heads, queries = heads["kv_heads"], heads["queries"]
-    given = 4 * kv_heads * queries * model.head_width  # fp32, of one query per head
-    swept = given * (2 * sizes.seats * (sizes.prompt_pages + sizes.slots) + sizes.history_pages)
-
-    def copied(heads: int) -> int:
-        return 2 * sizes.rows * sizes.page_size * heads * model.head_width * itemsize
-
-    if _fills_tiles(kv_heads):
-        return swept + copied(kv_heads)
-    output = 0 if _fills_tiles(kv_heads * queries) else model.width * kv_heads * queries * model.head_width * itemsize
-    return swept + model.layers * (copied(_up(kv_heads, TPU_TILE)) + output)
-
-
-def _fills_tiles(heads: int) -> bool:
-    # Tiles of fewer heads than TPU_TILE exist for powers of two.
-    return heads % TPU_TILE == 0 or heads in (1, 2, 4)
+    kv_heads, queries = heads["kv_heads"], heads["kv_heads"] * heads["queries"]
+    prompts = 4 * _SWEPT * sizes.seats * (sizes.prompt_pages + sizes.slots)
+    swept = queries * model.head_width * (prompts + 4 * sizes.history_pages)
+    tiles = kv_heads if kv_heads in _WHOLE_TILES else _up(kv_heads, _TILE)
+    layer = 2 * sizes.rows * sizes.page_size * tiles * model.head_width * itemsize
+    if queries not in _WHOLE_TILES and queries % _TILE:
+        layer += model.width * queries * model.head_width * itemsize
+    return swept + model.layers * layer
 
 
 def usable(memory: float, in_use: float) -> int:
