@@ -15,7 +15,7 @@ from rft_jax.errors import UserError
 from rft_jax.plan import target as targets
 from rft_jax.plan.target import Target
 
-_COMPILERS = ("jax", "jaxlib", "libtpu", "jax-cuda13-plugin", "jax-cuda12-plugin")
+_COMPILERS = {"gpu": ("jaxlib", "jax-cuda13-plugin", "jax-cuda12-plugin"), "tpu": ("jaxlib", "libtpu")}
 _OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
 _FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")
 
@@ -80,7 +80,7 @@ def _key(lowered: jax.stages.Lowered, target: Target) -> str:
         lowered.as_text(),
         repr((target.name, target.known, len(target.devices), target.per_host, target.vendor)),
         Path(targets.__file__).read_text(),  # how the devices are described
-        repr([versions.get(name) for name in _COMPILERS]),
+        repr([versions.get(name) for name in _COMPILERS[target.backend]]),
         repr([os.environ.get(name) for name in _FLAGS]),
     )
     return hashlib.sha256("\0".join(given).encode()).hexdigest()[:32]
