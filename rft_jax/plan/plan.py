@@ -119,10 +119,12 @@ def of_sampling(config: SampleConfig, architecture: LlamaConfig, target: Target,
         notes.append(f"extended from {_FEW[0]} and {_FEW[1]} layers")
         if target.backend == "tpu":
             # How a TPU's compiler packs temporaries differs by hundreds of MiB from program to program, which a line
-            # through two of them would multiply. What capacity reckons is scaled to the worse of them instead.
-            worst = max(fewer.temporary / part(_FEW[0]).temporary, more.temporary / part(_FEW[1]).temporary)
-            step = dataclasses.replace(step, temporary=worst * decoding.temporary)
-            notes.append(f"temporaries are {worst:.2f} of what capacity reckons")
+            # through two of them would multiply. So it is what capacity reckons, or more where they need more.
+            used = [one.temporary / part(layers).temporary for one, layers in zip((fewer, more), _FEW, strict=True)]
+            step = dataclasses.replace(step, temporary=max(1.0, *used) * decoding.temporary)
+            notes.append(
+                f"temporaries as capacity reckons them; these two need {used[0]:.2f} and {used[1]:.2f} of that"
+            )
     if moved := sum(step.moved.values()):
         needed = decoding.needed(decoding.history_pages)
         notes.append(
