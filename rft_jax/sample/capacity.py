@@ -215,7 +215,7 @@ def bytes_of_sweep(sizes: CacheSizes, model: LlamaConfig, tensor: int, dtype: jn
     - In each layer: a copy of the pages that rows write, in the layout in which a step writes one block. Tiles pad the
       heads of it. Where the heads do not fill tiles, those of the output projection are laid anew as well.
 
-    Compiled programs need at most this, some only half (tests/plan/test_plan.py).
+    Compiled programs need at most this, some an eighth (tests/plan/test_plan.py): donated memory is often used again.
     """
     heads, itemsize = heads_on_device(model, tensor), jnp.dtype(dtype).itemsize
     kv_heads, queries = heads["kv_heads"], heads["kv_heads"] * heads["queries"]
