@@ -33,6 +33,9 @@ class GcsServer(http.server.ThreadingHTTPServer):
         self.changing = threading.Lock()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def handle_error(self, *_: object) -> None:
+        """Says nothing of clients that were killed."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
