@@ -15,8 +15,9 @@ SHARED = (
     "that all machines share, and copy what is done to the bucket"
 )
 EXPORTED = (
-    "checkpoints and metrics go to a folder on a local disk or on a file system that all machines share: give one, and "
-    "export the model by launch/convert.py --output=gs://BUCKET/FOLDER"
+    "model and metrics go to a folder on a local disk or on a file system that all machines share: give one; "
+    "checkpoints go to a bucket by --config.checkpoints=gs://BUCKET/FOLDER, a model by launch/convert.py "
+    "--output=gs://BUCKET/FOLDER"
 )
 
 

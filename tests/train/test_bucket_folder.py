@@ -1,4 +1,4 @@
-"""Checkpoints in a bucket: what is whole, what is damaged, and what a killed process leaves; without Orbax, from memory."""
+"""Checkpoints in a bucket: what is whole, what is damaged, and what a killed process leaves; without Orbax."""
 
 import base64
 import hashlib
