@@ -19,6 +19,8 @@ class Origin:
         architecture: of the model.
         tokenizer: the folder whose tokenizer goes with the model.
         prompt: how the model is asked, the fields of a hf.sidecars.PromptSidecar; None in checkpoints of before.
+        settings: what else defines the result. Of a run in a bucket, where any workdir may name any folder; None on a
+            disk, where the workdir tells whose checkpoints these are.
     """
 
     model: str
@@ -31,6 +33,7 @@ class Origin:
     architecture: LlamaConfig
     tokenizer: str
     prompt: dict[str, Any] | None = None
+    settings: dict[str, Any] | None = None
 
     def refuse_other(self, other: "Origin", folder: object, flag: str) -> None:
         """Raises UserError if a run of this origin cannot go on from checkpoints of another.
@@ -45,10 +48,11 @@ class Origin:
             key = f"{what}_fingerprint" if named else what
             if getattr(self, key) != getattr(other, key):
                 same_name = f" (the same name, but other contents: {getattr(other, key)}, now {getattr(self, key)})"
-                raise UserError(
-                    f"{folder} holds checkpoints of a run with {what} {theirs}, this one has {what} {ours}"
-                    f"{same_name if named and ours == theirs else ''}; give another {flag}, or the same {what}"
-                )
+                raise _refusal(folder, flag, what, theirs, f"{ours}{same_name if named and ours == theirs else ''}")
+        if self.settings is not None and other.settings is not None:
+            for what in sorted(self.settings.keys() & other.settings.keys()):
+                if (ours := self.settings[what]) != (theirs := other.settings[what]):
+                    raise _refusal(folder, flag, what, theirs, str(ours))
 
     @classmethod
     def parse(cls, text: str) -> "Origin":
@@ -66,3 +70,10 @@ class Origin:
 
 
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+
+
+def _refusal(folder: object, flag: str, what: str, theirs: Any, ours: str) -> UserError:
+    return UserError(
+        f"{folder} holds checkpoints of a run with {what} {theirs}, this one has {what} {ours}; "
+        f"give another {flag}, or the same {what}"
+    )

@@ -177,12 +177,11 @@ def test_a_damaged_step_is_told_and_done_again(server, environment, unkilled, mo
     assert losses(tmp_path / "there") == losses(unkilled)[9:]
     assert committed(server) == [9, 10]
 
-    other = [*arguments, "--config.seed=1"]
-    code, errors = run(other, **environment)
+    code, errors = run(command(model_folder, data, tmp_path / "other", checkpoints=RUN, warmup=0.5), **environment)
     assert code == 1
     assert errors.splitlines()[-1] == (
-        f"error: {RUN} holds checkpoints of a run with seed 0, this one has seed 1; give another --config.checkpoints, "
-        "or the same seed"
+        f"error: {RUN} holds checkpoints of a run with warmup 0.03, this one has warmup 0.5; give another "
+        "--config.checkpoints, or the same warmup"
     )
     code, errors = run([each for each in arguments if "checkpoints" not in each], **environment)
     assert code == 1
