@@ -169,7 +169,7 @@ def test_a_damaged_step_is_told_and_done_again(server, environment, unkilled, mo
     arguments = command(model_folder, data, tmp_path / "there", checkpoints=RUN)
     code, errors = run(arguments, **environment)
     assert code == 0, errors
-    [line] = [line for line in errors.splitlines() if "damaged" in line]
+    [line] = [line for line in errors.splitlines() if "is damaged: " in line]
     place = damaged.removeprefix("some/run/10/")
     assert f"{RUN}/10 is damaged: {place} is not what was saved: its checksum differs; going on from step 9" in line
     name = "model/model.safetensors"
