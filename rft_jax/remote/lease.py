@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 NAME = "writer"
 BEAT_S = 4.0  # between two renewals
 DEAD_S = 20.0  # without one, the holder is taken for dead
-_ANSWER_S = 60.0  # tensorstore itself tries again for minutes
+_ANSWER_S = 60.0  # for an answer; tensorstore itself tries again for minutes
+_END_S = 10.0  # the same when the command ends
 _LOOK_S = 1.0
 
 
@@ -66,12 +67,12 @@ class Lease:
             )
 
     def give_back(self) -> None:
-        """Ends the lease, if it is still held."""
+        """Ends the lease, if it is still held; where the bucket does not answer, whoever comes next waits."""
         self._ended.set()
-        self._thread.join(_ANSWER_S)
-        with self._lock, contextlib.suppress(Exception):  # otherwise the next one waits until it is old
-            if self._taken_by is None:
-                self._kvstore.write(NAME, None, if_equal=self._version).result(timeout=_ANSWER_S)
+        self._thread.join(_END_S)
+        if self._taken_by is None and not self._thread.is_alive():
+            with contextlib.suppress(Exception):
+                self._kvstore.write(NAME, None, if_equal=self._version).result(timeout=_END_S)
 
     def _take(self, answer_s: float) -> None:
         found = self._kvstore.read(NAME).result(timeout=answer_s)
