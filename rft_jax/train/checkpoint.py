@@ -22,7 +22,7 @@ from jax.experimental import multihost_utils
 
 from rft_jax.errors import UserError
 from rft_jax.hf import names
-from rft_jax.model.architecture import LinearScaling, Llama3Scaling, LlamaConfig
+from rft_jax.model.architecture import PLAIN, LinearScaling, Llama3Scaling, LlamaConfig
 from rft_jax.train import manifest, orbax_chatter
 from rft_jax.train.plain_name import plain_name
 
@@ -308,7 +308,8 @@ def read_origin(folder: Path) -> Origin:
         scaling = architecture["rope_scaling"]
         if scaling is not None:
             scaling = LinearScaling(**scaling) if set(scaling) == {"factor"} else Llama3Scaling(**scaling)
-        return Origin(**{**fields, "architecture": LlamaConfig(**{**architecture, "rope_scaling": scaling})})
+        config = LlamaConfig(**PLAIN | architecture | {"rope_scaling": scaling})  # until 2026-11-26 all were plain
+        return Origin(**{**fields, "architecture": config})
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         steps = saved_steps(folder)
         hint = f"; the steps in there are {', '.join(map(str, steps))}" if steps else ""

@@ -69,7 +69,9 @@ def step(
     positions = place(positions[:, None], "tokens")
     index = _Index(cache.prompts, cache.filled, cache.history, members, seats, now)
 
-    def attend(layer: LayerCache, query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, LayerCache]:
+    def attend(
+        layer: LayerCache, query: jax.Array, key: jax.Array, value: jax.Array, *, window: int | None
+    ) -> tuple[jax.Array, LayerCache]:
         key, value = (repeat_heads(x, query.shape[2]) for x in (key, value))
         # In the order of _attend_on_device's arguments; the current page comes first among a layer's arrays.
         leaves, structure = jax.tree.flatten((query, key, value, layer, index))
