@@ -72,7 +72,6 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         keep=config.prompt_tokens,
         max_new=config.max_new_tokens,
         positions=architecture.max_positions,
-        window=architecture.window,
     )
     dtype = settings.compute_dtype(config.compute)
 

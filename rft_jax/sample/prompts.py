@@ -28,9 +28,7 @@ class Prompts:
         return max(len(own) for own in self.own)
 
 
-def fit(
-    prompts: Sequence[np.ndarray], *, keep: int | None, max_new: int, positions: int, window: int | None
-) -> list[np.ndarray]:
+def fit(prompts: Sequence[np.ndarray], *, keep: int | None, max_new: int, positions: int) -> list[np.ndarray]:
     """Cuts prompts at the left, and makes sure that they fit the model with what follows.
 
     Args:
@@ -38,10 +36,9 @@ def fit(
         keep: only the last tokens of a longer prompt are kept, as the reference does (256); None keeps all.
         max_new: tokens that will follow.
         positions: of the model.
-        window: how many tokens a token sees, in the layers where they are fewest; None: all.
 
     Raises:
-        UserError: a prompt is longer than the model's positions with what follows, or than its window.
+        UserError: a prompt is longer than the model's positions with what follows.
     """
     if max_new >= positions:
         raise UserError(f"max_new_tokens = {max_new}, but the model has {positions} positions, for the prompt as well")
@@ -52,12 +49,6 @@ def fit(
                 f"the prompt of problem {number} has {len(ids)} tokens and up to {max_new} follow, but the model has "
                 f"{positions} positions: set --config.prompt_tokens={positions - max_new} to keep the last, "
                 "or a smaller --config.max_new_tokens"
-            )
-        if window is not None and len(ids) + max_new > window:
-            raise UserError(
-                f"the prompt of problem {number} has {len(ids)} tokens and up to {max_new} follow, but the model sees "
-                f"{window} at a time (sliding_window), and sampling past its window is not built: set "
-                f"--config.max_new_tokens or --config.prompt_tokens so that both together are {window} at most"
             )
     return kept
 

@@ -14,11 +14,20 @@ from rft_jax.model.llama import Llama, forward, stack_layers, unstack_layers
 WINDOW = 3
 
 
-@pytest.fixture(scope="module", params=["llama", "window"])
-def model(request):
-    config = architecture.size("tiny-gqa")
-    if request.param == "window":
-        config = dataclasses.replace(config, layers=1, window=WINDOW)  # more layers would hand on what one cannot see
+@pytest.fixture(scope="module")
+def model():
+    return sharp(architecture.size("tiny-gqa"))
+
+
+@pytest.fixture(scope="module", params=["all", "window"])
+def seeing(request, model):
+    """A model that sees all, and one with a window."""
+    # More layers than one would hand on what none of them sees.
+    within = dataclasses.replace(model.config, layers=1, window=WINDOW)
+    return model if request.param == "all" else sharp(within)
+
+
+def sharp(config):
     model = Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True)
     return jax.tree.map(lambda leaf: 5 * leaf, model)  # at the initial scale, attention is too flat to show a leak
 
@@ -42,10 +51,10 @@ def sensitivity(model, segments, positions):
     return np.abs(np.asarray(jacobian)).sum(-1)[:, :length]
 
 
-def test_causal(model):
+def test_causal(seeing):
     length = 9
-    influence = sensitivity(model, jnp.ones((1, length), jnp.int32), jnp.arange(length, dtype=jnp.int32)[None])
-    np.testing.assert_array_equal(influence > 0, seen(model, np.tri(length, dtype=bool)))
+    influence = sensitivity(seeing, jnp.ones((1, length), jnp.int32), jnp.arange(length, dtype=jnp.int32)[None])
+    np.testing.assert_array_equal(influence > 0, seen(seeing, np.tri(length, dtype=bool)))
 
 
 def seen(model, whole):
@@ -54,26 +63,26 @@ def seen(model, whole):
     return whole if window is None else whole & ~np.tri(len(whole), k=-window, dtype=bool)
 
 
-def test_segments_do_not_see_each_other(model):
+def test_segments_do_not_see_each_other(seeing):
     segments = jnp.array([[1, 1, 1, 1, 2, 3, 0, 0]], jnp.int32)
     positions = jnp.array([[0, 1, 2, 3, 0, 0, 0, 0]], jnp.int32)
-    influence = sensitivity(model, segments, positions)
+    influence = sensitivity(seeing, segments, positions)
     same = np.asarray(segments[0][:, None] == segments[0][None, :])
-    np.testing.assert_array_equal(influence > 0, seen(model, same & np.tri(8, dtype=bool)))
+    np.testing.assert_array_equal(influence > 0, seen(seeing, same & np.tri(8, dtype=bool)))
 
 
-def test_packed_equals_unpacked(model):
+def test_packed_equals_unpacked(seeing):
     rng = np.random.default_rng(0)
     lengths = [5, 3, 7, 1]
     sequences = [rng.integers(0, 256, length).astype(np.int32) for length in lengths]
     packed = np.concatenate([*sequences, np.zeros(4, np.int32)])[None]
     segments = np.concatenate([np.full(n, i + 1, np.int32) for i, n in enumerate(lengths)] + [np.zeros(4, np.int32)])
     positions = np.concatenate([np.arange(n, dtype=np.int32) for n in lengths] + [np.zeros(4, np.int32)])
-    together = hidden(model, packed, segments[None], positions[None])[0]
+    together = hidden(seeing, packed, segments[None], positions[None])[0]
     start = 0
     for sequence in sequences:
         n = len(sequence)
-        alone = hidden(model, sequence[None], np.ones((1, n), np.int32), np.arange(n, dtype=np.int32)[None])[0]
+        alone = hidden(seeing, sequence[None], np.ones((1, n), np.int32), np.arange(n, dtype=np.int32)[None])[0]
         np.testing.assert_allclose(together[start : start + n], alone, atol=1e-5, rtol=1e-5)
         start += n
 

@@ -19,9 +19,14 @@ CONFIGS = {
     "three-heads-32001": dataclasses.replace(
         architecture.size("tiny"), heads=3, kv_heads=3, head_width=8, width=24, vocabulary=32001
     ),
-    "tied": dataclasses.replace(architecture.size("tiny"), tied_embeddings=True),
-    "qwen-options": dataclasses.replace(
-        architecture.size("tiny-gqa"), qkv_bias=True, output_bias=True, query_key_norm=True, window=2, full_layers=1
+    "tied-with-all-options": dataclasses.replace(
+        architecture.size("tiny-gqa"),
+        tied_embeddings=True,
+        qkv_bias=True,
+        output_bias=True,
+        query_key_norm=True,
+        window=2,
+        full_layers=1,
     ),
 }
 
@@ -105,7 +110,7 @@ def test_every_parameter_has_a_role():
     for stacked in (True, False):
         model = jax.eval_shape(
             lambda stacked=stacked: Llama(
-                CONFIGS["qwen-options"], jax.random.key(0), dtype=jnp.float32, stacked=stacked
+                CONFIGS["tied-with-all-options"], jax.random.key(0), dtype=jnp.float32, stacked=stacked
             )
         )
         assert {partition.role_of(path) for path, _ in jax.tree.leaves_with_path(model)} <= set(partition.TABLE)

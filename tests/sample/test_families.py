@@ -1,0 +1,30 @@
+"""Greedy decoding of every family equals transformers' generate, with windows that are shorter than the prompts."""
+
+import numpy as np
+import pytest
+
+from rft_jax.sample.sampling import SamplingParameters
+from tests.model.conftest import make_pair as make_pair
+from tests.sample.test_decode import MAX_NEW, run
+
+ENDS = (2, 17, 40)  # several, so that some responses end
+SLOW = ("llama-biases", "mistral-window", "mistral-wide-window", "mistral-nemo", "qwen2-tied", "qwen3-tied")
+KINDS = ["qwen2-two-windows", *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_greedy_equals_transformers(make_pair, kind):
+    pair = make_pair(kind)
+    import torch
+
+    random = np.random.default_rng(0)
+    head = random.integers(3, 96, 17)  # long enough to be read once for all
+    prompts = [np.concatenate([head, random.integers(3, 96, n)]).astype(np.int32) for n in (1, 3, 8, 15, 22, 40)]
+    expected = []
+    for prompt in prompts:
+        settings = {"do_sample": False, "max_new_tokens": MAX_NEW, "eos_token_id": list(ENDS), "pad_token_id": 0}
+        out = pair.torch.generate(torch.tensor(prompt[None]).long(), **settings)
+        expected.append(out[0, len(prompt) :].tolist())
+    assert len({tuple(row) for row in expected}) == len(prompts)
+    got = run(pair.apart, prompts, rows=1, parameters=SamplingParameters(0.0), end_tokens=ENDS)
+    assert [row for (row,) in got] == expected
