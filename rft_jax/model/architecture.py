@@ -162,7 +162,7 @@ def _mistral(vocabulary: int, window: int | None, rope_theta: float) -> LlamaCon
 
 def _qwen2(layers: int, width: int, heads: int, kv_heads: int, mlp_width: int, positions: int) -> LlamaConfig:
     return LlamaConfig(
-        **PLAIN | {"family": "qwen2", "qkv_bias": True}, vocabulary=152064 if width == 3584 else 151936, layers=layers,
+        **PLAIN | {"family": "qwen2", "qkv_bias": True}, vocabulary=151936 if width < 3584 else 152064, layers=layers,
         width=width, heads=heads, kv_heads=kv_heads, head_width=width // heads, mlp_width=mlp_width,
         max_positions=positions, rms_epsilon=1e-6, rope_theta=1e6 if positions > 4096 else 1e4, rope_scaling=None,
         tied_embeddings=width < 3584,

@@ -26,6 +26,7 @@ REMAT: dict[str, Callable[..., Any] | None] = {
 }
 
 
+# As `layers.Attend`; the window of the layer comes by name.
 WindowedAttend = Callable[..., tuple[jax.Array, Any]]
 
 
