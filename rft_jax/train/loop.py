@@ -56,6 +56,7 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         if first_process:
             files.make_folder(workdir)  # whoever left something there is dead
         agreement.shared(workdir)
+        config = located.pinned_in(config)
         source = start.source(config.checkpoint, config.model, config.size, config.seed)
         tokenizer_folder = make_tokenizer_folder(config, source)
         folder = located.settings(tokenizer_folder)
