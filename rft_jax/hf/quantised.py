@@ -41,9 +41,8 @@ def of_tensor(name: str, code: str) -> str:
     by = next((what for part, what in _TENSORS.items() if part in f".{name}"), None)
     if by is None and code.startswith("F8"):
         by = "FP8"
-    if by is None:
-        return "only BF16, F16, F32 can be loaded"
-    return f"the weights are quantized by {by}; {_INSTEAD}"
+    loadable = "only BF16, F16, F32 can be loaded"
+    return loadable if by is None else f"{loadable}, and the weights are quantized by {by}; {_INSTEAD}"
 
 
 def _by(value: Any) -> str:

@@ -17,6 +17,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rft_jax import files
 from rft_jax.errors import UserError
@@ -193,9 +194,18 @@ def _keep_list(repository: str, commit: str, sizes: Mapping[str, int]) -> None:
 
 def _download(repository: str, revision: str, places: Sequence[str]) -> Path:
     import huggingface_hub
+    from huggingface_hub.utils import tqdm
+
+    class Bar(tqdm):
+        """Quiet where there is no terminal."""
+
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            super().__init__(*args, **(settings | {"disable": settings.get("disable") or None}))
 
     patterns = [glob.escape(place) for place in places]
-    return Path(huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=patterns))
+    return Path(
+        huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=patterns, tqdm_class=Bar)
+    )
 
 
 def _cached_folder(repository: str, revision: str) -> Path | None:
