@@ -42,19 +42,25 @@ def model(folder: str | os.PathLike[str]) -> Path:
     """Returns a Hugging Face folder.
 
     Raises:
-        UserError: it is in a bucket or on the hub and cannot be read there.
+        UserError: it is in a bucket or on the hub and cannot be read there, or it is a file.
     """
-    return _of_hub(folder, weighed=True) if _on_hub(folder) else _located(folder, _is_of_a_model)
+    return _of_hub(folder, weighed=True) if _on_hub(folder) else _a_folder(_located(folder, _is_of_a_model))
 
 
 def settings(folder: str | os.PathLike[str]) -> Path:
     """Returns a Hugging Face folder, of which no weights are needed; raises as `model` does."""
-    return _of_hub(folder, weighed=False) if _on_hub(folder) else _located(folder, _is_settings)
+    return _of_hub(folder, weighed=False) if _on_hub(folder) else _a_folder(_located(folder, _is_settings))
 
 
 def whole(folder: str | os.PathLike[str]) -> Path:
     """Returns a folder with all that is in it; raises as `model` does."""
     return _located(folder, _is_any)
+
+
+def _a_folder(path: Path) -> Path:
+    if path.is_file():
+        foreign.refuse_file(path)
+    return path
 
 
 def _on_hub(folder: object) -> TypeGuard[str]:

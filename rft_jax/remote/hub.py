@@ -71,7 +71,7 @@ def pinned(name: str) -> str:
             _keep_list(repository, commit, sizes)
             if _CONFIG in sizes:  # a download makes the cache know the revision
                 commit = _download(repository, revision, [_CONFIG]).name
-        except _errors() as error:
+        except errors() as error:
             raise UserError(f"{name} is not in the cache, and {_why(error, repository, revision)}") from None
     log.info("%s is commit %s", name, commit)
     return f"{PREFIX}{repository}@{commit}"
@@ -129,7 +129,7 @@ class Model:
             )
         try:
             _download(repository, commit, missing)
-        except _errors() as error:
+        except errors() as error:
             raise UserError(f"cannot download {self.name}: {_why(error, repository, commit)}") from None
 
 
@@ -146,7 +146,7 @@ def model(name: str) -> Model:
         return Model(name, json.loads(_list(repository, commit).read_text(encoding="utf-8")), None)
     try:
         _, sizes = _asked(repository, commit)
-    except _errors() as error:
+    except errors() as error:
         why = _why(error, repository, commit)
         sizes = _cached_sizes(repository, commit)
         if not sizes:
@@ -164,7 +164,7 @@ def page(repository: str) -> str:
     return f"{constants.ENDPOINT}/{repository}"
 
 
-def _errors() -> tuple[type[Exception], ...]:
+def errors() -> tuple[type[Exception], ...]:
     """Returns what huggingface_hub raises, and hf_xet, which moves the data."""
     from huggingface_hub.errors import HTTPError
 
@@ -251,27 +251,29 @@ def _link(link: Path, file: Path) -> None:
 
 
 def _why(error: Exception, repository: str, revision: str) -> str:
-    from huggingface_hub import constants, errors
+    from huggingface_hub import constants
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     log_in = "`hf auth login`, or set HF_TOKEN"
     of_it = getattr(getattr(error, "response", None), "status_code", None)
     if constants.HF_HUB_OFFLINE:
         return f"HF_HUB_OFFLINE is set: unset it, or `hf download {repository}` beforehand"
-    if isinstance(error, errors.GatedRepoError):
+    if isinstance(error, GatedRepoError):
         return f"it is gated: accept its licence at {page(repository)}, then {log_in}"
-    if isinstance(error, errors.RepositoryNotFoundError):  # also said of a private one
+    if isinstance(error, RepositoryNotFoundError):  # also said of a private one
         return f"the hub shows no model {repository}: mind the name; if it is private, {log_in}"
-    if isinstance(error, errors.RevisionNotFoundError):
+    if isinstance(error, RevisionNotFoundError):
         return f"{repository} has no revision {revision}: its branches, tags and commits are at {page(repository)}"
     if of_it in (401, 403):
-        return f"the hub refuses the access ({_one_line(error)}): {log_in}"
+        return f"the hub refuses the access ({one_line(error)}): {log_in}"
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         return f"{error.filename} cannot be written: {error.strerror}"
     return (
-        f"the hub does not answer: {_one_line(error)}; where there is no network, `hf download {repository}` beforehand"
+        f"the hub does not answer: {one_line(error)}; where there is no network, `hf download {repository}` beforehand"
     )
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Returns a library's message for a line of ours."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     return text if len(text) <= _LONGEST_TOLD else f"{text[:_LONGEST_TOLD]} …"
