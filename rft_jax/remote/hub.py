@@ -276,4 +276,6 @@ def _why(error: Exception, repository: str, revision: str) -> str:
 def one_line(error: Exception) -> str:
     """Returns a library's message for a line of ours."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):  # an upload's, which says no more
+        text = f"{text} {one_line(error.__cause__)}"
     return text if len(text) <= _LONGEST_TOLD else f"{text[:_LONGEST_TOLD]} …"

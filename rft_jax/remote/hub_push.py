@@ -42,6 +42,7 @@ def push(folder: Path, repository: str, *, private: bool) -> str:
 
     Raises:
         UserError: the hub does not take it; nothing has changed there but that the repository may be new and empty.
+            Where only the reply was lost, all of it is there.
     """
     import huggingface_hub
     from huggingface_hub.utils import disable_progress_bars
@@ -59,8 +60,8 @@ def push(folder: Path, repository: str, *, private: bool) -> str:
         )
     except hub.errors() as error:
         raise UserError(
-            f"cannot push to {repository}: {_why(error, repository)}; the model is whole in {folder}, and nothing of "
-            f"it in {repository}"
+            f"cannot push to {repository}: {_why(error, repository)}; the model is whole in {folder}, and on the hub "
+            "there is all of it or nothing"
         ) from None
     return str(commit.commit_url)
 

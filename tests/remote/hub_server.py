@@ -113,7 +113,7 @@ class Hub:
         """Returns status, headers and data of the answer to a request."""
         path = urllib.parse.urlsplit(address).path
         if self.broken and self.broken in path:
-            return _failed(500, "", "the server is down")
+            return _failed(400, "", "the server says no")  # huggingface_hub waits and repeats after a 500
         if path == "/api/whoami-v2":
             return _json({"name": OWNER, "type": "user"}) if has_token else _failed(401, "", "Invalid credentials")
         if path == "/api/validate-yaml":
@@ -161,7 +161,9 @@ class Hub:
             return _failed(403, "", f"You don't have the rights to create a model under the namespace {name}")
         status = 409 if name in self.repositories else 200
         private = asked.get("visibility") == "private" or bool(asked.get("private"))
-        self.repositories.setdefault(name, Repository(private=private))
+        if name not in self.repositories:
+            self.repositories[name] = Repository(private=private)
+            self.repositories[name].commit({".gitattributes": b""})
         return _json({"url": f"{self.address}/{name}", "name": name}, status)
 
     def _lfs_batch(self, asked: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
