@@ -164,6 +164,18 @@ def page(repository: str) -> str:
     return f"{constants.ENDPOINT}/{repository}"
 
 
+def library() -> Any:
+    """Returns huggingface_hub, whose HTTP client tells the terminal of no request."""
+    import huggingface_hub  # late: it takes half a second
+
+    for name in _LOGS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return huggingface_hub
+
+
+_LOGS = ("httpx", "httpx2", "httpcore", "httpcore2")
+
+
 def errors() -> tuple[type[Exception], ...]:
     """Returns what huggingface_hub raises, and hf_xet, which moves the data."""
     from huggingface_hub.errors import HTTPError
@@ -173,9 +185,7 @@ def errors() -> tuple[type[Exception], ...]:
 
 def _asked(repository: str, revision: str) -> tuple[str, dict[str, int]]:
     """Returns the commit of a revision, and the sizes of its files."""
-    import huggingface_hub
-
-    found = huggingface_hub.HfApi().model_info(repository, revision=revision, files_metadata=True, timeout=_SECONDS)
+    found = library().HfApi().model_info(repository, revision=revision, files_metadata=True, timeout=_SECONDS)
     sizes = {each.rfilename: each.size or 0 for each in found.siblings or ()}
     return str(found.sha), {place: size for place, size in sizes.items() if "/" not in place}
 
@@ -193,7 +203,6 @@ def _keep_list(repository: str, commit: str, sizes: Mapping[str, int]) -> None:
 
 
 def _download(repository: str, revision: str, places: Sequence[str]) -> Path:
-    import huggingface_hub
     from huggingface_hub.utils import tqdm
 
     class Bar(tqdm):
@@ -203,20 +212,13 @@ def _download(repository: str, revision: str, places: Sequence[str]) -> Path:
             super().__init__(*args, **(settings | {"disable": settings.get("disable") or None}))
 
     patterns = [glob.escape(place) for place in places]
-    return Path(
-        huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=patterns, tqdm_class=Bar)
-    )
+    return Path(library().snapshot_download(repository, revision=revision, allow_patterns=patterns, tqdm_class=Bar))
 
 
 def _cached_folder(repository: str, revision: str) -> Path | None:
-    # Imported late: it takes half a second.
-    import huggingface_hub
-
     try:
         # Nothing is asked for, so that it finds the folder however much of the model is in it.
-        found = huggingface_hub.snapshot_download(
-            repository, revision=revision, allow_patterns=[], local_files_only=True
-        )
+        found = library().snapshot_download(repository, revision=revision, allow_patterns=[], local_files_only=True)
     except (OSError, ValueError):
         return None
     return Path(found)
@@ -234,9 +236,7 @@ def _cached_sizes(repository: str, commit: str) -> dict[str, int]:
 
 
 def _cached_file(repository: str, commit: str, place: str) -> str | None:
-    import huggingface_hub
-
-    found = huggingface_hub.try_to_load_from_cache(repository, place, revision=commit)
+    found = library().try_to_load_from_cache(repository, place, revision=commit)
     return found if isinstance(found, str) and Path(found).is_file() else None
 
 

@@ -19,13 +19,11 @@ def check(repository: str) -> None:
     Raises:
         UserError: the name is malformed, there is no token, or the hub does not take it.
     """
-    import huggingface_hub
-
     if "@" in repository:
         raise UserError(f"--push={repository}: the form is ORG/NAME")
     hub.split(f"{hub.PREFIX}{repository}")
     try:
-        huggingface_hub.HfApi().whoami()
+        hub.library().HfApi().whoami()
     except hub.errors() as error:
         raise UserError(f"--push={repository}: {_why(error, repository)}") from None
 
@@ -44,13 +42,12 @@ def push(folder: Path, repository: str, *, private: bool) -> str:
         UserError: the hub does not take it; nothing has changed there but that the repository may be new and empty.
             Where only the reply was lost, all of it is there.
     """
-    import huggingface_hub
     from huggingface_hub.utils import disable_progress_bars
 
     if not sys.stderr.isatty():
         disable_progress_bars()
     try:
-        api = huggingface_hub.HfApi()
+        api = hub.library().HfApi()
         api.create_repo(repository, private=private, exist_ok=True)
         commit = api.upload_folder(
             repo_id=repository,

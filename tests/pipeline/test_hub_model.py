@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from rft_jax import config_flag
+from rft_jax.config import PipelineConfig
 from rft_jax.pipeline import recipe
 from rft_jax.pipeline.stage import Record
 from rft_jax.pipeline.stage_settings import root
@@ -35,6 +37,11 @@ def test_all_stages_have_one_commit(hub: Hub, commit: str, tmp_path: Path) -> No
     hub.repositories["a/base"].commit({})
     forget()
     assert [stage.reads.get("--config.model") for stage in recipe.stages(config, tmp_path)] == given
+
+
+def test_the_config_takes_names_of_the_hub() -> None:
+    config = config_flag.load("configs/gsm8k.py:llama2-7b=hf:a/b@v1.0,other=hf:a/c+", PipelineConfig)
+    assert config.models == ("llama2-7b=hf:a/b@v1.0", "other=hf:a/c")
 
 
 @pytest.mark.slow

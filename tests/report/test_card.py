@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,9 @@ from rft_jax.pipeline.stage_settings import root
 from rft_jax.report import card
 from rft_jax.train import checkpoint, run_record
 from rft_jax.train.checkpoint import Origin
+from tests.remote.fixtures import hub as hub
+from tests.remote.fixtures import no_hub as no_hub
+from tests.remote.hub_server import OWNER, TOKEN, Hub
 
 COMMIT = "0123456789" * 4
 ORIGIN = Origin(
@@ -78,24 +82,26 @@ def test_folders_of_this_machine_stay_here(tmp_path: Path) -> None:
     assert [line for line in text.splitlines() if line.startswith("# ")] == ["# a # b"]
 
 
-def convert(run: Path, output: Path, *flags: str) -> str:
+def convert(run: Path, output: Path, *flags: str, **environment: str) -> str:
     """Converts the last checkpoint by the command, and returns the card."""
     step = checkpoint.saved_steps(run / "checkpoints")[-1]
     command = [sys.executable, "launch/convert.py", f"--checkpoint={run / 'checkpoints' / str(step)}"]
     done = subprocess.run(
-        [*command, f"--output={output}", *flags], cwd=root(), capture_output=True, text=True, check=False, timeout=200
-    )
+        [*command, f"--output={output}", *flags],
+        cwd=root(), env=os.environ | environment, capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return (output / "README.md").read_text()
 
 
 @pytest.mark.slow
-def test_the_accuracies_are_those_of_the_evaluation(undisturbed: Path, tmp_path: Path) -> None:
+def test_the_accuracies_are_those_of_the_evaluation(hub: Hub, undisturbed: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "moved"
     shutil.copytree(undisturbed, workdir)
     metrics = json.loads((workdir / "eval" / "metrics.json").read_text())
     expected = [percent(estimate) for of in metrics["graders"].values() for estimate in of.values()]
-    text = convert(workdir / "rft", tmp_path / "same")
+    there = {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": TOKEN}
+    text = convert(workdir / "rft", tmp_path / "same", f"--push={OWNER}/tiny", **there)
     assert [line.split("|")[4].strip() for line in accuracies(text)] == expected
     assert "`test.jsonl` (8, 0 shots) | maj1@1 | " in text
     assert "python launch/train.py --config=configs/sft.py" in text
@@ -103,6 +109,12 @@ def test_the_accuracies_are_those_of_the_evaluation(undisturbed: Path, tmp_path:
     assert accuracies(convert(workdir / "rft", tmp_path / "narrow", "--dtype=bf16")) == accuracies(text)
     narrow = json.loads((tmp_path / "narrow" / "config.json").read_text())
     assert narrow["dtype"] == "bfloat16"
+
+    repository = hub.repositories[f"{OWNER}/tiny"]
+    assert repository.private
+    _, pushed = repository.commits.values()
+    assert pushed.pop(".gitattributes") == b""
+    assert pushed == {file.name: file.read_bytes() for file in (tmp_path / "same").iterdir()}
 
     # Another model, though the evaluation is of the same workdir; then, the evaluated one is no longer there.
     assert accuracies(convert(workdir / "sft", tmp_path / "sft")) == []
