@@ -93,7 +93,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         agreed,
         problems=len(problems),
         k=config.k,
-        made_by=lambda: runtime.describe(mesh),
+        made_by=lambda: runtime.describe(mesh) | {"model": config.model},
         agree=agree.from_first,
     )
     runtime.announce(mesh)
