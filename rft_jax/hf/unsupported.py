@@ -8,6 +8,7 @@ refused unless its value leaves the network as it is.
 from typing import Any
 
 from rft_jax.errors import UserError
+from rft_jax.hf import foreign, quantised
 from rft_jax.hf.fields import shown
 
 _SILU = ("silu", "swish")  # two names of one function
@@ -54,6 +55,7 @@ def refuse(fields: dict[str, Any], options: tuple[str, ...]) -> None:
     Raises:
         UserError: it describes another network; the message names the field.
     """
+    foreign.refuse_own_code(fields)
     if (activation := fields.get("hidden_act", "silu")) not in _SILU:
         raise UserError(f"hidden_act is {shown(activation)}; only 'silu' can be loaded")
     without_window = fields.get("use_sliding_window", True) is False
@@ -61,7 +63,7 @@ def refuse(fields: dict[str, Any], options: tuple[str, ...]) -> None:
         if name in options or (name in ("sliding_window", "max_window_layers") and without_window):
             continue
         if "quant" in name and value:
-            raise UserError(f"{name} says that the weights are quantized; give the bf16, fp16 or fp32 checkpoint")
+            raise UserError(quantised.of_config(name, value))
         if _tells(name) and not _is_neutral(name, value):
             raise UserError(
                 f"{name} is {shown(value)}, and the {fields['model_type']} models that can be loaded have no such "
