@@ -5,6 +5,10 @@
 Without a size: settings for a model that fits the devices at hand. With one: the paper's, on its number of A100-80GBs.
 `:SIZE:paper` does what the reference code does, surprises included (PAPER.md, traps 1 to 5).
 
+A model that is too large for the devices: `--config.lora.rank=16 --config.learning_rate=2e-4` trains low-rank adapters
+(arXiv 2106.09685) beside its frozen weights, which are then kept in the compute dtype. Adapters want a rate ten times
+that of the weights.
+
 | size | A100s | peak rate | what to expect: maj1@1 after SFT on GSM8K (paper, table 1 and figure 2) |
 |---|---|---|---|
 | llama-7b, llama2-7b | 8 | 2e-5 | 35.9, 41.6 |
@@ -15,7 +19,7 @@ Without a size: settings for a model that fits the devices at hand. With one: th
 
 import dataclasses
 
-from rft_jax.config import MeshConfig, TrainConfig
+from rft_jax.config import TARGETS, LoraConfig, MeshConfig, TrainConfig
 from rft_jax.errors import UserError, did_you_mean
 
 GPUS = {
@@ -57,6 +61,7 @@ def get_config(argument: str = "") -> TrainConfig:
         attention="auto",
         loss_chunk=2048,
         mesh=MeshConfig(data=1, fsdp=-1, tensor=1),
+        lora=LoraConfig(rank=0, alpha=32.0, targets=TARGETS, export="merged"),
         save_every=100,
         keep=2,
     )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from rft_jax.ranges import Range
 
@@ -31,6 +31,28 @@ class MeshConfig:
     data: Devices = 1
     fsdp: Devices = -1
     tensor: Devices = 1
+
+
+Target = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+TARGETS: tuple[Target, ...] = get_args(Target)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Training low-rank adapters beside frozen weights, in place of the weights (LoRA, arXiv 2106.09685).
+
+    Attributes:
+        rank: of each adapter; 0: none, all weights are trained.
+        alpha: what an adapter adds is scaled by alpha / rank.
+        targets: the projections that get one, by Hugging Face's names.
+        export: merged: the whole model, to WORKDIR/model, with the adapters added to its weights; adapter: these alone,
+            to WORKDIR/adapter, for PEFT.
+    """
+
+    rank: Natural
+    alpha: Positive
+    targets: tuple[Target, ...]
+    export: Literal["merged", "adapter"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,6 +93,7 @@ class TrainConfig:
         attention: implementation; auto: cudnn on CUDA, splash on TPU, xla elsewhere.
         loss_chunk: tokens per device whose logits exist at the same time.
         mesh: how the devices are laid out.
+        lora: whether adapters are trained, and which.
         save_every: steps between checkpoints; the last step is always saved.
         keep: how many checkpoints to keep.
         checkpoints: folder in a bucket for them, gs://BUCKET/FOLDER, one for each run; none: WORKDIR/checkpoints.
@@ -109,6 +132,7 @@ class TrainConfig:
     attention: Literal["auto", "xla", "cudnn", "splash"]
     loss_chunk: Count
     mesh: MeshConfig
+    lora: LoraConfig
     save_every: Count
     keep: Count
     checkpoints: str | None = None

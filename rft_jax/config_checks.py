@@ -1,8 +1,8 @@
 """What can be wrong with a command's settings whatever the model and the data: told before anything runs."""
 
 from rft_jax import ranges
-from rft_jax.config import EvaluateConfig, MeshConfig, SampleConfig, TrainConfig
-from rft_jax.errors import UserError
+from rft_jax.config import TARGETS, EvaluateConfig, LoraConfig, MeshConfig, SampleConfig, TrainConfig
+from rft_jax.errors import UserError, did_you_mean
 from rft_jax.remote import address
 
 
@@ -10,8 +10,25 @@ def training(config: TrainConfig) -> None:
     """Raises UserError if the settings of a training run are out of range or contradict each other."""
     ranges.check(config)
     mesh(config.mesh)
+    lora(config.lora)
+    if config.lora.export == "adapter" and (config.checkpoint or not config.model or address.is_remote(config.model)):
+        raise UserError(
+            "lora.export = adapter names the model that the adapters are of, for PEFT to load: give a folder of this "
+            "machine or a model of the hub as --config.model, or --config.lora.export=merged"
+        )
     if config.checkpoints is not None:
         address.require_checkpoints(config.checkpoints, "--config.checkpoints")
+
+
+def lora(config: LoraConfig) -> None:
+    """Raises UserError if the adapters are of no or unknown projections, or there are none to export."""
+    if unknown := [target for target in config.targets if target not in TARGETS]:
+        hint = did_you_mean(unknown[0], TARGETS)
+        raise UserError(f"lora.targets: no projection is called '{unknown[0]}'{hint}; known: {', '.join(TARGETS)}")
+    if not config.targets:
+        raise UserError(f"lora.targets is empty: give some of {', '.join(TARGETS)}")
+    if config.export == "adapter" and not config.rank:
+        raise UserError("lora.export = adapter, and lora.rank = 0 trains no adapters: give --config.lora.rank=16 or so")
 
 
 def sampling(config: SampleConfig) -> None:

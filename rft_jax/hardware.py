@@ -61,7 +61,7 @@ class Hardware:
         copied: bytes/s of a large copy, read and written; None where nobody measured it.
         inside: bytes/s that a device sends to others of its host, by the data sheet: all links, one direction.
         between: bytes/s that a device sends to other hosts; for GPUs one network adapter each, as in DGX systems (A100
-            200, H100 and H200 400 Gbit/s).
+            200, H100 and H200 400 Gbit/s); of an RTX 4090, which has no links of its own, 100 Gbit/s, and its PCIe inside.
         per_host: devices of a full host.
         compiler: what XLA needs to compile for it without having it.
     """
@@ -102,6 +102,7 @@ def _tpu(
 
 
 _A100 = Cuda(8, 108, 64, 167936, 41943040, 1.41, 85100068864)
+_RTX4090 = Cuda(8, 128, 128, 102400, 75497472, 2.52, 25393692672)
 _H100 = Cuda(9, 132, 128, 233472, 52428800, 1.98, 84942979072)
 
 HARDWARE = {
@@ -124,6 +125,9 @@ HARDWARE = {
     "h200": _gpu(
         "NVIDIA H200", peak=989e12, reached=790e12, bandwidth=4.8e12, copied=4.3e12, inside=450e9, between=50e9,
         cuda=dataclasses.replace(_H100, memory=151397597184),
+    ),
+    "rtx-4090": _gpu(
+        "NVIDIA GeForce RTX 4090", peak=165.2e12, bandwidth=1.008e12, inside=32e9, between=12.5e9, cuda=_RTX4090
     ),
     "tpu-v4": _tpu(
         "TPU v4", Slices("v4", 3, "megacore"), peak=275e12, memory=30.75, bandwidth=1.228e12, links=300e9, per_host=4

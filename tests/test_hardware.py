@@ -13,6 +13,7 @@ from rft_jax.hardware import HARDWARE, of_kind
         ("NVIDIA H100 80GB HBM3", "h100"),
         ("NVIDIA H100 PCIe", "h100-pcie"),
         ("NVIDIA H200", "h200"),
+        ("NVIDIA GeForce RTX 4090", "rtx-4090"),
         ("TPU v5 lite", "tpu-v5e"),
         ("TPU v5", "tpu-v5p"),
         ("cpu", "cpu"),

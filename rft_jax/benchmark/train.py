@@ -73,7 +73,7 @@ def run(config: TrainConfig, *, steps: int, microbatch: int) -> list[str]:
         optimizer, take_step = assemble.make_training(config)
         rate = assemble.make_schedule(config, batches.steps)
         source = start.source(None, None, config.size, config.seed)
-        state = step.make_state(source.load(mesh), optimizer, mesh)
+        state = step.make_state(source.load(mesh, jnp.dtype(jnp.float32)), optimizer, mesh)
         pretrained.save(state.model, scratch, tokenizer_from=None, dtype=jnp.dtype(jnp.float32))
         compiled = take_step.lower(state, *step.put(batches[0], False, rate(0), mesh)).compile()
         analysis: Any = compiled.memory_analysis()

@@ -7,6 +7,7 @@ is an estimate, and what a compiler needs besides is left out.
 import dataclasses
 import math
 import os
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,8 @@ from jax.sharding import Mesh
 
 from rft_jax import hardware
 from rft_jax.config import SampleConfig, TrainConfig
-from rft_jax.model import partition
+from rft_jax.model import lora, partition
+from rft_jax.model.adapters import Adapters
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.llama import Llama
 from rft_jax.pipeline.estimate import MeanLengths
@@ -48,7 +50,7 @@ def training(config: TrainConfig, architecture: LlamaConfig, mesh: Mesh, lengths
         mesh: of its devices.
         lengths: of its examples.
     """
-    parameters = _per_device(architecture, mesh, stacked=True)
+    parameters = _per_device(_model(architecture, stacked=True), mesh)
     moments = 2 * (4 if config.moments == "float32" else 2)
     compute = _dtype(config.compute).itemsize
     tensor = mesh.shape["tensor"]
@@ -67,7 +69,11 @@ def training(config: TrainConfig, architecture: LlamaConfig, mesh: Mesh, lengths
     logits = 4 * 2 * min(config.loss_chunk, rows * width) * architecture.vocabulary / tensor
     layer = (architecture.parameters - 2 * architecture.vocabulary * architecture.width) / architecture.layers / tensor
     gathered = 2 * compute * layer if mesh.shape["fsdp"] > 1 else 0.0
-    return Need(state=parameters * (4 + moments + 4), step=activations + logits + max(0.0, gathered))
+    per_trained = 4 + moments + 4  # weight, moments and gradient
+    if adapters := lora.chosen(config.lora, architecture):
+        trained = _per_device(lambda: Adapters(adapters, architecture, jax.random.key(0)), mesh)
+        return Need(state=parameters * compute + trained * per_trained, step=activations + logits + max(0.0, gathered))
+    return Need(state=parameters * per_trained, step=activations + logits + max(0.0, gathered))
 
 
 def sampling(config: SampleConfig, architecture: LlamaConfig, mesh: Mesh, lengths: MeanLengths, memory: float) -> Need:
@@ -81,7 +87,7 @@ def sampling(config: SampleConfig, architecture: LlamaConfig, mesh: Mesh, length
         memory: of a device, in bytes; nan where that is unknown.
     """
     compute, tensor = _dtype(config.compute), mesh.shape["tensor"]
-    weights = _per_device(architecture, mesh, stacked=False) * compute.itemsize
+    weights = _per_device(_model(architecture, stacked=False), mesh) * compute.itemsize
     token = capacity.bytes_of_token(architecture, tensor, compute)
     row = token * (lengths.prompt + config.max_new_tokens) + capacity.bytes_of_row(architecture, tensor)
     room = 0 if math.isnan(memory) else max(0, int((memory - weights) / row))
@@ -98,9 +104,13 @@ def device_memory() -> float:
     return float(limit or (known and known.memory) or math.nan)
 
 
-def _per_device(architecture: LlamaConfig, mesh: Mesh, *, stacked: bool) -> int:
+def _model(architecture: LlamaConfig, *, stacked: bool) -> Callable[[], Llama]:
+    return lambda: Llama(architecture, jax.random.key(0), dtype=jnp.float32, stacked=stacked)
+
+
+def _per_device(make: Callable[[], Llama | Adapters], mesh: Mesh) -> int:
     """Returns how many parameters a device holds, those counted that every device has."""
-    model = jax.eval_shape(lambda: Llama(architecture, jax.random.key(0), dtype=jnp.float32, stacked=stacked))
+    model = jax.eval_shape(make)
     places = jax.tree.leaves(partition.shardings(model, mesh))
     leaves = jax.tree.leaves(model)
     return sum(math.prod(place.shard_shape(leaf.shape)) for place, leaf in zip(places, leaves, strict=True))

@@ -95,7 +95,7 @@ def _of_training(config: TrainConfig, workdir: Path | None, on_cpu: bool) -> Pla
     job = Job("", config, lambda: _architecture(config), lambda: _lengths(config.data, config.task))
 
     def disk() -> tuple[float, str]:
-        need = estimate.training_disk(config, job.architecture().parameters, on_cpu=on_cpu)
+        need = estimate.training_disk(config, job.architecture(), on_cpu=on_cpu)
         there = _used(workdir, "checkpoints", "model")
         kept = f"{config.keep} checkpoints, one more while it is made, and the model"
         return max(0.0, need - there), kept if config.checkpoints is None else "the model"

@@ -7,6 +7,7 @@ holds the whole model on the host beside the devices' own. The names and shapes 
 import collections
 import concurrent.futures
 import functools
+import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -25,12 +26,16 @@ from rft_jax.errors import UserError
 from rft_jax.hf import config as hf_config
 from rft_jax.hf import host_memory, sentencepiece, sidecars, weights
 from rft_jax.hf.names import names, shapes
-from rft_jax.model import partition
+from rft_jax.model import adapters as low_rank
+from rft_jax.model import llama, partition
 from rft_jax.model.architecture import LlamaConfig
+from rft_jax.model.layers import Layer
 from rft_jax.model.llama import Llama
 
 README = "README.md"
 Index = tuple[slice, ...]
+Tensors = Iterator[tuple[str, np.ndarray]]  # names and arrays
+Adapter = tuple[jax.Array, jax.Array, float]  # A, B and scale, as for adapters.merged
 _IN_FLIGHT = 2  # parameters loaded at once: while one goes to its device, the next is read
 
 
@@ -148,7 +153,7 @@ def save(
     writes it, and all return or raise together.
 
     Args:
-        model: stacked or not, of arrays on any devices.
+        model: stacked or not, of arrays on any devices; adapters are added to the weights they are of.
         folder: to make; an earlier one of that name is replaced.
         tokenizer_from: a model folder whose tokenizer, special tokens' numbers and generation settings go along; None
             for a model without a tokenizer.
@@ -159,19 +164,32 @@ def save(
     Raises:
         UserError: no tokenizer in `tokenizer_from`, no room or no permission to write.
     """
-    tensors = _tensors(model, jnp.dtype(dtype))
+
+    def write_all(tensors: Tensors) -> None:
+        write(
+            folder,
+            model.config,
+            tensors,
+            tokenizer_from=tokenizer_from,
+            dtype=jnp.dtype(dtype),
+            prompt=prompt,
+            shard_bytes=shard_bytes,
+        )
+
+    written_together(_tensors(model, jnp.dtype(dtype)), write_all)
+
+
+def written_together(tensors: Tensors, write: Callable[[Tensors], None]) -> None:
+    """Has process 0 write tensors that all processes gather; all return or raise together.
+
+    Args:
+        tensors: names and arrays; each may be gathered from all processes when it is asked for.
+        write: takes them and writes them.
+    """
     error: Exception | None = None
     if jax.process_index() == 0:
         try:
-            write(
-                folder,
-                model.config,
-                tensors,
-                tokenizer_from=tokenizer_from,
-                dtype=jnp.dtype(dtype),
-                prompt=prompt,
-                shard_bytes=shard_bytes,
-            )
+            write(tensors)
         except Exception as caught:  # told to all below: the others would wait for process 0 for ever
             error = caught
     for _ in tensors:  # a gather needs every process, also those that do not write or can no longer
@@ -221,29 +239,49 @@ def write(
 
 def _tensors(model: Llama, dtype: np.dtype) -> Iterator[tuple[str, np.ndarray]]:
     """Yields every tensor of the file, on the host, gathered from all devices and processes; one is there at a time."""
-    leaves: dict[str, tuple[jax.Array, int | None]] = {}
-    for path, leaf in jax.tree.leaves_with_path(model):
+    adapters = model.layers.adapters if isinstance(model.layers, Layer) else None
+    leaves: dict[str, tuple[jax.Array, int | None, Adapter | None]] = {}
+    bare = model if adapters is None else llama.with_adapters(model, None)
+    for path, leaf in jax.tree.leaves_with_path(bare):
         parts, on_layers = names(path, model.config)
-        leaves |= {name: (leaf, layer if on_layers else None) for layer, name in enumerate(parts)}
+        pair = adapters.of(partition.role_of(path)) if adapters is not None else None
+        adapter = (*pair, adapters.scale) if adapters is not None and pair is not None else None
+        leaves |= {name: (leaf, layer if on_layers else None, adapter) for layer, name in enumerate(parts)}
     with _bar("save", model.config) as bar:
         for name, shape in shapes(model.config).items():
-            with jax.transfer_guard("allow"):  # the layer's number travels to the devices
-                tensor = _bits(*leaves[name], dtype=dtype)
-            if not tensor.is_fully_addressable:
-                tensor = _gather(tensor)
-            tensor = tensor.addressable_data(0) if tensor.is_fully_replicated else tensor
-            yield name, jax.device_get(tensor).view(dtype).reshape(shape)
-            bar.update(tensor.size)
+            yield name, on_host(*leaves[name], dtype=dtype).reshape(shape)
+            bar.update(math.prod(shape))
+
+
+def on_host(parameter: jax.Array, layer: int | None, adapter: Adapter | None = None, *, dtype: np.dtype) -> np.ndarray:
+    """Returns a parameter, or one layer of it, gathered from all devices and processes; all processes call this.
+
+    Args:
+        parameter: on any devices.
+        layer: None: all of it.
+        adapter: to add to it.
+        dtype: to cast it to.
+    """
+    with jax.transfer_guard("allow"):  # the layer's number travels to the devices
+        tensor = _bits(parameter, layer, adapter, dtype=dtype)
+    if not tensor.is_fully_addressable:
+        tensor = _gather(tensor)
+    tensor = tensor.addressable_data(0) if tensor.is_fully_replicated else tensor
+    return jax.device_get(tensor).view(dtype)
 
 
 @functools.partial(jax.jit, static_argnames="dtype")
-def _bits(parameter: jax.Array, layer: int | None, dtype: np.dtype) -> jax.Array:
-    """Returns a parameter, or one layer of it, cast and as integers, which numpy handles in bulk.
+def _bits(parameter: jax.Array, layer: int | None, adapter: Adapter | None, dtype: np.dtype) -> jax.Array:
+    """Returns a parameter, or one layer of it, with its adapter, cast and as integers, which numpy handles in bulk.
 
     Always a new array: an array keeps the host copy that was made of it, and the parameters must not all do so.
     """
     if layer is not None:
-        parameter = jax.lax.dynamic_index_in_dim(parameter, layer, keepdims=False)
+        take = functools.partial(jax.lax.dynamic_index_in_dim, index=layer, keepdims=False)
+        parameter = take(parameter)
+        if adapter is not None:
+            a, b, scale = adapter
+            parameter = low_rank.merged(parameter, take(a), take(b), scale)
     return jax.lax.bitcast_convert_type(parameter.astype(dtype), jnp.dtype(f"uint{8 * dtype.itemsize}"))
 
 

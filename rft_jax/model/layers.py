@@ -1,5 +1,6 @@
 """One decoder layer and its parts. The caller passes the attention function to the layer."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,8 +9,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rft_jax.model import rope
+from rft_jax.model.adapters import Adapters
 from rft_jax.model.architecture import LlamaConfig
-from rft_jax.model.partition import gathered, place, result
+from rft_jax.model.lora import PROJECTIONS
+from rft_jax.model.partition import TABLE, gathered, place, result
 
 INITIAL_STDDEV = 0.02  # as in the published configurations (`initializer_range`)
 
@@ -30,6 +33,7 @@ class Layer(nnx.Module):
         attention_norm, mlp_norm: [D].
         query_bias: [N, H]. key_bias, value_bias: [K, H]. output_bias: [D]. query_norm, key_norm: [H]. Each is None
             where the architecture has none.
+        adapters: of its weights, in LoRA training (`llama.with_adapters`); else None.
     """
 
     def __init__(self, config: LlamaConfig, key: jax.Array, dtype: jnp.dtype) -> None:
@@ -59,38 +63,50 @@ class Layer(nnx.Module):
         self.gate = normal(mlp_width, width)
         self.up = normal(mlp_width, width)
         self.down = normal(width, mlp_width)
+        self.adapters: Adapters | None = nnx.data(None)
 
     def __call__(
         self, x: jax.Array, rotary: tuple[jax.Array, jax.Array], attend: Attend, cache: Any
     ) -> tuple[jax.Array, Any]:
         """Returns the residual stream [B, T, D] after this layer, and the layer's cache."""
         normed = rms_norm(x, self.attention_norm[...], self.config.rms_epsilon)
-        query = _heads(normed, self.query, self.query_bias, "query")
-        key = _heads(normed, self.key, self.key_bias, "key")
-        value = _heads(normed, self.value, self.value_bias, "value")
+        query = self._heads(normed, self.query_bias, "query")
+        key = self._heads(normed, self.key_bias, "key")
+        value = self._heads(normed, self.value_bias, "value")
         if self.query_norm is not None and self.key_norm is not None:
             query = rms_norm(query, self.query_norm[...], self.config.rms_epsilon)
             key = rms_norm(key, self.key_norm[...], self.config.rms_epsilon)
         context, cache = attend(cache, rope.rotate(query, rotary), rope.rotate(key, rotary), value)
-        output = gathered(self.output[...], "output", x.dtype)
-        context, output = context.reshape(*x.shape[:2], -1), output.reshape(len(output), -1)
-        attended = jnp.einsum("btf,df->btd", context, output, out_sharding=result("hidden", x.shape))
+        attended = self._product(context.reshape(*x.shape[:2], -1), "output")
         x = x + _biased(attended, self.output_bias, "output_bias")
         return x + self._mlp(rms_norm(x, self.mlp_norm[...], self.config.rms_epsilon)), cache
 
     def _mlp(self, x: jax.Array) -> jax.Array:
-        gate = jnp.einsum("btd,fd->btf", x, gathered(self.gate[...], "gate", x.dtype))
-        up = jnp.einsum("btd,fd->btf", x, gathered(self.up[...], "up", x.dtype))
-        down = gathered(self.down[...], "down", x.dtype)
-        return jnp.einsum("btf,df->btd", jax.nn.silu(gate) * up, down, out_sharding=result("hidden", x.shape))
+        gate, up = self._product(x, "gate"), self._product(x, "up")
+        return self._product(jax.nn.silu(gate) * up, "down")
 
+    def _heads(self, x: jax.Array, bias: nnx.Param | None, role: str) -> jax.Array:
+        """Returns the products [B, T, N, H] of [B, T, D] and a weight [N, H, D], and a bias [N, H] added to them."""
+        heads = self._product(x, role).reshape(*x.shape[:2], -1, self.config.head_width)
+        return _biased(heads, bias, f"{role}_bias")
 
-def _heads(x: jax.Array, parameter: nnx.Param, bias: nnx.Param | None, role: str) -> jax.Array:
-    """Returns the products [B, T, N, H] of [B, T, D] and a weight [N, H, D], and a bias [N, H] added to them."""
-    weight = gathered(parameter[...], role, x.dtype)
-    # As a matrix: on CPU, XLA copies a weight of three axes each time that it multiplies by it.
-    product = jnp.einsum("btd,fd->btf", x, weight.reshape(-1, weight.shape[-1]))
-    return _biased(product.reshape(*x.shape[:2], *weight.shape[:2]), bias, f"{role}_bias")
+    def _product(self, x: jax.Array, role: str) -> jax.Array:
+        """Returns [B, T, inputs] times a weight, and what its adapter adds to that if it has one: [B, T, outputs]."""
+
+        def times(x: jax.Array, parameter: jax.Array, role: str, outputs: int) -> jax.Array:
+            weight = gathered(parameter, role, x.dtype)
+            # As a matrix: on CPU, XLA copies a weight of three axes each time that it multiplies by it.
+            weight = weight.reshape(math.prod(weight.shape[:outputs]), -1)
+            split = "tensor" in tuple(TABLE[role])[outputs:]  # the inputs: then the devices' parts are summed
+            out = result("hidden", (*x.shape[:2], len(weight))) if split else None
+            return jnp.einsum("bti,oi->bto", x, weight, out_sharding=out)
+
+        outputs = len(PROJECTIONS[role][0])
+        product = times(x, getattr(self, role)[...], role, outputs)
+        if self.adapters is None or (pair := self.adapters.of(role)) is None:
+            return product
+        a, b = pair
+        return product + self.adapters.scale * times(times(x, a, f"{role}_a", 1), b, f"{role}_b", outputs)
 
 
 def _biased(x: jax.Array, bias: nnx.Param | None, role: str) -> jax.Array:

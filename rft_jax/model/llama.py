@@ -15,6 +15,7 @@ from flax import nnx
 
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.model import rope
+from rft_jax.model.adapters import Adapters
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import Implementation, segment_attention
 from rft_jax.model.layers import INITIAL_STDDEV, Attend, Layer, embed, rms_norm, unembed
@@ -169,6 +170,13 @@ def unstack_layers(model: Llama) -> Llama:
         return model
     layers = [jax.tree.map(lambda leaf, i=i: leaf[i], model.layers) for i in range(model.config.layers)]
     return _with_layers(model, nnx.List(layers))
+
+
+def with_adapters(model: Llama, adapters: Adapters | None) -> Llama:
+    """Returns a model of stacked layers with these adapters of its weights, or without any; its arrays are shared."""
+    changed = jax.tree.map(lambda leaf: leaf, model)
+    changed.layers.adapters = adapters
+    return changed
 
 
 def _with_layers(model: Llama, layers: Layer | nnx.List) -> Llama:

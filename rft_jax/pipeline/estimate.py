@@ -1,8 +1,8 @@
 """What a pipeline will take: samples, FLOPs, time and disk of each stage, before anything runs.
 
-FLOPs are counted as in the paper (section 3.1): 6·N per token in training, 1.66·N + 2·layers·positions·width per token
-in decoding. Lengths are estimated from the problems' characters, rows after selection from the paper's distinct paths
-at k.
+FLOPs are counted as in the paper (section 3.1): 6·N per token in training (less with LoRA), 1.66·N +
+2·layers·positions·width per token in decoding. Lengths are estimated from the problems' characters, rows after
+selection from the paper's distinct paths at k.
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ from rft_jax.config import (
 from rft_jax.hardware import HARDWARE
 from rft_jax.hf import config as hf_config
 from rft_jax.hf import located
+from rft_jax.model import lora
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import recipe, stage_settings
 from rft_jax.records.problem import Problem, read_problems
@@ -137,9 +138,10 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
                 found.append(Estimate(stage.name, seconds=5, disk=300 * (stage.train + stage.test)))
             case TrainStage():
                 architecture = model(stage.model)
-                flops = 6 * architecture.parameters * rows(stage) * epochs(stage) * (train.prompt + train.response)
                 settings = stage_settings.training(config, stage)
-                disk = training_disk(settings, architecture.parameters, on_cpu=hardware == "cpu")
+                per_token = lora.flops_per_token(architecture, lora.chosen(settings.lora, architecture))
+                flops = per_token * rows(stage) * epochs(stage) * (train.prompt + train.response)
+                disk = training_disk(settings, architecture, on_cpu=hardware == "cpu")
                 seconds = _STARTING + flops / (speed * _TRAINING)
                 found.append(Estimate(stage.name, flops=flops, seconds=seconds, disk=disk))
             case SampleStage():
@@ -175,19 +177,21 @@ def architectures(config: PipelineConfig) -> Callable[[str], LlamaConfig]:
     return architecture
 
 
-def training_disk(config: TrainConfig, parameters: int, *, on_cpu: bool) -> float:
+def training_disk(config: TrainConfig, architecture: LlamaConfig, *, on_cpu: bool) -> float:
     """Returns the most bytes that a training run has on disk at once.
 
     Args:
         config: of the run.
-        parameters: of its model.
+        architecture: of its model.
         on_cpu: whether it runs on a CPU, where compute=auto is float32.
     """
     exported = 4 if config.compute == "float32" or (config.compute == "auto" and on_cpu) else 2
     checkpoint = 4 + 2 * (4 if config.moments == "float32" else 2)
     # The oldest checkpoint goes when the next one is whole; in a bucket they take no room on the disk.
     kept = config.keep + 1 if config.checkpoints is None else 0
-    return float(parameters * (kept * checkpoint + exported))
+    adapters = lora.chosen(config.lora, architecture)
+    trained = adapters.parameters(architecture) if adapters else architecture.parameters
+    return float(kept * checkpoint * trained + exported * architecture.parameters)
 
 
 def paths_disk(samples: float, lengths: MeanLengths) -> float:

@@ -75,6 +75,8 @@ def training(config: PipelineConfig, stage: TrainStage) -> TrainConfig:
         UserError: the config file or a field does not exist, or a value has the wrong type or is out of range.
     """
     made = _made(stage.name, stage.config or config.train, of_training(config, stage), TrainConfig)
+    if made.lora.export == "adapter":
+        raise UserError(f"stage {stage.name}: lora.export = adapter, and other stages read models: it must be merged")
     return _checked(stage.name, made, config_checks.training)
 
 

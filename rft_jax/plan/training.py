@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 from rft_jax.config import TrainConfig
 from rft_jax.data.batches import Batch
-from rft_jax.model import partition
+from rft_jax.model import lora, partition
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.plan import cost
 from rft_jax.plan.cost import Cost
@@ -18,7 +18,7 @@ from rft_jax.plan.lengths import EXAMPLES, TOKENS
 from rft_jax.plan.target import Target
 from rft_jax.runtime import AXES, make_mesh
 from rft_jax.train.assemble import make_training
-from rft_jax.train.step import abstract_state
+from rft_jax.train.step import abstract_model, abstract_state
 
 _FILLED = 0.95  # of the tokens of packed rows
 
@@ -36,10 +36,12 @@ def lower(config: TrainConfig, architecture: LlamaConfig, target: Target) -> jax
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor, target.devices)
     with jax.set_mesh(mesh):
         optimizer, step = make_training(config, target.backend if target.vendor else "cpu")
-        state = abstract_state(architecture, optimizer, mesh)
+        adapters = lora.chosen(config.lora, architecture)
+        state = abstract_state(architecture, optimizer, mesh, adapters)
+        frozen = abstract_model(architecture, mesh, jnp.dtype(config.compute)) if adapters else None
         stop = jax.ShapeDtypeStruct((mesh.size,), jnp.int32, sharding=NamedSharding(mesh, P(AXES)))
         rate = jax.ShapeDtypeStruct((), jnp.float32, sharding=NamedSharding(mesh, P()))
-        return step.lower(state, _batch(config, mesh), stop, rate)
+        return step.lower(state, _batch(config, mesh), stop, rate, frozen)
 
 
 def step_cost(config: TrainConfig, architecture: LlamaConfig, target: Target) -> Cost:
@@ -52,8 +54,8 @@ def step_cost(config: TrainConfig, architecture: LlamaConfig, target: Target) ->
 
 
 def useful_flops(config: TrainConfig, architecture: LlamaConfig) -> float:
-    """Returns the FLOPs of a step on all devices, as the paper counts them (section 3.1): 6 per parameter and token."""
-    return 6.0 * architecture.parameters * config.batch * TOKENS
+    """Returns the FLOPs of a step on all devices, as `lora.flops_per_token` counts them."""
+    return lora.flops_per_token(architecture, lora.chosen(config.lora, architecture)) * config.batch * TOKENS
 
 
 def steps(config: TrainConfig) -> int:

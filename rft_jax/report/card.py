@@ -70,6 +70,7 @@ def _facts(origin: Origin, step: str, dtype: str) -> str:
         + (f", {origin.fraction:g} of it" if origin.fraction != 1 else ""),
         "parameters": f"{architecture.parameters:,}, {dtype}",
         "steps": f"{step} of {origin.batch} examples, seed {origin.seed}",
+        "trained": f"adapters merged here (LoRA): {origin.lora}" if origin.lora else None,
         "task": _code(asked["task"]) if asked else None,
     }
     table = [f"| {name} | {value} |" for name, value in rows.items() if value]
@@ -117,7 +118,8 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
         if isinstance(value, dict):
             yield from _flat(value, f"{before}{name}.")
         elif value is not None:
-            yield f"{before}{name}", _public(str(value)) if name in _PATHS else str(value)
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            yield f"{before}{name}", _public(text) if name in _PATHS else text
 
 
 def _public(name: str) -> str:

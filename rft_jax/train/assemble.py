@@ -17,13 +17,13 @@ from rft_jax.data.prompt_format import PromptFormat
 from rft_jax.errors import UserError
 from rft_jax.hf import located
 from rft_jax.hf.sidecars import PromptSidecar
-from rft_jax.model import flash
+from rft_jax.model import flash, lora
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.records.problem import read_problems
 from rft_jax.task import task as tasks
 from rft_jax.task.templates import known
 from rft_jax.train import optimizer
-from rft_jax.train.checkpoint import Origin
+from rft_jax.train.origin import LoraOrigin, Origin
 from rft_jax.train.start import Source
 from rft_jax.train.step import Step, make_step
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 # Where and how a run computes; and what fingerprints tell better than names.
 _NOT_OF_THE_RESULT = {
-    "mesh", "accumulation", "remat", "attention", "loss_chunk", "save_every", "keep", "checkpoints",
+    "lora", "mesh", "accumulation", "remat", "attention", "loss_chunk", "save_every", "keep", "checkpoints",
     "model", "checkpoint", "size", "tokenizer", "data",
 }  # fmt: skip
 
@@ -161,6 +161,7 @@ def make_origin(
     config: TrainConfig, source: Source, batches: Batches, tokenizer_folder: str, sidecar: PromptSidecar
 ) -> Origin:
     """Returns what the run's checkpoints belong to."""
+    adapters = lora.chosen(config.lora, source.architecture)
     tokenizer = tokenizer_folder if located.is_elsewhere(tokenizer_folder) else str(Path(tokenizer_folder).absolute())
     return Origin(
         model=source.name,
@@ -173,6 +174,7 @@ def make_origin(
         architecture=source.architecture,
         tokenizer=tokenizer,
         prompt=dataclasses.asdict(sidecar),
+        lora=LoraOrigin(adapters, compute_dtype(config).name) if adapters else None,
         settings=None
         if config.checkpoints is None
         else {name: value for name, value in vars(config).items() if name not in _NOT_OF_THE_RESULT},

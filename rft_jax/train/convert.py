@@ -14,7 +14,7 @@ from rft_jax.hf.sidecars import PromptSidecar
 from rft_jax.model.llama import Llama
 from rft_jax.one_writer import one_writer
 from rft_jax.remote import given
-from rft_jax.train import checkpoint
+from rft_jax.train import checkpoint, merge
 from rft_jax.train.checkpoint import Origin
 from rft_jax.train.same_weights import SameWeights
 
@@ -55,11 +55,14 @@ def convert(
     source = located.settings(tokenizer or origin.tokenizer)
     if tokenizer is None and not source.is_dir():
         raise UserError(f"the run's tokenizer was in {source}, which is not there now: give --tokenizer=DIR")
-    model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True))
     prompt = None if origin.prompt is None else PromptSidecar(**origin.prompt)
     run = None if located.is_elsewhere(step) else folder.absolute().parents[1]
     same = SameWeights(run / "model", config) if run else None
-    tensors = checkpoint.tensors(folder, config, model, jnp.dtype(dtype))
+    if origin.lora is None:
+        model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True))
+        tensors = checkpoint.tensors(folder, config, model, jnp.dtype(dtype))
+    else:
+        tensors = merge.tensors(folder, origin, jnp.dtype(dtype))
     log.info(provenance.line(provenance.software()))
     with one_writer(output, output.with_name(f".{output.name}.writer")):
         pretrained.write(

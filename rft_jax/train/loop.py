@@ -15,9 +15,10 @@ from rft_jax.data import tokenizer as tokenizers
 from rft_jax.data.batches import Batches
 from rft_jax.distributed import agreement
 from rft_jax.errors import UserError
-from rft_jax.hf import located, pretrained
+from rft_jax.hf import located
+from rft_jax.model import lora
 from rft_jax.one_writer import one_writer
-from rft_jax.train import bucket_folder, start
+from rft_jax.train import bucket_folder, export, start
 from rft_jax.train.assemble import (
     compute_dtype,
     make_batches,
@@ -65,6 +66,7 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         agreement.shared(workdir)
         config = located.pinned_in(config)
         source = start.source(config.checkpoint, config.model, config.size, config.seed)
+        adapters = lora.chosen(config.lora, source.architecture)
         tokenizer_folder = make_tokenizer_folder(config, source)
         folder = located.settings(tokenizer_folder)
         tokenizer = tokenizers.load(folder)
@@ -78,17 +80,18 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         agreement.agree(agreement.settings(config) | dataclasses.asdict(origin))
         runtime.announce(mesh)
         checkpoints = Checkpoints(checkpoint_folder, origin, config.keep)
-        state = start.first_state(checkpoints, source, optimizer, mesh, batches.steps)
+        state = start.first_state(checkpoints, source, optimizer, mesh, batches.steps, adapters, config.seed)
+        frozen = source.load(mesh, compute_dtype(config)) if adapters else None
         first = checkpoints.latest or 0
         if first_process:
             record(workdir, dataclasses.asdict(config), runtime.describe(mesh), first)
 
-        parameters = source.architecture.parameters
-        reporter = Reporter(workdir, start=first, steps=batches.steps, parameters=parameters)
+        flops = lora.flops_per_token(source.architecture, adapters)
+        reporter = Reporter(workdir, start=first, steps=batches.steps, flops_per_token=flops)
         with checkpoints, reporter, stopping.asked_first("saving after this step"), jax.transfer_guard("disallow"):
             previous = None
             for step in range(first, batches.steps):
-                state, metrics = take_step(state, *put(batches[step], stopping.asked(), rate(step), mesh))
+                state, metrics = take_step(state, *put(batches[step], stopping.asked(), rate(step), mesh), frozen)
                 # While the devices are busy with this step, the host reads the previous one's numbers.
                 stops = previous is not None and report(reporter, batches, *previous)
                 previous = step, metrics
@@ -104,10 +107,11 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
                     )
             checkpoints.wait()
 
-        pretrained.save(
-            state.model, workdir / "model", tokenizer_from=folder, dtype=compute_dtype(config), prompt=prompt
-        )
-    log.info("done: %s", workdir / "model")
+        exported = export.export(
+            state.model, frozen, origin, workdir, dtype=compute_dtype(config), alone=config.lora.export == "adapter",
+            tokenizer_from=folder, prompt=prompt,
+        )  # fmt: skip
+    log.info("done: %s", exported)
 
 
 def _checkpoint_folder(

@@ -16,11 +16,6 @@ from rft_jax import files, hardware
 from rft_jax.errors import UserError
 
 
-def model_flops(parameters: int, tokens: int) -> float:
-    """Returns the FLOPs of training on `tokens` useful tokens: 6·N·tokens, as the paper counts."""
-    return 6.0 * parameters * tokens
-
-
 def memory_bytes() -> int:
     """Returns the most memory in use so far: of the first device, or of this process where the device does not tell."""
     statistics = jax.local_devices()[0].memory_stats()
@@ -33,16 +28,16 @@ def memory_bytes() -> int:
 class Reporter:
     """Writes each step's metrics, on process 0."""
 
-    def __init__(self, workdir: Path, *, start: int, steps: int, parameters: int) -> None:
+    def __init__(self, workdir: Path, *, start: int, steps: int, flops_per_token: float) -> None:
         """Opens the files, and drops from metrics.jsonl the lines of steps that a killed run will repeat.
 
         Args:
             workdir: of the run.
             start: steps done before.
             steps: of the whole run.
-            parameters: N, for the utilisation.
+            flops_per_token: of training on a useful token, for the utilisation.
         """
-        self._parameters = parameters
+        self._flops_per_token = flops_per_token
         known = hardware.of_kind(jax.devices()[0].device_kind)
         self._peak = known.peak if known else None
         self._is_first = jax.process_index() == 0
@@ -76,7 +71,7 @@ class Reporter:
             "memory_bytes": memory_bytes(),
         }
         if self._peak is not None:
-            flops = model_flops(self._parameters, tokens)
+            flops = self._flops_per_token * tokens
             line["model_flops_utilisation"] = flops / (seconds * self._peak * jax.device_count())
         self._bar.update()
         if self._is_first:

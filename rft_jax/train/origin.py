@@ -6,6 +6,30 @@ from typing import Any
 
 from rft_jax.errors import UserError
 from rft_jax.model.architecture import PLAIN, LinearScaling, Llama3Scaling, LlamaConfig
+from rft_jax.model.lora import Lora
+
+
+@dataclasses.dataclass(frozen=True)
+class LoraOrigin:
+    """What adapters in a checkpoint are.
+
+    Attributes:
+        adapters: their rank, alpha and targets.
+        base: the dtype in which the frozen weights were kept, as "bfloat16".
+    """
+
+    adapters: Lora
+    base: str
+
+    def __str__(self) -> str:
+        """Returns it for people."""
+        return f"{self.adapters}, base {self.base}"
+
+    @classmethod
+    def of_json(cls, fields: dict[str, Any]) -> "LoraOrigin":
+        """Returns what `dataclasses.asdict` was saved as JSON of."""
+        adapters = fields["adapters"]
+        return cls(Lora(**{**adapters, "targets": tuple(adapters["targets"])}), fields["base"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +43,7 @@ class Origin:
         architecture: of the model.
         tokenizer: the folder whose tokenizer goes with the model.
         prompt: how the model is asked, the fields of a hf.sidecars.PromptSidecar; None in checkpoints of before.
+        lora: what the adapters are, if it holds these and no model; `model` is then what they are of.
         settings: what else defines the result. Of a run in a bucket, where any workdir may name any folder; None on a
             disk, where the workdir tells whose checkpoints these are.
     """
@@ -33,6 +58,7 @@ class Origin:
     architecture: LlamaConfig
     tokenizer: str
     prompt: dict[str, Any] | None = None
+    lora: LoraOrigin | None = None
     settings: dict[str, Any] | None = None
 
     def refuse_other(self, other: "Origin", folder: object, flag: str) -> None:
@@ -49,6 +75,8 @@ class Origin:
             if getattr(self, key) != getattr(other, key):
                 same_name = f" (the same name, but other contents: {getattr(other, key)}, now {getattr(self, key)})"
                 raise _refusal(folder, flag, what, theirs, f"{ours}{same_name if named and ours == theirs else ''}")
+        if self.lora != other.lora:
+            raise _refusal(folder, flag, "lora", other.lora or "rank 0", str(self.lora or "rank 0"))
         if self.settings is not None and other.settings is not None:
             for what in sorted(self.settings.keys() & other.settings.keys()):
                 if (ours := self.settings[what]) != (theirs := other.settings[what]):
@@ -67,7 +95,8 @@ class Origin:
         if scaling is not None:
             scaling = LinearScaling(**scaling) if set(scaling) == {"factor"} else Llama3Scaling(**scaling)
         config = LlamaConfig(**PLAIN | architecture | {"rope_scaling": scaling})  # until 2026-11-26 all were plain
-        return cls(**{**fields, "architecture": config})
+        lora = fields.get("lora")
+        return cls(**{**fields, "architecture": config, "lora": lora and LoraOrigin.of_json(lora)})
 
 
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)

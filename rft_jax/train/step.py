@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +13,15 @@ from jax.sharding import PartitionSpec as P
 
 from rft_jax.data.batches import Batch
 from rft_jax.model import llama, partition
+from rft_jax.model.adapters import Adapters
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import Implementation
 from rft_jax.model.llama import Llama
+from rft_jax.model.lora import Lora
 from rft_jax.runtime import AXES
 from rft_jax.train.loss import cross_entropy
 
+T = TypeVar("T")
 jax.tree_util.register_dataclass(Batch)
 
 
@@ -29,12 +32,12 @@ class TrainState:
 
     Attributes:
         step: int32 [], steps done.
-        model: fp32 parameters, layers stacked.
+        model: fp32 parameters, layers stacked; or adapters alone, of a model that is frozen.
         optimizer: Adam's moments and counts.
     """
 
     step: jax.Array
-    model: Llama
+    model: Llama | Adapters
     optimizer: optax.OptState
 
 
@@ -59,17 +62,18 @@ def make_step(
         loss_chunk: tokens per device whose logits exist at once.
 
     Returns:
-        (state, batch, wishes to stop int32 [devices], learning rate fp32 []) → (state, metrics: fp32 scalars loss,
-        gradient_norm and learning_rate, and `stop`, whether any process wishes to).
+        (state, batch, wishes to stop int32 [devices], learning rate fp32 [], the frozen model if the state's is
+        adapters) → (state, metrics: fp32 scalars loss, gradient_norm and learning_rate, and `stop`, whether any process
+        wishes to).
     """
     of_batch = functools.partial(
         loss_and_gradients, dtype=dtype, remat=remat, attention=attention, loss_chunk=loss_chunk
     )
 
     def step(
-        state: TrainState, batch: Batch[jax.Array], stop: jax.Array, rate: jax.Array
+        state: TrainState, batch: Batch[jax.Array], stop: jax.Array, rate: jax.Array, frozen: Llama | None = None
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        value, gradients = of_batch(state.model, batch)
+        value, gradients = of_batch(state.model, batch, frozen)
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an int32
             updates, moments = optimizer.update(gradients, state.optimizer, state.model)
         metrics = {
@@ -85,57 +89,87 @@ def make_step(
 
 
 def loss_and_gradients(
-    model: Llama,
+    trained: Llama | Adapters,
     batch: Batch[jax.Array],
+    frozen: Llama | None = None,
     *,
     dtype: jnp.dtype,
     remat: str,
     attention: Implementation,
     loss_chunk: int,
-) -> tuple[jax.Array, Llama]:
-    """Returns the loss of a batch, fp32 [], and its gradient in the model's form, accumulated over the parts.
+) -> tuple[jax.Array, Llama | Adapters]:
+    """Returns the loss of a batch, fp32 [], and its gradient in the trained tree's form, accumulated over the parts.
 
     Args:
-        model: parameters, layers stacked.
+        trained: parameters, layers stacked, or adapters.
         batch: of one step.
+        frozen: the model that adapters are of, layers stacked, in the compute dtype; it gets no gradient.
         dtype, remat, attention, loss_chunk: as for `make_step`.
     """
 
-    def loss(model: Llama, part: Batch[jax.Array]) -> jax.Array:
+    def loss(trained: Llama | Adapters, part: Batch[jax.Array]) -> jax.Array:
+        model = trained if isinstance(trained, Llama) else llama.with_adapters(cast(Llama, frozen), trained)
         hidden = llama.forward(
             model, part.tokens, part.segments, part.positions, dtype=dtype, remat=remat, attention=attention
         )
         return cross_entropy(hidden, model.output_table, part.targets, part.weights, loss_chunk)
 
-    def add(total: tuple[jax.Array, Llama], part: Batch[jax.Array]) -> tuple[tuple[jax.Array, Llama], None]:
-        return jax.tree.map(jnp.add, total, of_part(model, part)), None
+    def add(total: Any, part: Batch[jax.Array]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, of_part(trained, part)), None
 
     of_part = jax.value_and_grad(loss)
-    first = of_part(model, jax.tree.map(lambda x: x[0], batch))
+    first = of_part(trained, jax.tree.map(lambda x: x[0], batch))
     if batch.tokens.shape[0] == 1:
         return first  # needs no second copy of the gradients to add to
     return jax.lax.scan(add, first, jax.tree.map(lambda x: x[1:], batch))[0]
 
 
-def make_state(model: Llama, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
+def make_state(model: Llama | Adapters, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
     """Returns the state before the first step; it donates the model."""
     start = functools.partial(_fresh_state, optimizer)
     return jax.jit(start, out_shardings=shardings(jax.eval_shape(start, model), mesh), donate_argnums=0)(model)
 
 
-def abstract_state(config: LlamaConfig, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
-    """Returns shapes, dtypes and shardings of a state, without making it: what a checkpoint is restored into."""
+def make_adapters(lora: Lora, config: LlamaConfig, seed: int, mesh: Mesh) -> Adapters:
+    """Returns adapters that add nothing yet."""
+    make = functools.partial(Adapters, lora, config)
+    key = jax.random.key(seed)
+    return jax.jit(make, out_shardings=partition.shardings(jax.eval_shape(make, key), mesh))(key)
+
+
+def abstract_state(
+    config: LlamaConfig, optimizer: optax.GradientTransformation, mesh: Mesh, lora: Lora | None = None
+) -> TrainState:
+    """Returns shapes, dtypes and shardings of a state, without making it: what a checkpoint is restored into.
+
+    Args:
+        config: of the model.
+        optimizer: of the run.
+        mesh: the devices.
+        lora: the adapters, if they are trained and not the model.
+    """
 
     def make() -> TrainState:
-        return _fresh_state(optimizer, Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True))
+        key = jax.random.key(0)
+        model = Adapters(lora, config, key) if lora else Llama(config, key, dtype=jnp.float32, stacked=True)
+        return _fresh_state(optimizer, model)
 
     state = jax.eval_shape(make)
-    return jax.tree.map(
-        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state, shardings(state, mesh)
-    )
+    return abstract(state, shardings(state, mesh))
 
 
-def _fresh_state(optimizer: optax.GradientTransformation, model: Llama) -> TrainState:
+def abstract_model(config: LlamaConfig, mesh: Mesh, dtype: jnp.dtype) -> Llama:
+    """Returns shapes, dtypes and shardings of a model with stacked layers."""
+    model = jax.eval_shape(lambda: Llama(config, jax.random.key(0), dtype=dtype, stacked=True))
+    return abstract(model, partition.shardings(model, mesh))
+
+
+def abstract(tree: T, places: Any) -> T:
+    """Returns a tree of shapes and dtypes with the shardings of another."""
+    return jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree, places)
+
+
+def _fresh_state(optimizer: optax.GradientTransformation, model: Llama | Adapters) -> TrainState:
     return TrainState(jnp.int32(0), model, optimizer.init(model))
 
 
