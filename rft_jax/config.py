@@ -47,7 +47,8 @@ class TrainConfig:
         epochs: passes over the examples.
         batch: examples per step.
         seed: for the data order and for random weights.
-        task: name of a shipped task, or a Python file that defines TASK.
+        task: name of a shipped task, or a Python file that defines TASK; behind a colon the fields that it reads, as in
+            gsm8k:QUESTION,RESPONSE or gsm8k:QUESTION,SOLUTION,ANSWER.
         template: paper, chat, or a Jinja file, to override the task's; none: the task's.
         begin_token: id of the bos token before every prompt; none: what the tokenizer itself puts before a text.
         border: how text is tokenised where prompt meets response. exact: the response separately, after the prompt that
@@ -127,7 +128,8 @@ class SampleConfig:
         max_new_tokens: length at which a response is cut.
         prompt_tokens: keep only this many of a prompt's last tokens; none: all, and a prompt that is too long is an
             error.
-        task: name of a shipped task, or a Python file that defines TASK; none: the model's own, else gsm8k.
+        task: name of a shipped task, or a Python file that defines TASK, and the fields that it reads, as in training;
+            none: the model's own, else gsm8k. `:QUESTION,RESPONSE` is the model's own with other fields.
         template: paper, chat, or a Jinja file, to override the task's; none: the one the model was trained with, else
             the task's.
         begin_token: id of the bos token before every prompt; none: the model's own, else the tokenizer's.
@@ -173,12 +175,15 @@ class EvaluateConfig(SampleConfig):
         against: workdirs of other models' evaluations on the same problems, to compare with.
         grader: decides which answers are right: a shipped grader, or a Python file with a GRADER; none: the task's.
         audit: graders that also judge every path, for comparison; none: the task's.
+        groups: fields of the problems (level,type) by which accuracy is broken down; none: the task's, as far as the
+            problems have them.
     """
 
     k: Natural
     against: tuple[str, ...] = ()
     grader: str | None = None
     audit: tuple[str, ...] | None = None
+    groups: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -283,7 +288,7 @@ class PipelineConfig:
         train, sample, evaluate: config of each command, FILE[:ARGUMENT].
         train_settings, sample_settings, evaluate_settings: fields for all stages of a kind, as `name=value`; a stage's
             own settings override them.
-        task: name of a shipped task, or a Python file that defines TASK; for all stages.
+        task: name of a shipped task, or a Python file that defines TASK, and the fields that it reads; for all stages.
         k: samples per problem.
         temperature: temperature of the samples.
         seed: for training and sampling.

@@ -189,7 +189,7 @@ def _lengths(source: str | None, task: str) -> MeanLengths:
 def _given(read: dict[str, str | None], task: str | None, template: str | None) -> dict[str, Reads]:
     # What is shipped has a name without a suffix.
     own = {
-        "task": task if (task or "").endswith(".py") else None,
+        "task": tasks.Reference.parse(task or "").file,
         "template": template if template and Path(template).suffix else None,
     }
     return {name: where for name, where in {**read, **own}.items() if where}

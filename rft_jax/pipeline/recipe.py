@@ -152,7 +152,8 @@ class _Recipe:
         except UserError as error:
             raise UserError(f"stage {stage.name}: {error}") from error
         own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
-        own_task: dict[str, Reads] = {"the task": self._config.task} if self._config.task.endswith(".py") else {}
+        file = tasks.Reference.parse(self._config.task).file
+        own_task: dict[str, Reads] = {"the task": file} if file else {}
         problems, problems_after = self.problems(self._config.problems)
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
         return Stage(
@@ -297,7 +298,8 @@ def describe(config: PipelineConfig) -> dict[str, object]:
 def _own_files(made: TrainConfig | SampleConfig) -> dict[str, Reads]:
     """Returns the user's own files that say what a model is asked: their contents count, as all that a stage reads."""
     examples = made.shots_from if isinstance(made, SampleConfig) else None
-    named = {"the task": made.task, "the template": made.template, "the worked examples": examples}
+    task = tasks.Reference.parse(made.task or "").name
+    named = {"the task": task, "the template": made.template, "the worked examples": examples}
     # What is shipped has a name without a suffix.
     return {what: name for what, name in named.items() if name and Path(name).suffix}
 
