@@ -274,7 +274,26 @@ class EvaluateStage:
     settings: tuple[str, ...] = ()
 
 
-StageConfig = WorldStage | TrainStage | SampleStage | SelectStage | EvaluateStage
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrawStage:
+    """Draws a share of the problems: train.jsonl and test.jsonl. A pipeline with a fraction below 1 begins with one.
+
+    Attributes:
+        name: name of the stage and of its folder.
+        train, test: where the problems are drawn from.
+        fraction, test_fraction: shares of them.
+        seed: of the training problems; the test problems are always the same.
+    """
+
+    name: str
+    train: str
+    test: str
+    fraction: Part
+    test_fraction: Part
+    seed: int
+
+
+StageConfig = WorldStage | DrawStage | TrainStage | SampleStage | SelectStage | EvaluateStage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -284,6 +303,9 @@ class PipelineConfig:
     Attributes:
         problems: problems to train on and sample for: a file, hf:NAME:CONFIG:SPLIT, or STAGE/train.jsonl.
         test: problems to evaluate on, likewise.
+        fraction: share of the problems to train on, drawn by the seed; a smaller one is the beginning of a larger one,
+            so its paths are the same.
+        test_fraction: share of the problems to evaluate on; the same for every seed.
         models: models to start from, as `name=folder`.
         train, sample, evaluate: config of each command, FILE[:ARGUMENT].
         train_settings, sample_settings, evaluate_settings: fields for all stages of a kind, as `name=value`; a stage's
@@ -297,6 +319,8 @@ class PipelineConfig:
 
     problems: str
     test: str
+    fraction: Part = 1.0
+    test_fraction: Part = 1.0
     models: tuple[str, ...]
     train: str = "configs/sft.py"
     sample: str = "configs/sample.py"

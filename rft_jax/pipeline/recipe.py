@@ -8,6 +8,7 @@ from typing import assert_never, get_args
 
 from rft_jax import names
 from rft_jax.config import (
+    DrawStage,
     EvaluateStage,
     PipelineConfig,
     SampleConfig,
@@ -21,6 +22,7 @@ from rft_jax.config import (
 from rft_jax.data.fraction import in_use
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.pipeline import stage_settings
+from rft_jax.pipeline.draw import drawn
 from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
 from rft_jax.records.problem import read_problems
@@ -52,6 +54,7 @@ class _Recipe:
     """What the stages need to know about each other while they are made."""
 
     def __init__(self, config: PipelineConfig, workdir: Path) -> None:
+        config = drawn(config)
         self._config, self._workdir = config, workdir
         self._models = _named_folders(config.models)
         self._reader = tasks.load(config.task).reader
@@ -75,6 +78,8 @@ class _Recipe:
             match stage:
                 case WorldStage():
                     made.append(self._world(stage))
+                case DrawStage():
+                    made.append(self._draw(stage))
                 case TrainStage():
                     made.append(self._train(stage))
                 case SampleStage():
@@ -94,6 +99,22 @@ class _Recipe:
             script="launch/make_problems.py",
             flags=(f"--train={stage.train}", f"--test={stage.test}", f"--seed={stage.seed}"),
             reads={},
+            after=(),
+            locations={"--output": str(self._workdir / stage.name)},
+            output=("train.jsonl", "test.jsonl"),
+        )
+
+    def _draw(self, stage: DrawStage) -> Stage:
+        return Stage(
+            name=stage.name,
+            kind="draw",
+            script="launch/draw_problems.py",
+            flags=(
+                f"--fraction={stage.fraction}",
+                f"--test_fraction={stage.test_fraction}",
+                f"--seed={stage.seed}",
+            ),
+            reads={"--train": stage.train, "--test": stage.test},
             after=(),
             locations={"--output": str(self._workdir / stage.name)},
             output=("train.jsonl", "test.jsonl"),
@@ -238,7 +259,7 @@ class _Recipe:
     def problems(self, source: str) -> tuple[str, tuple[str, ...]]:
         """Returns where problems are, and the stage that makes them, if any (`world` for `world/train.jsonl`)."""
         name, _, file = source.partition("/")
-        if isinstance(self._known.get(name), WorldStage) and file:
+        if isinstance(self._known.get(name), WorldStage | DrawStage) and file:
             return str(self._workdir / source), (name,)
         return source, ()
 
@@ -287,6 +308,7 @@ def _named_folders(models: tuple[str, ...]) -> dict[str, str]:
 
 def describe(config: PipelineConfig) -> dict[str, object]:
     """Returns the config as JSON values for the report, with the kind of each stage."""
+    config = drawn(config)
     fields = dataclasses.asdict(config)
     fields["stages"] = [
         {"kind": type(stage).__name__.removesuffix("Stage").lower()} | dataclasses.asdict(stage)
