@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rft_jax.config import DrawStage, PipelineConfig
+from rft_jax.config import DrawStage, PipelineConfig, WorldStage
 from rft_jax.data.fraction import in_use, shuffled
 from rft_jax.errors import UserError
 from rft_jax.files import make_folder
@@ -29,13 +29,14 @@ def drawn(config: PipelineConfig) -> PipelineConfig:
         test_fraction=config.test_fraction,
         seed=config.seed,
     )
+    worlds = [each for each in config.stages if isinstance(each, WorldStage)]  # it may draw from them
     return dataclasses.replace(
         config,
         problems=f"{STAGE}/{TRAIN}",
         test=f"{STAGE}/{TEST}",
         fraction=1.0,
         test_fraction=1.0,
-        stages=(stage, *config.stages),
+        stages=(*worlds, stage, *(each for each in config.stages if not isinstance(each, WorldStage))),
     )
 
 

@@ -6,7 +6,6 @@ distinct paths at k: an upper bound for a model that solves fewer problems than 
 """
 
 import dataclasses
-import functools
 import itertools
 import math
 import os
@@ -192,15 +191,15 @@ def _problems(source: str, config: PipelineConfig, workdir: Path) -> tuple[list[
     makers = {stage.name: stage for stage in config.stages if isinstance(stage, WorldStage | DrawStage)}
     name, _, inside = source.partition("/")
     of_training = inside.startswith("train")
-    read = functools.partial(read_problems, reader=tasks.load(config.task).reader)
     match None if file.exists() else makers.get(name):
         case WorldStage() as world:
             return generate.problems("train", 48, 0), world.train if of_training else world.test
         case DrawStage() as draw:
-            every = read(draw.train if of_training else draw.test)
-            return every, in_use(len(every), draw.fraction if of_training else draw.test_fraction)
+            like, count = _problems(draw.train if of_training else draw.test, config, workdir)
+            return like, in_use(count, draw.fraction if of_training else draw.test_fraction)
         case _:
-            there = read(source if source.startswith("hf:") or is_remote(source) else file)
+            named = source.startswith("hf:") or is_remote(source)  # no file of this machine
+            there = read_problems(source if named else file, tasks.load(config.task).reader)
             return there, len(there)
 
 

@@ -105,6 +105,7 @@ class _Recipe:
         )
 
     def _draw(self, stage: DrawStage) -> Stage:
+        (train, train_after), (test, test_after) = self.problems(stage.train), self.problems(stage.test)
         return Stage(
             name=stage.name,
             kind="draw",
@@ -114,8 +115,8 @@ class _Recipe:
                 f"--test_fraction={stage.test_fraction}",
                 f"--seed={stage.seed}",
             ),
-            reads={"--train": stage.train, "--test": stage.test},
-            after=(),
+            reads={"--train": train, "--test": test},
+            after=tuple(dict.fromkeys(train_after + test_after)),
             locations={"--output": str(self._workdir / stage.name)},
             output=("train.jsonl", "test.jsonl"),
         )
@@ -205,7 +206,7 @@ class _Recipe:
             "--config.problems": problems,
             CONFIG_FILE: stage_settings.config_file(self._config.evaluate),
             **_own_files(made),
-            **_own_graders(made.task or self._config.task, made.grader, made.audit),
+            **_own_graders(tasks.Reference.parse(made.task or "").name or self._config.task, made.grader, made.audit),
         }
         locations = {"--workdir": str(self._workdir / stage.name)}
         if stage.against:

@@ -63,6 +63,13 @@ def test_all_stages_read_what_was_drawn(config, tmp_path):
     assert recipe.describe(part)["problems"] == "problems/train.jsonl"
 
 
+def test_a_share_of_the_worlds_problems_is_drawn_after_they_are_made(tmp_path):
+    tiny = load(f"{root()}/tests/pipeline/tiny.py", PipelineConfig)
+    world, first, sft, *_ = recipe.stages(dataclasses.replace(tiny, fraction=0.5), tmp_path)
+    assert (world.name, first.name, first.after, sft.after) == ("world", "problems", ("world",), ("problems",))
+    assert first.reads["--train"] == str(tmp_path / "world" / "train.jsonl")
+
+
 def test_the_whole_is_read_where_it_is(config, tmp_path):
     assert draw.drawn(config) is config
     assert {stage.kind for stage in recipe.stages(config, tmp_path)} == {
