@@ -88,13 +88,13 @@ class Measured:
         """
         folders = [located.settings(each.partition("=")[2]) for each in config.models]
         runtime.start()
-        jax.config.update("jax_enable_compilation_cache", False)  # the stages compile other shapes
         self.starting, self.took = _age(), 0.0
         self.on_cpu = jax.default_backend() == "cpu"
         largest = max(hf_config.read(folder).parameters for folder in folders)
         free = _available() if self.on_cpu else float(sum(map(capacity.free_bytes, jax.local_devices())))
         if (need := _WITH_STATE * largest) > free:
             raise TooLargeError(f"training takes about {need / 1e9:.1f} GB, of which {free / 1e9:.1f} are free here")
+        jax.config.update("jax_enable_compilation_cache", False)  # the stages compile other shapes
         self._encoder = _encoder(folders[0], config.task)
         self._training = functools.cache(self._measure_training)
         self._sampling: dict[tuple[SampleConfig, LlamaConfig], _Sampling] = {}

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import pytest
 
 from rft_jax.config import EvaluateStage, PipelineConfig
@@ -104,10 +105,20 @@ def test_a_model_that_does_not_fit_is_not_measured(tmp_path, monkeypatch):
     assert "assumed for a CPU, not measured: training takes about 0.0 GB" in told
 
 
+@pytest.fixture
+def compilation_cache():
+    """Is on again after a measurement."""
+    before = jax.config.jax_enable_compilation_cache
+    yield
+    jax.config.update("jax_enable_compilation_cache", before)
+
+
 @pytest.mark.slow
-def test_a_measured_pace_tells_what_takes_longer():
+@pytest.mark.usefixtures("compilation_cache")
+def test_a_measured_pace_tells_what_takes_longer(monkeypatch):
     from rft_jax.pipeline import measured
 
+    monkeypatch.setattr(measured.runtime, "start", lambda: None)
     tiny = load(f"{stage_settings.root()}/tests/pipeline/tiny.py", PipelineConfig)
     _, sft, paths, *_ = tiny.stages
     model = SIZES["world"]
