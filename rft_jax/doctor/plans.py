@@ -77,6 +77,7 @@ def of(config: Config, workdir: Path | None, *, on_cpu: bool) -> Plan:
     Raises:
         UserError: the config names nothing to read, or contradicts itself.
     """
+    config = located.pinned_in(config)
     match config:
         case TrainConfig():
             return _of_training(config, workdir, on_cpu)
@@ -131,7 +132,8 @@ def _of_pipeline(config: PipelineConfig, workdir: Path, on_cpu: bool) -> Plan:
         for name, source in (("problems", config.problems), ("test problems", config.test))
         if source.partition("/")[0] not in made
     }
-    models = {f"model {name}": folder for name, _, folder in (each.partition("=") for each in config.models)}
+    given = (each.partition("=") for each in config.models)
+    models = {f"model {name}": located.pinned(folder) for name, _, folder in given}
 
     def lengths(source: str) -> Callable[[], MeanLengths]:
         return lambda: _USUAL if source not in sets.values() else _lengths(source, config.task)

@@ -7,8 +7,9 @@ and 5). A field that is there and null counts as absent only where transformers 
 from pathlib import Path
 from typing import Any
 
+from rft_jax import files
 from rft_jax.errors import UserError
-from rft_jax.hf import rotary, unsupported
+from rft_jax.hf import foreign, rotary, unsupported
 from rft_jax.hf.fields import number, read_json, shown, write_json
 from rft_jax.model.architecture import LlamaConfig
 
@@ -29,9 +30,9 @@ def read(folder: Path) -> LlamaConfig:
     path = folder / CONFIG
     try:
         if not folder.is_dir():
-            raise UserError(f"no model folder {folder}")
+            foreign.refuse_file(folder)
         if not path.exists():
-            raise UserError(f"{folder} has no {CONFIG}: give a folder in Hugging Face's format")
+            foreign.refuse(folder, files.names(folder))
     except OSError as error:  # a name that is too long, or a folder that may not be looked into
         raise UserError(f"cannot read {folder}: {error.strerror or error}") from error
     fields = read_json(path)

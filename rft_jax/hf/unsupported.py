@@ -8,6 +8,7 @@ refused unless its value leaves the network as it is.
 from typing import Any
 
 from rft_jax.errors import UserError
+from rft_jax.hf import foreign, quantised
 from rft_jax.hf.fields import shown
 
 _SILU = ("silu", "swish")  # two names of one function
@@ -46,6 +47,7 @@ _READ = (
 
 def refuse(fields: dict[str, Any]) -> None:
     """Raises UserError if a config.json describes another network than a plain Llama."""
+    foreign.refuse_own_code(fields)
     if fields.get("model_type") != "llama":
         raise UserError(f"this is a model of type '{fields.get('model_type')}'; only 'llama' can be loaded")
     if (activation := fields.get("hidden_act", "silu")) not in _SILU:
@@ -56,7 +58,7 @@ def refuse(fields: dict[str, Any]) -> None:
         if name in ("sliding_window", "max_window_layers") and without_window:
             continue
         if "quant" in name and value:
-            raise UserError(f"{name} says that the weights are quantized; give the bf16, fp16 or fp32 checkpoint")
+            raise UserError(quantised.of_config(name, value))
         if _tells(name) and not _is_neutral(name, value):
             raise UserError(
                 f"{name} is {shown(value)}, and the Llamas that can be loaded have no such thing; if the weights were "

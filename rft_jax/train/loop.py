@@ -63,6 +63,7 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
             files.make_folder(workdir)  # whoever left something there is dead
             refuse_moved(workdir, config.checkpoints)
         agreement.shared(workdir)
+        config = located.pinned_in(config)
         source = start.source(config.checkpoint, config.model, config.size, config.seed)
         tokenizer_folder = make_tokenizer_folder(config, source)
         folder = located.settings(tokenizer_folder)
