@@ -126,7 +126,7 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
     def sampled(name: str, of: MeanLengths, samples: float, model: LlamaConfig) -> Estimate:
         tokens = samples * of.response
         position = of.prompt + of.response / 2
-        flops = tokens * (1.66 * model.parameters + 2 * model.layers * position * model.width)
+        flops = tokens * (1.66 * model.parameters + 2 * model.layers * position * model.heads * model.head_width)
         seconds = _STARTING + flops / (speed * _DECODING)
         return Estimate(name, samples, flops, seconds, paths_disk(samples, of))
 

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from rft_jax.errors import UserError
-from rft_jax.model.architecture import LinearScaling, Llama3Scaling, LlamaConfig
+from rft_jax.model.architecture import PLAIN, LinearScaling, Llama3Scaling, LlamaConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,8 @@ class Origin:
         scaling = architecture["rope_scaling"]
         if scaling is not None:
             scaling = LinearScaling(**scaling) if set(scaling) == {"factor"} else Llama3Scaling(**scaling)
-        return cls(**{**fields, "architecture": LlamaConfig(**{**architecture, "rope_scaling": scaling})})
+        config = LlamaConfig(**PLAIN | architecture | {"rope_scaling": scaling})  # until 2026-11-26 all were plain
+        return cls(**{**fields, "architecture": config})
 
 
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)

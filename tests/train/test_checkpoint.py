@@ -121,12 +121,20 @@ def test_the_same_contents_elsewhere_are_the_same_run(saved):
         assert checkpoints.latest == 3
 
 
-@pytest.mark.parametrize("size", ["tiny", "llama3.2-1b", "llama3-8b"])
+@pytest.mark.parametrize("size", ["tiny", "llama3.2-1b", "llama3-8b", "mistral-7b-v0.1", "qwen3-4b"])
 def test_origin_survives_json(tmp_path, size):
     origin = dataclasses.replace(ORIGIN, architecture=architecture.SIZES[size])
     (tmp_path / "origin").mkdir()
     (tmp_path / "origin" / "metadata").write_text(json.dumps(dataclasses.asdict(origin)))
     assert checkpoint.read_origin(tmp_path) == origin
+
+
+def test_an_architecture_from_before_there_were_options_is_a_plain_llama(tmp_path):
+    fields = dataclasses.asdict(ORIGIN)
+    fields["architecture"] = {k: v for k, v in fields["architecture"].items() if k not in architecture.PLAIN}
+    (tmp_path / "origin").mkdir()
+    (tmp_path / "origin" / "metadata").write_text(json.dumps(fields))
+    assert checkpoint.read_origin(tmp_path) == ORIGIN
 
 
 def test_half_a_checkpoint_is_removed(saved, state):
