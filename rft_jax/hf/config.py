@@ -10,7 +10,7 @@ from typing import Any
 from rft_jax import files
 from rft_jax.errors import UserError
 from rft_jax.hf import families, foreign, rotary, unsupported
-from rft_jax.hf.fields import number, read_json, shown, switch, write_json
+from rft_jax.hf.fields import number, read_json, switch, write_json
 from rft_jax.model.architecture import LlamaConfig
 
 CONFIG = "config.json"
