@@ -38,10 +38,10 @@ class TrainConfig:
     """A training run. SFT and RFT differ only in their data. configs/sft.py makes one.
 
     Attributes:
-        model: Hugging Face folder to start from.
+        model: Hugging Face folder to start from, or a model of the hub, hf:ORG/NAME[@REVISION].
         checkpoint: step folder of another run to start from instead; only its weights are used.
         size: architecture to initialise randomly when neither is given.
-        tokenizer: folder of the tokenizer, if not the model's own.
+        tokenizer: folder of the tokenizer, or the hub's name, if not the model's own.
         data: JSONL file of queries and responses.
         fraction: share of the examples to use; a smaller fraction is a subset of a larger one.
         epochs: passes over the examples.
@@ -74,6 +74,7 @@ class TrainConfig:
         mesh: how the devices are laid out.
         save_every: steps between checkpoints; the last step is always saved.
         keep: how many checkpoints to keep.
+        checkpoints: folder in a bucket for them, gs://BUCKET/FOLDER, one for each run; none: WORKDIR/checkpoints.
     """
 
     model: str | None = None
@@ -111,6 +112,7 @@ class TrainConfig:
     mesh: MeshConfig
     save_every: Count
     keep: Count
+    checkpoints: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,7 +120,7 @@ class SampleConfig:
     """Sampling k paths per problem. configs/sample.py makes one.
 
     Attributes:
-        model: Hugging Face folder.
+        model: Hugging Face folder, or a model of the hub, hf:ORG/NAME[@REVISION].
         problems: JSONL file of problems, or hf:NAME:CONFIG:SPLIT.
         name: name of the model in the paths; none: the folder's name.
         k: samples per problem.
@@ -306,7 +308,7 @@ class PipelineConfig:
         fraction: share of the problems to train on, drawn by the seed; a smaller one is the beginning of a larger one,
             so its paths are the same.
         test_fraction: share of the problems to evaluate on; the same for every seed.
-        models: models to start from, as `name=folder`.
+        models: models to start from, as `name=folder`; folders as the commands take them.
         train, sample, evaluate: config of each command, FILE[:ARGUMENT].
         train_settings, sample_settings, evaluate_settings: fields for all stages of a kind, as `name=value`; a stage's
             own settings override them.

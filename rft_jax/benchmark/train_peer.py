@@ -63,7 +63,7 @@ def train(turns: Connection, folder: str, settings: dict[str, Any], examples: li
 
     transformers.utils.logging.disable_progress_bar()
     trainer = InOrder(
-        model=transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32),
+        model=transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
         args=transformers.TrainingArguments(
             output_dir=f"{folder}/trainer",
             logging_steps=1,

@@ -101,4 +101,9 @@ def training_flops(model: LlamaConfig, tokens: float) -> float:
 def sampling_flops(model: LlamaConfig, of: MeanLengths, k: int) -> float:
     """Returns the operations of decoding k paths of each problem, as the paper counts them (section 3.1)."""
     position = of.prompt + of.response / 2
-    return of.problems * k * of.response * (1.66 * model.parameters + 2 * model.layers * position * model.width)
+    return (
+        of.problems
+        * k
+        * of.response
+        * (1.66 * model.parameters + 2 * model.layers * position * model.heads * model.head_width)
+    )
