@@ -11,7 +11,7 @@ the family; several, with commas, share their paths; each `+` at the end adds a 
 - `--config.k=100` paths per problem are the paper's; the fewer, the sooner.
 - `--config.evaluate_settings=k=16` adds maj1@16 and pass@k to the greedy accuracy.
 
-The paper has no model of this size. BUILD.md (SmolLM2) has what was measured here.
+The paper has no model of this size. BUILD.md (Measured) has what was measured here.
 """
 
 import dataclasses

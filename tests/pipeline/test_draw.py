@@ -95,3 +95,10 @@ def test_smollm2s_models_by_their_short_names():
     configs = {stage.config for stage in made.stages if hasattr(stage, "config")}
     assert configs == {"configs/sft.py:smollm2"}
     assert any(stage.name == "mine-union2" for stage in made.stages)
+
+
+def test_the_loop_on_math_is_gsm8ks_with_other_problems(tmp_path):
+    ours, gsm8k = (load(f"{root()}/configs/{name}.py:x=/a/folder", PipelineConfig) for name in ("math", "gsm8k"))
+    assert ours.stages == gsm8k.stages
+    assert (ours.task, ours.problems) == ("math", "hf:DigitalLearningGmbH/MATH-lighteval:default:train")
+    assert recipe.stages(ours, tmp_path)[0].flags[:2] == ("--config=configs/sft.py", "--config.task=math")
