@@ -62,9 +62,10 @@ def settings(data: str, batch: int, microbatch: int, model: str | None) -> Train
     """
     if batch % microbatch:
         raise UserError(f"--batch={batch} is not a multiple of --microbatch={microbatch}")
+    length = 640 if model else 512  # GSM8K's longest example has 568 tokens of SmolLM2's
     return dataclasses.replace(
         config_flag.load("configs/sft.py", TrainConfig),
-        model=model, size=None if model else "bench-58m", data=data, batch=batch, max_length=512, row_length=512,
+        model=model, size=None if model else "bench-58m", data=data, batch=batch, max_length=length, row_length=length,
         accumulation=batch // microbatch, remat="none", loss_chunk=512,
     )  # fmt: skip
 

@@ -49,7 +49,8 @@ def test_lm_eval_judges_every_problem_as_evaluate_does(exported, tmp_path):
     command(
         "-m", "lm_eval", "run", "--model", "hf", "--model_args",
         f"pretrained={exported},dtype=float32", "--device", "cpu", "--tasks", "ours", "--include_path", tmp_path,
-        "--apply_chat_template", "--batch_size", 50, "--log_samples", "--output_path", tmp_path / "theirs", HF_HOME=str(tmp_path / "home"),
+        "--apply_chat_template", "--batch_size", 50, "--log_samples", "--output_path", tmp_path / "theirs",
+        HF_HOME=str(tmp_path / "home"),
     )  # fmt: skip
     (file,) = (tmp_path / "theirs").rglob("samples_ours_*.jsonl")
     samples = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
