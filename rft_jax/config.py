@@ -73,6 +73,7 @@ class TrainConfig:
         mesh: how the devices are laid out.
         save_every: steps between checkpoints; the last step is always saved.
         keep: how many checkpoints to keep.
+        checkpoints: folder in a bucket for them, gs://BUCKET/FOLDER, one for each run; none: WORKDIR/checkpoints.
     """
 
     model: str | None = None
@@ -110,6 +111,7 @@ class TrainConfig:
     mesh: MeshConfig
     save_every: Count
     keep: Count
+    checkpoints: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

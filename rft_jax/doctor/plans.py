@@ -96,7 +96,8 @@ def _of_training(config: TrainConfig, workdir: Path | None, on_cpu: bool) -> Pla
     def disk() -> tuple[float, str]:
         need = estimate.training_disk(config, job.architecture().parameters, on_cpu=on_cpu)
         there = _used(workdir, "checkpoints", "model")
-        return max(0.0, need - there), f"{config.keep} checkpoints, one more while it is made, and the model"
+        kept = f"{config.keep} checkpoints, one more while it is made, and the model"
+        return max(0.0, need - there), kept if config.checkpoints is None else "the model"
 
     read = {"model": config.model, "checkpoint": config.checkpoint, "tokenizer": config.tokenizer, "data": config.data}
     return Plan([job], _given(read, config.task, config.template), disk)

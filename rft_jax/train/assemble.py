@@ -29,6 +29,12 @@ from rft_jax.train.step import Step, make_step
 
 log = logging.getLogger(__name__)
 
+# Where and how a run computes; and what fingerprints tell better than names.
+_NOT_OF_THE_RESULT = {
+    "mesh", "accumulation", "remat", "attention", "loss_chunk", "save_every", "keep", "checkpoints",
+    "model", "checkpoint", "size", "tokenizer", "data",
+}  # fmt: skip
+
 
 def make_tokenizer_folder(config: TrainConfig, source: Source) -> str:
     """Returns the folder whose tokenizer the run uses, and its model goes out with; it may be in a bucket."""
@@ -166,4 +172,7 @@ def make_origin(
         architecture=source.architecture,
         tokenizer=tokenizer_folder if is_remote(tokenizer_folder) else str(Path(tokenizer_folder).absolute()),
         prompt=dataclasses.asdict(sidecar),
+        settings=None
+        if config.checkpoints is None
+        else {name: value for name, value in vars(config).items() if name not in _NOT_OF_THE_RESULT},
     )

@@ -104,6 +104,17 @@ def test_another_run_is_refused(saved, changes, message):
         Checkpoints(saved, dataclasses.replace(ORIGIN, **changes), keep=2)
 
 
+def test_settings_count_where_both_have_them():
+    """In a bucket, where a run of another learning rate, in another workdir, may name the same folder."""
+    ours = dataclasses.replace(ORIGIN, settings={"learning_rate": 1e-5, "epochs": 3})
+    ours.refuse_other(ORIGIN, "gs://b/run", "--config.checkpoints")
+    ORIGIN.refuse_other(ours, "gs://b/run", "--config.checkpoints")
+    ours.refuse_other(dataclasses.replace(ours), "gs://b/run", "--config.checkpoints")
+    theirs = dataclasses.replace(ORIGIN, settings={"learning_rate": 2e-5, "epochs": 3})
+    with pytest.raises(UserError, match="with learning_rate 2e-05, this one has learning_rate 1e-05; give another --c"):
+        ours.refuse_other(theirs, "gs://b/run", "--config.checkpoints")
+
+
 def test_the_same_contents_elsewhere_are_the_same_run(saved):
     moved = dataclasses.replace(ORIGIN, model="elsewhere/a", data="elsewhere/a.jsonl")
     with Checkpoints(saved, moved, keep=2) as checkpoints:
