@@ -43,6 +43,7 @@ def read(folder: Path) -> LlamaConfig:
 
 
 def _parse(fields: dict[str, Any]) -> LlamaConfig:
+    foreign.refuse_own_code(fields)  # whatever it says of its type
     family = families.of(fields)
     form = families.FORMS[family]
     unsupported.refuse(fields, form.reads)

@@ -8,7 +8,7 @@ refused unless its value leaves the network as it is.
 from typing import Any
 
 from rft_jax.errors import UserError
-from rft_jax.hf import foreign, quantised
+from rft_jax.hf import quantised
 from rft_jax.hf.fields import shown
 
 _SILU = ("silu", "swish")  # two names of one function
@@ -55,7 +55,6 @@ def refuse(fields: dict[str, Any], options: tuple[str, ...]) -> None:
     Raises:
         UserError: it describes another network; the message names the field.
     """
-    foreign.refuse_own_code(fields)
     if (activation := fields.get("hidden_act", "silu")) not in _SILU:
         raise UserError(f"hidden_act is {shown(activation)}; only 'silu' can be loaded")
     without_window = fields.get("use_sliding_window", True) is False

@@ -81,8 +81,7 @@ def test_fresh_adapters_are_the_base_exactly():
         assert llama.with_adapters(adapted, None).layers.adapters is None
         forward = jax.jit(functools.partial(llama.forward, dtype=jnp.dtype(dtype)))
         bare, same, other = (
-            forward(each, tokens, *index)
-            for each in (model, adapted, llama.with_adapters(model, make_adapters()))
+            forward(each, tokens, *index) for each in (model, adapted, llama.with_adapters(model, make_adapters()))
         )
         np.testing.assert_array_equal(same, bare)
         assert jnp.abs(other - bare).max() > 0.1
