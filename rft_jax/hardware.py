@@ -61,7 +61,7 @@ class Hardware:
         copied: bytes/s of a large copy, read and written; None where nobody measured it.
         inside: bytes/s that a device sends to others of its host, by the data sheet: all links, one direction.
         between: bytes/s that a device sends to other hosts; for GPUs one network adapter each, as in DGX systems (A100
-            200, H100 and H200 400 Gbit/s); of an RTX 4090, which has no links of its own, 100 Gbit/s, and its PCIe inside.
+            200, H100 and H200 400 Gbit/s). An RTX 4090 has no links: inside is PCIe, between 100 Gbit/s.
         per_host: devices of a full host.
         compiler: what XLA needs to compile for it without having it.
     """

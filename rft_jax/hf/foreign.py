@@ -51,8 +51,8 @@ def refuse_adapter(where: str | Path) -> NoReturn:
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         base = "its base model"
     raise UserError(
-        f"{where} holds an adapter ({ADAPTER}), not a model: merge it into {base} (peft's merge_and_unload) and save "
-        "the whole model"
+        f"{where} holds an adapter ({ADAPTER}), not a model: merge it into {base} and save the whole model (peft's "
+        "merge_and_unload, or launch/convert.py of a checkpoint)"
     )
 
 

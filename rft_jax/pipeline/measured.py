@@ -25,7 +25,7 @@ from rft_jax.data.batches import Batch
 from rft_jax.data.encode import Encoder
 from rft_jax.hf import config as hf_config
 from rft_jax.hf import located
-from rft_jax.model import partition
+from rft_jax.model import lora, partition
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.llama import Llama
 from rft_jax.pipeline.pace import MeanLengths
@@ -37,8 +37,8 @@ from rft_jax.sample.prompt_batch import half_width, most_prompts, prompt_batch
 from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Schedule
 from rft_jax.task import task as tasks
-from rft_jax.train.assemble import make_training
-from rft_jax.train.step import make_state, put
+from rft_jax.train.assemble import compute_dtype, make_training
+from rft_jax.train.step import make_adapters, make_state, put
 
 _LONG = 10.0  # seconds that a training step may take, to be measured as it is
 _STEPS = 2  # of a decode call; sampling's has more, so that the host is asked less often
@@ -109,7 +109,9 @@ class Measured:
     def training(self, config: TrainConfig, model: LlamaConfig, tokens: float) -> float:
         """Returns the seconds of a training run on so many useful tokens, checkpoint and export included."""
         found = self._training(dataclasses.replace(config, seed=0, epochs=1, fraction=1.0, learning_rate=0.0), model)
-        written = 12 * model.parameters + 4 * model.parameters
+        adapters = lora.chosen(config.lora, model)
+        trained = adapters.parameters(model) if adapters else model.parameters
+        written = 12 * trained + 4 * model.parameters
         return found.first + tokens / _FILLED[config.packing] / found.rate + written / _WRITING
 
     def sampling(self, config: SampleConfig, model: LlamaConfig, of: MeanLengths, k: int) -> float:
@@ -147,14 +149,20 @@ class Measured:
         began = time.perf_counter()
         with jax.set_mesh(mesh):
             optimizer, step = make_training(config)
-            weights = jax.jit(lambda: Llama(model, jax.random.key(0), dtype=jnp.float32, stacked=True))()
-            state = make_state(jax.device_put(weights, partition.shardings(weights, mesh)), optimizer, mesh)
+            adapters = lora.chosen(config.lora, model)
+            dtype = compute_dtype(config) if adapters else jnp.dtype(jnp.float32)
+            weights = jax.jit(lambda: Llama(model, jax.random.key(0), dtype=dtype, stacked=True))()
+            weights = jax.device_put(weights, partition.shardings(weights, mesh))
+            trained = make_adapters(adapters, model, 0, mesh) if adapters else weights
+            state = make_state(trained, optimizer, mesh)
+            frozen = weights if adapters else None
+            del weights, trained  # the state has them now
 
             def seconds(shape: tuple[int, int, int]) -> float:
                 nonlocal state
                 batch = put(_batch(shape, model.vocabulary), False, 0.0, mesh)
                 start = time.perf_counter()
-                state, metrics = step(state, *batch)
+                state, metrics = step(state, *batch, frozen)
                 jax.block_until_ready(metrics)
                 return time.perf_counter() - start
 

@@ -99,11 +99,14 @@ def _training_that_fits(config: TrainConfig, model: LlamaConfig, target: Target)
             f"this would fit (compiled): {mesh} --config.remat={way.remat} --config.accumulation={way.accumulation}\n"
             + show.text(made)
         )
-    # Weights, two moments and gradients in fp32 are split over all devices, and take at most half of the memory.
+    # Weights, two moments and gradients in fp32 (or frozen ones in bf16 and little else) are split over all devices,
+    # and take at most half of the memory.
     assert target.known.memory is not None
-    devices = 8 * -(-int(16 * model.parameters / (0.5 * target.known.memory)) // 8)
+    per_parameter = 2 if config.lora.rank else 16
+    devices = 8 * -(-int(per_parameter * model.parameters / (0.5 * target.known.memory)) // 8)
     enough = max(devices, 2 * len(target.devices))
-    return f"nothing fits on these; about {enough} devices would do (estimated, not compiled)"
+    or_lora = "" if config.lora.rank else ", or adapters alone be trained: --config.lora.rank=16"
+    return f"nothing fits on these; about {enough} devices would do (estimated, not compiled){or_lora}"
 
 
 def _rows_that_fit(made: Plan) -> str:

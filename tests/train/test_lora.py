@@ -20,6 +20,7 @@ from rft_jax.model.adapters import Adapters
 from rft_jax.model.lora import Lora
 from rft_jax.runtime import make_mesh
 from rft_jax.train import checkpoint, convert, loop, merge, optimizer, step
+from tests.train.conftest import save_tokenizer, tiny_texts
 from tests.train.test_loop import tiny_config
 from tests.train.test_step import CONFIG, EXAMPLES, PLAN, SETTINGS, _torch_losses, assert_same, make_model
 
@@ -60,8 +61,7 @@ def folders(tmp_path_factory):
     """The folders of the base model and of its adapters."""
     root = tmp_path_factory.mktemp("lora")
     pretrained.save(make_model(), root / "base", tokenizer_from=None, dtype=F32)
-    (root / "tokenizer").mkdir()
-    (root / "tokenizer" / "tokenizer.json").write_text("{}")
+    save_tokenizer(root / "tokenizer", tiny_texts(), CONFIG.vocabulary)
     adapter.save(
         make_adapters(), ALL, CONFIG, root / "adapter", base=str(root / "base"), revision=None,
         tokenizer_from=root / "tokenizer", prompt=PromptSidecar({}, "", (2,)),
@@ -262,23 +262,18 @@ def test_what_adapters_cost():
 
 
 def test_frozen_weights_have_no_gradients_in_memory():
-    """A step's temporaries, with a bf16 base that is large beside the activations, are far below the base in fp32."""
+    """Not of all layers, and not of the output table, which the loss makes the gradient of when it is trained."""
     config = dataclasses.replace(CONFIG, vocabulary=4096, width=256, heads=4, kv_heads=4, head_width=64, mlp_width=704)
     mesh = make_mesh(1, 1, 1, jax.devices()[:1])
-    few = Lora(2, 8.0, ("q_proj",))
     plan = dataclasses.replace(PLAN, size=1, data_parallel_size=1)
     with jax.set_mesh(mesh):
-        state = step.abstract_state(config, adamw(), mesh, few)
-        frozen = step.abstract_model(config, mesh, jnp.dtype(jnp.bfloat16))
-        inputs = step.put(plan[0], False, 0.0, mesh)
-        take_step = step.make_step(adamw(), **SETTINGS | {"remat": "full", "dtype": jnp.dtype(jnp.bfloat16)})
-        compiled = take_step.lower(state, *inputs, frozen).compile()
-        whole = take_step.lower(step.abstract_state(config, adamw(), mesh), *inputs).compile()
-    base = 2 * config.parameters
-    assert compiled.memory_analysis().argument_size_in_bytes < 1.1 * base
-    assert compiled.memory_analysis().output_size_in_bytes < 0.1 * base
-    saved = whole.memory_analysis().temp_size_in_bytes - compiled.memory_analysis().temp_size_in_bytes
-    assert saved > 4 * 0.9 * config.parameters  # the gradients of everything
+        state = step.abstract_state(config, adamw(), mesh, Lora(2, 8.0, ("q_proj",)))
+        frozen = step.abstract_model(config, mesh, F32)
+        take_step = step.make_step(adamw(), **SETTINGS | {"remat": "full"})
+        memory = take_step.lower(state, *step.put(plan[0], False, 0.0, mesh), frozen).compile().memory_analysis()
+    assert 4 * config.parameters < memory.argument_size_in_bytes < 1.1 * 4 * config.parameters
+    assert memory.output_size_in_bytes < 0.01 * 4 * config.parameters
+    assert memory.temp_size_in_bytes < 0.5 * 4 * config.vocabulary * config.width
 
 
 def lora_config(model_folder, data, /, *, rank=4, alpha=8.0, targets=("q_proj", "v_proj"), export="merged", **changes):
@@ -299,7 +294,9 @@ def test_a_checkpoint_holds_adapters_alone(finished):
     origin = checkpoint.read_origin(finished / "checkpoints" / "5")
     assert str(origin.lora) == "rank 4, alpha 8, targets q_proj,v_proj, base float32"
     stored = json.loads((finished / "checkpoints" / "5" / "state" / "_METADATA").read_text())["tree_metadata"]
-    assert {name.split(".")[-2] for name in map(str, stored) if "model." in name} == ROLES_OF_RUN
+    assert {name.split(".")[-2] for name in map(str, stored) if "model." in name} == {
+        "query_a", "query_b", "value_a", "value_b",
+    }  # fmt: skip
     told = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     assert told[-1]["loss"] < told[0]["loss"]
 
