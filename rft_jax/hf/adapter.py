@@ -95,4 +95,4 @@ def _shapes(adapters: Adapters, config: LlamaConfig) -> dict[str, tuple[int, int
 
 def _tensors(adapters: Adapters, config: LlamaConfig) -> Iterator[tuple[str, np.ndarray]]:
     for name, array, layer, shape in _places(adapters, config):
-        yield name, pretrained.on_host(array, layer, dtype=_FP32).reshape(shape)
+        yield name, jax.device_get(pretrained.gathered(array, layer, dtype=_FP32)).view(_FP32).reshape(shape)

@@ -7,7 +7,6 @@ holds the whole model on the host beside the devices' own. The names and shapes 
 import collections
 import concurrent.futures
 import functools
-import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -249,12 +248,13 @@ def _tensors(model: Llama, dtype: np.dtype) -> Iterator[tuple[str, np.ndarray]]:
         leaves |= {name: (leaf, layer if on_layers else None, adapter) for layer, name in enumerate(parts)}
     with _bar("save", model.config) as bar:
         for name, shape in shapes(model.config).items():
-            yield name, on_host(*leaves[name], dtype=dtype).reshape(shape)
-            bar.update(math.prod(shape))
+            tensor = gathered(*leaves[name], dtype=dtype)
+            yield name, jax.device_get(tensor).view(dtype).reshape(shape)
+            bar.update(tensor.size)
 
 
-def on_host(parameter: jax.Array, layer: int | None, adapter: Adapter | None = None, *, dtype: np.dtype) -> np.ndarray:
-    """Returns a parameter, or one layer of it, gathered from all devices and processes; all processes call this.
+def gathered(parameter: jax.Array, layer: int | None, adapter: Adapter | None = None, *, dtype: np.dtype) -> jax.Array:
+    """Returns a parameter, or one layer of it, whole in each process, as integers of its bits; all processes call this.
 
     Args:
         parameter: on any devices.
@@ -266,8 +266,7 @@ def on_host(parameter: jax.Array, layer: int | None, adapter: Adapter | None = N
         tensor = _bits(parameter, layer, adapter, dtype=dtype)
     if not tensor.is_fully_addressable:
         tensor = _gather(tensor)
-    tensor = tensor.addressable_data(0) if tensor.is_fully_replicated else tensor
-    return jax.device_get(tensor).view(dtype)
+    return tensor.addressable_data(0) if tensor.is_fully_replicated else tensor
 
 
 @functools.partial(jax.jit, static_argnames="dtype")

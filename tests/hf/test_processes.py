@@ -4,13 +4,19 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rft_jax.hf import names, pretrained
-from rft_jax.model import architecture
+from rft_jax.hf import adapter, names, pretrained
+from rft_jax.hf.sidecars import PromptSidecar
+from rft_jax.model import architecture, llama
+from rft_jax.model.lora import Lora
+from rft_jax.runtime import make_mesh
+from rft_jax.train import step
 
 PROGRAM = """
 import collections, math, sys
@@ -21,6 +27,7 @@ jax.distributed.initialize(address, num_processes=2, process_id=int(number))
 from rft_jax import runtime
 from rft_jax.errors import UserError
 from rft_jax.hf import names, pretrained
+from tests.hf.test_processes import save_adapted
 mesh = runtime.make_mesh(1, 4, 2)
 def most_held(parameters):
     buffers = {}  # an array of one device may be another's shard
@@ -49,8 +56,23 @@ for stacked in (True, False):
     largest = max(math.prod(shape) for shape in names.shapes(model.config).values()) * dtype.itemsize
     for _ in pretrained._tensors(model, dtype):
         assert 0 < most_held(parameters) <= largest
+    if stacked:
+        save_adapted(model, mesh, source, target)
 print("done")
 """
+LORA = Lora(2, 4.0, ("k_proj", "down_proj"))
+
+
+def save_adapted(model, mesh, source, target):
+    """Saves a model with adapters of ones, whose sums are exact, merged and as adapters."""
+    adapters = jax.tree.map(jnp.ones_like, step.make_adapters(LORA, model.config, 0, mesh))
+    adapted = llama.with_adapters(model, adapters)
+    pretrained.save(adapted, f"{target}-merged", tokenizer_from=None, dtype=jnp.dtype(jnp.float32))
+    prompt = PromptSidecar({}, "", (2,))
+    adapter.save(
+        adapters, LORA, model.config, Path(f"{target}-adapter"), base="base", revision=None,
+        tokenizer_from=Path(source), prompt=prompt,
+    )  # fmt: skip
 
 
 def free_port():
@@ -75,6 +97,11 @@ def test_two_processes_save_the_bytes_of_one(tmp_path):
         dtype=dtype,
         shard_bytes=20_000,
     )
+    (tmp_path / "model" / "tokenizer.json").write_text("{}")
+    mesh = make_mesh(1, 4, 2)
+    save_adapted(
+        pretrained.load(tmp_path / "model", mesh, dtype=None, stacked=True), mesh, tmp_path / "model", tmp_path / "one"
+    )
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     address = f"127.0.0.1:{free_port()}"
     arguments = [str(tmp_path / name) for name in ("model", "two", "absent/model")]
@@ -98,6 +125,10 @@ def test_two_processes_save_the_bytes_of_one(tmp_path):
             pytest.skip("this jaxlib has no gloo")
         assert process.returncode == 0, output
         assert output.strip().endswith("done"), output
-    one = {file.name: file.read_bytes() for file in (tmp_path / "one").iterdir()}
-    for stacked in (True, False):
-        assert {file.name: file.read_bytes() for file in (tmp_path / f"two-{stacked}").iterdir()} == one
+
+    def saved(name):
+        return {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()}
+
+    assert saved("two-True") == saved("two-False") == saved("one")
+    for kind in ("merged", "adapter"):
+        assert saved(f"two-{kind}") == saved(f"one-{kind}")

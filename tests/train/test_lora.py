@@ -219,9 +219,10 @@ def test_the_merged_export_has_the_adapted_models_logits(tmp_path, sizes):
     np.testing.assert_allclose(our_logits(), logits, atol=2e-5 * np.abs(logits).max())
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # peft uses names that transformers gives up
 def test_peft_loads_the_adapter_folder(folders):
-    """Needs peft, which is no dependency: `pip install --no-deps peft accelerate` in an environment of the tests."""
-    peft, torch = pytest.importorskip("peft"), pytest.importorskip("torch")
+    peft = pytest.importorskip("peft", reason="peft, which is no dependency: pip install --no-deps peft accelerate")
+    torch = pytest.importorskip("torch")
     theirs = peft.AutoPeftModelForCausalLM.from_pretrained(folders / "adapter", is_trainable=True)
     with torch.no_grad():
         logits = theirs(torch.tensor(TOKENS)).logits.numpy()
@@ -273,7 +274,8 @@ def test_frozen_weights_have_no_gradients_in_memory():
         memory = take_step.lower(state, *step.put(plan[0], False, 0.0, mesh), frozen).compile().memory_analysis()
     assert 4 * config.parameters < memory.argument_size_in_bytes < 1.1 * 4 * config.parameters
     assert memory.output_size_in_bytes < 0.01 * 4 * config.parameters
-    assert memory.temp_size_in_bytes < 0.5 * 4 * config.vocabulary * config.width
+    # XLA for CPUs copies the table twice when it gathers it from its one device; a third would be its gradient.
+    assert memory.temp_size_in_bytes < 2.5 * 4 * config.vocabulary * config.width
 
 
 def lora_config(model_folder, data, /, *, rank=4, alpha=8.0, targets=("q_proj", "v_proj"), export="merged", **changes):
