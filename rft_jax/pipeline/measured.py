@@ -91,7 +91,9 @@ class Measured:
         self.starting, self.took = _age(), 0.0
         self.on_cpu = jax.default_backend() == "cpu"
         largest = max(hf_config.read(folder).parameters for folder in folders)
-        free = _available() if self.on_cpu else float(sum(map(capacity.free_bytes, jax.local_devices())))
+        free = (
+            float(capacity.host_bytes()) if self.on_cpu else float(sum(map(capacity.free_bytes, jax.local_devices())))
+        )
         if (need := _WITH_STATE * largest) > free:
             raise TooLargeError(f"training takes about {need / 1e9:.1f} GB, of which {free / 1e9:.1f} are free here")
         jax.config.update("jax_enable_compilation_cache", False)  # the stages compile other shapes
@@ -270,15 +272,6 @@ def _timed(run: Callable[[], object]) -> float:
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
-
-
-def _available() -> float:
-    """Returns the bytes that may be used here, what the system would give up of its cache of files included."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):  # no Linux
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")) / 2
 
 
 def _age() -> float:

@@ -13,6 +13,7 @@ from rft_jax.model.architecture import SIZES
 from rft_jax.pipeline import dry_run, estimate, stage_settings
 from rft_jax.pipeline.pace import Assumed, MeanLengths
 from rft_jax.records.problem import Problem, write_problems
+from rft_jax.sample import capacity
 
 
 def test_distinct_paths_are_the_papers_at_its_k():
@@ -97,7 +98,7 @@ def test_a_share_of_the_problems_is_counted(tmp_path):
 def test_a_model_that_does_not_fit_is_not_measured(tmp_path, monkeypatch):
     from rft_jax.pipeline import measured
 
-    monkeypatch.setattr(measured, "_available", lambda: 1e6)
+    monkeypatch.setattr(capacity, "host_bytes", lambda: 1_000_000)
     monkeypatch.setattr(measured.runtime, "start", lambda: None)
     told = dry_run.plan(
         load(f"{stage_settings.root()}/tests/pipeline/tiny.py", PipelineConfig), tmp_path, hardware=None, chips=None
