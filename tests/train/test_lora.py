@@ -69,6 +69,7 @@ def folders(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_fresh_adapters_are_the_base_exactly():
     def fresh():
         return Adapters(ALL, CONFIG, jax.random.key(0))
@@ -220,6 +221,7 @@ def test_the_merged_export_has_the_adapted_models_logits(tmp_path, sizes):
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # peft uses names that transformers gives up
+@pytest.mark.slow
 def test_peft_loads_the_adapter_folder(folders):
     peft = pytest.importorskip("peft", reason="peft, which is no dependency: pip install --no-deps peft accelerate")
     torch = pytest.importorskip("torch")
@@ -262,6 +264,7 @@ def test_what_adapters_cost():
     assert lora.flops_per_token(CONFIG, None) == 6 * CONFIG.parameters
 
 
+@pytest.mark.slow
 def test_frozen_weights_have_no_gradients_in_memory():
     """Not of all layers, and not of the output table, which the loss makes the gradient of when it is trained."""
     config = dataclasses.replace(CONFIG, vocabulary=4096, width=256, heads=4, kv_heads=4, head_width=64, mlp_width=704)
