@@ -11,7 +11,7 @@ from rft_jax.plan.cost import Cost
 from rft_jax.plan.lengths import EXAMPLES, PREFIX, gsm8k
 from rft_jax.plan.target import Target
 from rft_jax.sample import capacity
-from rft_jax.sample.engine import STEPS
+from rft_jax.sample.decode import STEPS
 
 _FEW = (2, 4)  # layers of the decode steps from which one with more layers is extended
 

@@ -19,7 +19,8 @@ from rft_jax.plan.target import Target
 from rft_jax.plan.traffic import Guesses
 from rft_jax.runtime import make_mesh
 from rft_jax.sample import capacity, decode
-from rft_jax.sample.engine import STEPS, make_decode
+from rft_jax.sample.decode import STEPS
+from rft_jax.sample.engine import make_decode
 from rft_jax.sample.kv import walk_kernel
 from rft_jax.sample.kv.paged_attention import Reading
 from rft_jax.sample.kv.pages import CacheSizes, KeysValues
@@ -131,12 +132,20 @@ def lower(config: SampleConfig, decoding: Decoding) -> jax.stages.Lowered:
         state = jax.tree.map(placed, jax.eval_shape(lambda p: decode.idle(model, sizes, DTYPE, p), prefix))
         devices = capacity.devices(mesh)
         slots, rows = sizes.slots * devices, sizes.rows * devices
-        orders = decode.Orders(*(numbers(size) for size in (slots, devices, rows, rows, devices, devices)))
         now, seed = (
             jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, P()))
             for shape, dtype in (((), jnp.int32), ((2,), jnp.uint32))
         )
-        return run.lower(model, state, orders, now, seed)
+        orders = decode.Orders(
+            order=numbers(slots),
+            room=numbers(devices),
+            stop_slot=numbers(rows),
+            stop_sample=numbers(rows),
+            prompt_reach=numbers(devices),
+            prompt_depth=numbers(devices),
+            now=now,
+        )
+        return run.lower(model, state, orders, seed)
 
 
 def _prefix(architecture: LlamaConfig) -> tuple[KeysValues, ...]:

@@ -1,4 +1,8 @@
-"""How many samples may start, so that the pages last for all that run until they end."""
+"""How many samples may start, so that the pages last for all that run until they end.
+
+The page is turned every half page, as samples begin at two times. A sample's *age* is the number of turns since it
+began; it holds half as many pages.
+"""
 
 import bisect
 
@@ -8,7 +12,7 @@ from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.lengths import Survival
 
 MARGIN = 2.0  # standard deviations of the pages needed that stay free
-DELAY = 1  # flushes between what the host has seen and the call that it plans
+DELAY = 1  # turns between what the host has seen and the call that it plans
 _TINY = 1e-100  # a share whose square is still a number
 
 
@@ -18,51 +22,51 @@ class Admission:
     def __init__(self, sizes: CacheSizes) -> None:
         """Knows nothing yet of the lengths."""
         self._sizes = sizes
-        self._survival = Survival(sizes.pages_per_row)
+        self._survival = Survival(2 * sizes.pages_per_row)
         self._ended: list[int] = []
         self._running = 0  # may start in the call that runs now
 
-    def room(self, held: np.ndarray, *, waiting: int) -> int:
+    def room(self, ages: np.ndarray, *, waiting: int) -> int:
         """Returns how many samples may start in the next call.
 
         Args:
-            held: int [live samples], the age of each in pages, as far as the host has seen.
+            ages: int [live samples], as far as the host has seen.
             waiting: samples that no row has started, as far as the host has seen.
         """
         waiting = min(waiting, self._sizes.rows)
         if self._sizes.history_pages >= self._sizes.rows * self._sizes.pages_per_row:
             return waiting  # there is room for all that the rows can hold
-        all_held = np.concatenate([held, np.zeros(self._running, held.dtype)])
-        self._running = room(self._sizes.history_pages, all_held, self._survival, waiting=waiting)
+        all_ages = np.concatenate([ages, np.zeros(self._running, ages.dtype)])
+        self._running = room(self._sizes.history_pages, all_ages, self._survival, waiting=waiting)
         return self._running
 
     def ended(self, age: int) -> None:
-        """Records that a sample has ended at an age in pages."""
+        """Records that a sample has ended at an age."""
         self._ended.append(age)
 
     def turn_page(self, live: np.ndarray) -> None:
-        """Records that the samples that still run, int [samples] of their ages, have filled another page."""
+        """Records that the samples that still run, int [samples] of their ages, have reached another turn."""
         ended = np.array(self._ended, int)
         self._survival.record(np.concatenate([live, ended]), ended)
         self._ended = []
 
 
-def room(pool: int, held: np.ndarray, survival: Survival, *, waiting: int) -> int:
+def room(pool: int, ages: np.ndarray, survival: Survival, *, waiting: int) -> int:
     """Returns how many samples may start in the call to be planned on one device.
 
-    At every later flush the pages needed, as expected plus MARGIN standard deviations, are within the pool. If nothing
+    At every later turn the pages needed, as expected plus MARGIN standard deviations, are within the pool. If nothing
     is live and something waits, it is at least 1: a pool has room for any one sample.
 
     Args:
         pool: history pages of the device.
-        held: int [live samples], the pages that each holds as far as the host has seen; the samples that start in the
-            call now running are among them, with the pages that they start with.
+        ages: int [live samples], as far as the host has seen; the samples that start in the call now running are among
+            them.
         survival: of samples.
         waiting: samples that could start otherwise, by work and idle rows.
     """
     share = np.maximum(survival.survives, _TINY)
-    pages = np.arange(len(share))
-    live = np.bincount(held, minlength=len(pages))
+    pages = np.arange(len(share)) // 2
+    live = np.bincount(ages, minlength=len(pages))
 
     # At each horizon, 0 to the limit, what the live ones hold: a sum of independent samples, each there or not.
     mean = _later(live / share, pages * share)
@@ -80,7 +84,7 @@ def room(pool: int, held: np.ndarray, survival: Survival, *, waiting: int) -> in
     count = bisect.bisect_left(range(1, waiting + 1), True, key=too_many)
     if count < waiting:
         count = min(count, _in_time(pool, live, survival))
-    return count if len(held) else max(count, min(1, waiting))
+    return count if len(ages) else max(count, min(1, waiting))
 
 
 def _later(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -89,21 +93,21 @@ def _later(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _in_time(pool: int, live: np.ndarray, survival: Survival) -> int:
-    """Returns how many may start so that no more live samples are young than if as many started at every flush.
+    """Returns how many may start so that no more live samples are young than if as many started at every turn.
 
     Samples of equal lengths that start together end together, and leave half the pool unused on average.
 
     Args:
         pool: history pages.
-        live: int [pages + 1], live samples of each age.
+        live: int [ages + 1], live samples of each age.
         survival: of samples.
     """
     share = survival.survives
     share[survival.known + 1 :] = 0  # or the first samples would be few, and little be learned from them
-    page_flushes = float(np.sum(np.arange(len(share)) * share))  # of one sample
-    if page_flushes == 0:
+    page_turns = float(np.sum(np.arange(len(share)) // 2 * share))  # of one sample
+    if page_turns == 0:
         return pool
     # At the time when the new ones start, those that are of age a now are older by DELAY.
     younger = np.concatenate([np.zeros(DELAY, int), np.cumsum(live)])[: len(share)]
-    most = np.ceil(pool / page_flushes * np.cumsum(share))
+    most = np.ceil(pool / page_turns * np.cumsum(share))
     return max(0, int(np.min(most - younger)))

@@ -26,6 +26,8 @@ Stop = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 
 Array = Any  # numpy's on the host, JAX's on the devices
 
+STEPS = 8  # per call: fewer return to the host oftener, more leave rows idle for longer; whole calls in half a page
+
 GOES_ON, ENDED, FULL = 0, 1, 2  # values of `Steps.finish`: how a step leaves a sample
 
 
@@ -47,7 +49,7 @@ class State:
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["order", "room", "stop_slot", "stop_sample", "prompt_reach", "prompt_depth"],
+    data_fields=["order", "room", "stop_slot", "stop_sample", "prompt_reach", "prompt_depth", "now"],
     meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Orders:
         room: int32 [1] per device, how many samples may start.
         stop_slot, stop_sample: int32 [B], the sample that the row is to leave, if it still decodes it; or NONE.
         prompt_reach, prompt_depth: int32 [1] per device, `reach` and `depth` of `Cache.prompts`.
+        now: int32 [], the step that the call begins with, modulo C.
     """
 
     order: Array
@@ -67,6 +70,7 @@ class Orders:
     stop_sample: Array
     prompt_reach: Array
     prompt_depth: Array
+    now: Array
 
 
 @functools.partial(
@@ -114,7 +118,6 @@ def decode(
     model: Llama,
     state: State,
     orders: Orders,
-    now: jax.Array,
     seed: jax.Array,
     *,
     steps: int,
@@ -130,9 +133,8 @@ def decode(
         model: with unstacked layers.
         state: donate it.
         orders: for this call.
-        now: int32 [], the position in the current page at which the first step writes.
         seed: uint32 [2], key data of the run's random key.
-        steps: as many as fit into the current page at most.
+        steps: in half a page there is a whole number of calls.
         parameters: of the distribution that tokens are sampled from.
         stop: which token ends a sample.
         max_new: tokens per response at most.
@@ -148,15 +150,17 @@ def decode(
     def run_step(number: jax.Array, loop: tuple[State, jax.Array, Steps]) -> tuple[State, jax.Array, Steps]:
         state, room, made = loop
         free = state.rows.sample == NONE
-        # Samples start with a page. Where a sample's pages begin decides in which order its sums are added, and that
-        # must not depend on when it starts.
-        starting = now + number == 0
+        # Samples start with a page: which of its steps lie in one decides in which order its sums are added, and that
+        # must not depend on when it starts. Pages begin at two times, so that few steps pass before the next start.
+        now = orders.now + number
+        starting = now % (cache.page_size // 2) == 0
         rows, seated, left, asked = seat(state.rows, state.slots, orders.order, jnp.where(starting, room, 0))
         room = jnp.where(starting, left, room)
         sequence = asked.length + rows.count - asked.begun
         seats = jnp.where(rows.slot < slots, rows.slot * seats_each + rows.seat, slots * seats_each)
-        logits, cache = step(
-            model, rows.token, sequence, forget(state.cache, free), seated.members, seats, now + number, dtype
+        columns = jnp.where(rows.sample == NONE, now, rows.column)
+        logits, after = step(
+            model, rows.token, sequence, forget(state.cache, free), seated.members, seats, columns, now, dtype
         )
         token, sane, told = _draw(logits, seed, asked.problem, rows.sample, rows.count, parameters)
         count = rows.count + 1
@@ -165,11 +169,15 @@ def decode(
         live = rows.sample != NONE
         finish = jnp.where(live, finish, GOES_ON)
         new = Steps(token, rows.sample, rows.slot, finish, sane | ~live, told if logprobs else None)
-        after = dataclasses.replace(
-            rows, token=token, count=count, sample=jnp.where(finish == GOES_ON, rows.sample, NONE)
+        rows = dataclasses.replace(
+            rows,
+            token=token,
+            count=count,
+            column=(columns + 1) % cache.page_size,
+            sample=jnp.where(finish == GOES_ON, rows.sample, NONE),
         )
         made = jax.tree.map(lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, number, 0), made, new)
-        return State(cache, after, seated), room, made
+        return State(after, rows, seated), room, made
 
     slots = len(state.slots.size) // partition.batch_devices()  # slot numbers are per device
     seats_each = state.slots.members.shape[1]
@@ -183,13 +191,13 @@ def decode(
 
 
 def turn_page(state: State) -> tuple[State, jax.Array]:
-    """Moves the current pages, which are full, to the history; donate the state.
+    """Moves the current pages that are full to the history; donate the state.
 
     Returns:
         The state, and bool [B], replicated: rows that gave way to older ones for lack of pages. They are idle now.
     """
     rows = state.rows
-    cache, lost = flush(state.cache, rows.sample != NONE, rows.count)
+    cache, lost = flush(state.cache, rows.sample != NONE, rows.column == 0, rows.count)
     rows = dataclasses.replace(rows, sample=jnp.where(lost, NONE, rows.sample))
     return State(cache, rows, state.slots), partition.everywhere(lost)
 

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding
 from rft_jax.model import partition
 from rft_jax.model.llama import Llama
 from rft_jax.sample import decode
-from rft_jax.sample.decode import Orders, Steps, Stop
+from rft_jax.sample.decode import STEPS, Orders, Steps, Stop
 from rft_jax.sample.job import Job, Response
 from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.kv.prefill import prefill, read_prefix
@@ -21,8 +21,6 @@ from rft_jax.sample.prompt_batch import PromptBatch
 from rft_jax.sample.sampling import SamplingParameters
 from rft_jax.sample.schedule import Schedule
 from rft_jax.sample.seating import open_slots
-
-STEPS = 16  # per call: fewer return to the host oftener, more leave rows idle for longer at the end of the work
 
 T = TypeVar("T")
 
@@ -74,12 +72,10 @@ class DeviceEngine:
             max_new: tokens per response at most.
             seed: of the run.
             dtype: of the computation and the cache.
-            steps: per call; a page is a whole number of calls.
+            steps: per call; half a page is a whole number of calls.
             logprobs: whether to tell the tokens' log-probabilities.
         """
-        if sizes.page_size % steps:
-            raise ValueError(f"pages of {sizes.page_size} steps are not whole calls of {steps}")
-        self._model, self._mesh, self._steps, self._page_size, self._now = model, mesh, steps, sizes.page_size, 0
+        self._model, self._mesh, self._steps, self._half_page = model, mesh, steps, sizes.page_size // 2
         self._decode = make_decode(
             steps=steps, parameters=parameters, stop=stop, max_new=max_new, dtype=dtype, logprobs=logprobs
         )
@@ -98,11 +94,10 @@ class DeviceEngine:
 
     def start(self, orders: Orders) -> Any:
         """Starts the next steps and returns at once, with arrays that are being computed."""
-        now, lost = self._put(np.asarray(self._now, np.int32), None), None
+        lost = None
         with jax.set_mesh(self._mesh):
-            self._state, steps = self._decode(self._model, self._state, self._placed(orders), now, self._seed)
-            self._now = (self._now + self._steps) % self._page_size
-            if self._now == 0:
+            self._state, steps = self._decode(self._model, self._state, self._placed(orders), self._seed)
+            if (int(orders.now) + self._steps) % self._half_page == 0:
                 self._state, lost = self._turn_page(self._state)
         return steps, lost
 
@@ -111,7 +106,7 @@ class DeviceEngine:
         return jax.tree.map(lambda x: jax.device_get(x.addressable_data(0)), started)
 
     def _placed(self, tree: T) -> T:
-        return jax.tree.map(lambda x: self._put(x, "lengths" if x.ndim == 1 else "tokens"), tree)
+        return jax.tree.map(lambda x: self._put(x, (None, "lengths", "tokens")[x.ndim]), tree)
 
     def _put(self, x: np.ndarray, role: str | None) -> jax.Array:
         # Every process holds the whole array and gives its own devices their shards; nothing travels between processes.

@@ -1,4 +1,7 @@
-"""How long samples go on, learned from those that ended and from those that still run. Ages are counted in pages."""
+"""How long samples go on, learned from those that ended and from those that still run.
+
+Ages are counted in turns of the page.
+"""
 
 import numpy as np
 
@@ -11,32 +14,31 @@ class Survival:
     Running samples count as well, so the short ones, which end first, do not mislead it.
 
     Attributes:
-        at_risk: float64 [pages], samples that began a call with so many pages, the last MEMORY of them.
-        ended: float64 [pages], those of them that ended in it.
+        at_risk: float64 [ages], samples of each age that went on, the last MEMORY of them.
+        ended: float64 [ages], those of them that ended before the next turn.
     """
 
-    def __init__(self, pages: int) -> None:
-        """Knows nothing yet; `pages` is the most that a sample holds."""
-        self.at_risk, self.ended = np.zeros(pages), np.zeros(pages)
+    def __init__(self, ages: int) -> None:
+        """Knows nothing yet; a sample ends before it reaches the age of `ages`."""
+        self.at_risk, self.ended = np.zeros(ages), np.zeros(ages)
 
     def record(self, at_risk: np.ndarray, ended: np.ndarray) -> None:
-        """Learns from one call.
+        """Learns from what happened between two turns.
 
         Args:
-            at_risk: int [samples], the pages that each live sample held before the call, 0 to pages.
-            ended: int [ended samples], the same of those that ended in it, at the limit or before.
+            at_risk: int [samples], the age of each sample that was live after the first, or started then.
+            ended: int [ended samples], the same of those that ended before the second, at the limit or before.
         """
-        pages = len(self.at_risk)
-        # With the most pages a sample ends for sure, which is nothing to learn.
-        self.at_risk += np.bincount(at_risk, minlength=pages)[:pages]
-        self.ended += np.bincount(ended, minlength=pages)[:pages]
+        ages = len(self.at_risk)
+        self.at_risk += np.bincount(at_risk, minlength=ages)[:ages]
+        self.ended += np.bincount(ended, minlength=ages)[:ages]
         fading = np.minimum(1, MEMORY / np.maximum(1, self.at_risk))
         self.at_risk *= fading
         self.ended *= fading
 
     @property
     def survives(self) -> np.ndarray:
-        """The share of samples that come to hold 0, 1, … pages: float64 [pages + 1], falling from 1, never 0.
+        """The share of samples that reach the age of 0, 1, …: float64 [ages + 1], falling from 1, never 0.
 
         One sample that went on counts at every age, so where nothing is known all go on.
         """
@@ -44,5 +46,5 @@ class Survival:
 
     @property
     def known(self) -> int:
-        """The most pages of which it is known which share comes to hold them; 0 before the first call."""
+        """The highest age of which it is known which share reaches it; 0 before anything is."""
         return int(np.count_nonzero(self.at_risk))

@@ -14,7 +14,7 @@ import numpy as np
 
 from rft_jax.errors import UserError
 from rft_jax.sample.admission import Admission
-from rft_jax.sample.decode import ENDED, GOES_ON, Orders, Steps
+from rft_jax.sample.decode import ENDED, GOES_ON, STEPS, Orders, Steps
 from rft_jax.sample.job import Job, Response
 from rft_jax.sample.kv.pages import CacheSizes
 from rft_jax.sample.prompt_batch import Placed, PromptBatch, before_last, half_width, most_prompts, prompt_batch
@@ -60,6 +60,7 @@ class Schedule:
         *,
         devices: int,
         skipped: int,
+        steps: int = STEPS,
         text_stop: TextStop | None = None,
         logprobs: bool = False,
     ) -> None:
@@ -69,10 +70,14 @@ class Schedule:
             sizes: of the cache on one device.
             devices: over which the rows are split.
             skipped: tokens of the prefix before each prompt.
+            steps: of a call.
             text_stop: looks for stop texts after each call; None where there are none.
             logprobs: whether the device tells the tokens' log-probabilities.
         """
-        self._sizes, self._skipped, self._text_stop = sizes, skipped, text_stop
+        if sizes.page_size // 2 % steps:
+            raise ValueError(f"half a page of {sizes.page_size} steps is not a whole number of calls of {steps}")
+        self._sizes, self._skipped, self._steps, self._text_stop = sizes, skipped, steps, text_stop
+        self._now = 0  # the step that the next call begins with, modulo C
         self._devices = [_Device(sizes) for _ in range(devices)]
         rows = sizes.rows * devices
         self._sample = np.full(rows, NONE, np.int32)  # what each row was seen to decode last
@@ -81,7 +86,7 @@ class Schedule:
         self._tokens = np.zeros((rows, sizes.response_width), np.int32)
         self._logprobs = np.zeros((rows, sizes.response_width, 2), np.float32) if logprobs else None
         self._looked = np.zeros(rows, np.int32)  # tokens in which there is no stop text
-        self._age = np.zeros(rows, np.int32)  # in pages
+        self._age = np.zeros(rows, np.int32)  # in turns of the page
         self._over = np.zeros(rows, bool)  # decodes a sample that a stop text has ended, or that has failed
         self.failure: UserError | None = None
         self._batches: collections.deque[PromptBatch] = collections.deque()  # of jobs that have their places
@@ -162,7 +167,9 @@ class Schedule:
 
     def orders(self) -> Orders:
         """Plans the next call."""
-        sizes = self._sizes
+        sizes, now = self._sizes, self._now
+        self._now = (now + self._steps) % sizes.page_size
+        starting = now % (sizes.page_size // 2) == 0
         order = np.zeros((len(self._devices), sizes.slots), np.int32)
         room, reach, depth = (np.zeros(len(self._devices), np.int32) for _ in range(3))
         for number, device in enumerate(self._devices):
@@ -170,12 +177,13 @@ class Schedule:
             resumed_first = sorted(jobs, key=lambda active: len(active.job.begun) == 0)
             order[number] = [*(active.slot for active in resumed_first), *device.slots]
             own = slice(number * sizes.rows, (number + 1) * sizes.rows)
-            held = self._age[own][self._sample[own] != NONE]
-            room[number] = device.admission.room(held, waiting=sum(active.waiting for active in jobs))
+            ages = self._age[own][self._sample[own] != NONE]
+            waiting = sum(active.waiting for active in jobs) if starting else 0
+            room[number] = device.admission.room(ages, waiting=waiting)
             reach[number] = 1 + max((active.pages[-1] for active in jobs if active.pages), default=-1)
             depth[number] = max((len(active.pages) for active in jobs), default=0)
         stop_slot, stop_sample = (np.where(self._over, x, NONE).astype(np.int32) for x in (self._slot, self._sample))
-        return Orders(order.reshape(-1), room, stop_slot, stop_sample, reach, depth)
+        return Orders(order.reshape(-1), room, stop_slot, stop_sample, reach, depth, np.asarray(now, np.int32))
 
     def record(self, steps: Steps, lost: np.ndarray | None) -> list[Response]:
         """Records what the rows did, and returns the samples that finished.
@@ -228,7 +236,7 @@ class Schedule:
         if self._logprobs is not None and active.job.logprobs is not None:
             self._logprobs[row, : len(begun)] = active.job.logprobs
         self._count[row] = self._looked[row] = len(begun)
-        self._age[row] = len(begun) // self._sizes.page_size
+        self._age[row] = len(begun) // (self._sizes.page_size // 2)
 
     def _finish(self, row: int, *, ended: bool) -> Response:
         active = self._active(row)

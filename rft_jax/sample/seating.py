@@ -22,7 +22,7 @@ NONE = -1  # stands for no sample
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["token", "sample", "count", "slot", "seat"], meta_fields=[]
+    jax.tree_util.register_dataclass, data_fields=["token", "sample", "count", "column", "slot", "seat"], meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True)
 class Rows:
@@ -32,6 +32,7 @@ class Rows:
         token: int32 [B], the token to read next.
         sample: int32 [B], the sample's number, or NONE for an idle row.
         count: int32 [B], tokens of the response so far.
+        column: int32 [B], the position in its current page that it writes next; 0 once that is full.
         slot: int32 [B], where its prompt is; `no_slot` for a row without a seat.
         seat: int32 [B], its column in `Slots.members`; arbitrary without a seat.
     """
@@ -39,6 +40,7 @@ class Rows:
     token: Array
     sample: Array
     count: Array
+    column: Array
     slot: Array
     seat: Array
 
@@ -73,7 +75,7 @@ class Slots:
     members: Array
 
 
-_ROWS = Rows("lengths", "lengths", "lengths", "lengths", "lengths")
+_ROWS = Rows("lengths", "lengths", "lengths", "lengths", "lengths", "lengths")
 _SLOTS = Slots("lengths", "lengths", "lengths", "lengths", "tokens", "lengths", "lengths", "tokens")
 
 
@@ -90,7 +92,7 @@ def nobody(sizes: CacheSizes) -> tuple[Rows, Slots]:
     def slot(value: int) -> jax.Array:
         return full(value, "lengths", sizes.slots)
 
-    rows = Rows(token=row(0), sample=row(NONE), count=row(0), slot=row(sizes.no_slot), seat=row(0))
+    rows = Rows(token=row(0), sample=row(NONE), count=row(0), column=row(0), slot=row(sizes.no_slot), seat=row(0))
     slots = Slots(
         problem=slot(0), last_token=slot(0), length=slot(0), begun=slot(0),
         samples=full(0, "tokens", sizes.slots, sizes.samples), size=slot(0), taken=slot(0),
@@ -176,6 +178,7 @@ def _seat_on_device(rows: Rows, slots: Slots, order: jax.Array, room: jax.Array)
         token=jnp.where(starts, of_slot(slots.last_token), rows.token),
         sample=jnp.where(starts, sample, rows.sample),
         count=jnp.where(starts, of_slot(slots.begun), rows.count),
+        column=jnp.where(starts, 0, rows.column),
         slot=slot,
         seat=seat,
     )

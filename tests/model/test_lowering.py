@@ -37,8 +37,8 @@ def decode(model, tokens, lengths, rows, members, way="sweep", page_size=4):
     state = empty(model, sizes, BF16)
     pages = jnp.arange(4, dtype=jnp.int32).reshape(2, 2)
     state = prefill(model, tokens, lengths, jnp.arange(2, dtype=jnp.int32), pages, state, BF16)
-    logits, state = step(model, rows, rows, state, members, rows, jnp.int32(0), BF16)
-    return logits, flush(state, rows > 0, rows)
+    logits, state = step(model, rows, rows, state, members, rows, 0 * rows, jnp.int32(0), BF16)
+    return logits, flush(state, rows > 0, rows > 1, rows)
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])

@@ -21,13 +21,13 @@ class DeviceModel:
 
     def __init__(self, sizes, devices, ends, prompt_of, skipped, steps=None):
         self.sizes, self.ends, self.prompt_of, self.skipped = sizes, ends, prompt_of, skipped
-        self.steps, self.now, self.prefills = steps or sizes.page_size, 0, 0
+        self.steps, self.half_page, self.prefills = steps or sizes.page_size // 2, sizes.page_size // 2, 0
         self.given_way, self.oldest_gave_way, self.in_use, self.stopped = 0, False, [], []
         rows = lambda value: np.full(sizes.rows, value, np.int32)  # noqa: E731
         slots = lambda *shape: np.zeros((sizes.slots, *shape), np.int32)  # noqa: E731
         members = slots(sizes.seats) + np.int32(sizes.no_row)
         start = (
-            Rows(rows(0), rows(NONE), rows(0), rows(sizes.no_slot), rows(0)),
+            Rows(rows(0), rows(NONE), rows(0), rows(0), rows(sizes.no_slot), rows(0)),
             Slots(slots(), slots(), slots(), slots(), slots(sizes.samples), slots(), slots(), members),
         )
         self.state = [jax.tree.map(np.copy, start) for _ in range(devices)]
@@ -54,18 +54,18 @@ class DeviceModel:
                     getattr(slots, name)[at] = getattr(wanted, name)
 
     def start(self, orders):
-        parts = [np.split(x, len(self.state)) for x in jax.tree.leaves(orders)]
-        results = [self._device(number, *(part[number] for part in parts)) for number in range(len(self.state))]
-        self.now = (self.now + self.steps) % self.sizes.page_size
+        *planned, now = jax.tree.leaves(orders)
+        parts = [np.split(x, len(self.state)) for x in planned]
+        results = [self._device(number, *(part[number] for part in parts), now) for number in range(len(self.state))]
         lost = None
-        if self.now == 0:
+        if (now + self.steps) % self.half_page == 0:
             lost = np.concatenate([self._turn_page(number) for number in range(len(self.state))])
         return Steps(*(np.concatenate(column, axis=1) for column in zip(*results, strict=True)), None), lost
 
     def wait(self, started):
         return started
 
-    def _device(self, number, order, room, stop_slot, stop_sample, reach, depth):
+    def _device(self, number, order, room, stop_slot, stop_sample, reach, depth, now):
         rows, slots = self.state[number]
         told = (stop_sample == rows.sample) & (stop_slot == rows.slot) & (rows.sample != NONE)
         self.stopped += rows.count[told].tolist()
@@ -75,11 +75,14 @@ class DeviceModel:
         sample -= 1
         for step in range(self.steps):
             self.held[number][rows.sample == NONE] = 0
-            rows, slots, room, _ = jax.tree.map(np.array, self.seat(rows, slots, order, room))
+            starting = (now + step) % self.half_page == 0
+            rows, slots, left, _ = jax.tree.map(np.array, self.seat(rows, slots, order, room if starting else 0 * room))
+            room = left if starting else room
             for row in np.flatnonzero(rows.sample != NONE):
                 here, problem = rows.slot[row], int(slots.problem[rows.slot[row]])
                 assert slots.members[here, rows.seat[row]] == row
                 rows.count[row] += 1
+                rows.column[row] = (rows.column[row] + 1) % self.sizes.page_size
                 token[step, row] = 1000 * problem + rows.sample[row]
                 sample[step, row], slot[step, row] = rows.sample[row], here
                 ended = self.ends(problem, int(rows.sample[row]), int(rows.count[row]), self)
@@ -94,14 +97,14 @@ class DeviceModel:
         """As `flush`: from the oldest to the youngest, those stay that have room together."""
         rows, held = self.state[number][0], self.held[number]
         held[rows.sample == NONE] = 0
-        live = np.flatnonzero(rows.sample != NONE)
+        live, full = np.flatnonzero(rows.sample != NONE), rows.column == 0
         queue = live[np.argsort(-rows.count[live], kind="stable")]
-        gone = queue[np.cumsum(held[queue] + 1) > self.sizes.history_pages]
+        gone = queue[np.cumsum((held + full)[queue]) > self.sizes.history_pages]
         lost = np.zeros(self.sizes.rows, bool)
         lost[gone] = True
         self.given_way += len(gone)
         self.oldest_gave_way |= len(gone) > 0 and gone[0] == queue[0]
-        held[live] += 1
+        held[live] += full[live]
         held[gone] = 0
         rows.sample[gone] = NONE
         self.in_use.append(held.sum() / self.sizes.history_pages)

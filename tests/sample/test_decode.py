@@ -267,17 +267,17 @@ def decode_program(max_new):
     sizes = capacity.cache_sizes(8, capacity.Lengths(np.full(4, 20), np.full(4, max_new), max_new), 10)
     state = jax.eval_shape(lambda: decode.idle(model, sizes, F32, None))
     int32 = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.int32)  # noqa: E731
-    orders = decode.Orders(int32(sizes.slots), int32(1), int32(8), int32(8), int32(1), int32(1))
+    orders = decode.Orders(int32(sizes.slots), int32(1), int32(8), int32(8), int32(1), int32(1), int32())
     run = functools.partial(
         decode.decode,
-        steps=16,
+        steps=8,
         parameters=SamplingParameters(0.7),
         stop=decode.stop_at((2,)),
         max_new=max_new,
         dtype=F32,
     )
     program = jax.jit(run, donate_argnums=1)
-    return program.lower(model, state, orders, int32(), jax.ShapeDtypeStruct((2,), jnp.uint32)).as_text()
+    return program.lower(model, state, orders, jax.ShapeDtypeStruct((2,), jnp.uint32)).as_text()
 
 
 def test_programs_do_not_grow_with_the_longest_response():
@@ -342,9 +342,9 @@ def test_programs_copy_no_cache():
     sizes = capacity.cache_sizes(64, capacity.Lengths(np.full(100, 100), np.full(100, 131.0), 256), 100)
     state = jax.eval_shape(lambda: decode.idle(model, sizes, F32, None))
     int32 = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.int32)  # noqa: E731
-    orders = decode.Orders(int32(sizes.slots), int32(1), int32(64), int32(64), int32(1), int32(1))
+    orders = decode.Orders(int32(sizes.slots), int32(1), int32(64), int32(64), int32(1), int32(1), int32())
     options = {
-        "steps": 16,
+        "steps": 8,
         "parameters": SamplingParameters(0.7, top_k=50),
         "stop": decode.stop_at((2,)),
         "max_new": 256,
@@ -352,7 +352,7 @@ def test_programs_copy_no_cache():
     }
     program = jax.jit(lambda *operands: decode.decode(*operands, **options), donate_argnums=1)
     seed = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    memory = program.lower(model, state, orders, int32(), seed).compile().memory_analysis()
+    memory = program.lower(model, state, orders, seed).compile().memory_analysis()
     cache_bytes = sum(leaf.size * 4 for leaf in jax.tree.leaves(state.cache.layers))
     assert memory.alias_size_in_bytes >= cache_bytes
     assert memory.temp_size_in_bytes < 0.15 * cache_bytes

@@ -36,7 +36,8 @@ def jobs(problems, samples):
 
 
 def run(work, devices=1, sizes=SIZES, ends=mixed, steps=None, text_stop=None):
-    schedule = Schedule(sizes, devices=devices, skipped=SKIPPED, text_stop=text_stop)
+    steps = steps or sizes.page_size // 2
+    schedule = Schedule(sizes, devices=devices, skipped=SKIPPED, steps=steps, text_stop=text_stop)
     device = DeviceModel(sizes, devices, ends, prompt_of, SKIPPED, steps)
     done = {}
     for response in responses(device, schedule, iter(work)):
@@ -65,7 +66,7 @@ def test_every_sample_comes_once_and_whole(devices, samples, pages):
 
 
 def test_a_page_of_several_calls():
-    _, _, done = run(jobs(24, 3), sizes=dataclasses.replace(SIZES, history_pages=11), steps=4)
+    _, _, done = run(jobs(24, 3), sizes=dataclasses.replace(SIZES, history_pages=11), steps=2)
     assert len(done) == 72
     assert_whole(done)
 
@@ -193,7 +194,7 @@ def test_nothing_is_kept_of_a_sample_that_is_not_finite(sample):
             token, samples, slot, finish, finite = super()._device(*orders)
             return token, samples, slot, finish, finite & ~((token == sample) & (samples == sample))  # of problem 0
 
-    schedule = Schedule(SIZES, devices=1, skipped=SKIPPED)
+    schedule = Schedule(SIZES, devices=1, skipped=SKIPPED, steps=4)
     device = Broken(SIZES, 1, mixed, prompt_of, SKIPPED)
     done = set()
     with pytest.raises(UserError, match=f"problem 0, sample {sample}, token 1: .* not finite"):

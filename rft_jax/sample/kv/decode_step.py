@@ -17,7 +17,7 @@ from rft_jax.sample.kv.tables import OwnPages, PageTable, SharedPages
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["prompts", "filled", "history", "members", "seats", "now"],
+    data_fields=["prompts", "filled", "history", "members", "seats", "columns", "now"],
     meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class _Index:
 
     Attributes:
         prompts, filled, history: as in `Cache`.
-        members, seats, now: as for `step`.
+        members, seats, columns, now: as for `step`.
     """
 
     prompts: PageTable
@@ -34,11 +34,12 @@ class _Index:
     history: PageTable
     members: jax.Array
     seats: jax.Array
+    columns: jax.Array
     now: jax.Array
 
 
 _TABLE_ROLES = ("lengths", "tokens", "lengths", "lengths")  # of PageTable's arrays, in their order
-_INDEX_ROLES = (*_TABLE_ROLES, "lengths", *_TABLE_ROLES, "tokens", "lengths", "scalar")
+_INDEX_ROLES = (*_TABLE_ROLES, "lengths", *_TABLE_ROLES, "tokens", "lengths", "lengths", "scalar")
 
 
 def step(
@@ -48,6 +49,7 @@ def step(
     cache: Cache,
     members: jax.Array,
     seats: jax.Array,
+    columns: jax.Array,
     now: jax.Array,
     dtype: jnp.dtype,
 ) -> tuple[jax.Array, Cache]:
@@ -60,14 +62,15 @@ def step(
         cache: donate it.
         members: int32 [slots, R], the rows that share each slot; B or more for an empty seat.
         seats: int32 [B], the index of each row in `members`, flattened; slots · R for a row without a seat.
-        now: int32 [], the position in the current page that is written now, from 0 to C - 1.
+        columns: int32 [B], the position in its current page that each row writes now: `now`, or half a page from it.
+        now: int32 [], from 0 to C - 1.
         dtype: of the computation and the cache.
 
     Returns:
         Logits fp32 [B, V] of the token after these, and the cache.
     """
     positions = place(positions[:, None], "tokens")
-    index = _Index(cache.prompts, cache.filled, cache.history, members, seats, now)
+    index = _Index(cache.prompts, cache.filled, cache.history, members, seats, columns, now)
 
     def attend(layer: LayerCache, query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, LayerCache]:
         key, value = (repeat_heads(x, query.shape[2]) for x in (key, value))
@@ -113,12 +116,23 @@ def _attend_on_device(
     keys, values = layer.current
     (rows, _, heads, width), kv_heads = query.shape, values.shape[1]
     key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)  # [B, K, 1, H]
-    keys = jax.lax.dynamic_update_slice_in_dim(keys, lay(key, order), index.now, axis=2 + order.index("c"))
-    values = jax.lax.dynamic_update_slice_in_dim(values, value, index.now, axis=2)
+    keys = _write(keys, lay(key, order), index, axis=2 + order.index("c"))
+    values = _write(values, value, index, axis=2)
     # Read by each part; XLA would compute it for each.
     query_rows = jax.lax.optimization_barrier(query.reshape(rows, kv_heads, heads // kv_heads, width))
 
-    own = OwnPages((keys, values), index.now, layer.history, index.history)
+    own = OwnPages((keys, values), index.columns, layer.history, index.history)
     shared = SharedPages(layer.prompts, index.filled, index.prompts, index.members, index.seats, layer.prefix)
     context = paged_attention.attend(query_rows, own, shared, order, reading)
     return context.reshape(query.shape).astype(query.dtype), keys, values
+
+
+def _write(pages: jax.Array, new: jax.Array, index: _Index, axis: int) -> jax.Array:
+    """Writes each row's key or value, [B, K, 1, H] or [B, K, H, 1], to its column of its current page."""
+    # Two updates in place, of columns that all rows have in common: a scatter would go row by row on CPUs.
+    size = pages.shape[axis]
+    for column in (index.now, (index.now + size // 2) % size):
+        here = (index.columns == column)[:, None, None, None]
+        old = jax.lax.dynamic_slice_in_dim(pages, column, 1, axis)
+        pages = jax.lax.dynamic_update_slice_in_dim(pages, jnp.where(here, new, old), column, axis)
+    return pages

@@ -10,12 +10,13 @@ from rft_jax.sample.kv.pages import Cache
 from rft_jax.sample.kv.tables import PageTable
 
 
-def flush(cache: Cache, live: jax.Array, age: jax.Array) -> tuple[Cache, jax.Array]:
-    """Moves each live row's current page to its history, and frees the pages of the other rows.
+def flush(cache: Cache, live: jax.Array, full: jax.Array, age: jax.Array) -> tuple[Cache, jax.Array]:
+    """Moves full current pages of live rows to their history, and frees the pages of the other rows.
 
     Args:
-        cache: after C steps; donate it.
+        cache: donate it.
         live: bool [B], the rows whose sequence goes on.
+        full: bool [B], the rows whose current page is full.
         age: int32 [B], priority: where pages are short, the rows with the largest age keep theirs; of equal ones, the
             first.
 
@@ -35,9 +36,10 @@ def flush(cache: Cache, live: jax.Array, age: jax.Array) -> tuple[Cache, jax.Arr
         ("lengths", cache.history.reach),
         ("lengths", cache.history.depth),
         ("lengths", live),
+        ("lengths", full),
         ("lengths", age),
         *operands,
-        like=(0, 1, 2, 3, 4, *(6 + i for i in range(len(operands)) if i % 4 >= 2)),
+        like=(0, 1, 2, 3, 4, *(7 + i for i in range(len(operands)) if i % 4 >= 2)),
     )
     pairs = zip(moved[0::2], moved[1::2], strict=True)
     layers = (dataclasses.replace(layer, history=pair) for layer, pair in zip(cache.layers, pairs, strict=True))
@@ -45,22 +47,23 @@ def flush(cache: Cache, live: jax.Array, age: jax.Array) -> tuple[Cache, jax.Arr
     return dataclasses.replace(cache, layers=tuple(layers), history=history), lost
 
 
-def _flush_on_device(owner, pages, _reach, _depth, live, age, *arrays):  # type: ignore[no-untyped-def]
-    """Gives each live row a free page, and copies its current page there; one device's part."""
+def _flush_on_device(owner, pages, _reach, _depth, live, full, age, *arrays):  # type: ignore[no-untyped-def]
+    """Gives each live row with a full page a free one, and copies it there; one device's part."""
     rows, pool = len(live), len(owner)
     no_page = pool
     numbers = jnp.arange(rows, dtype=jnp.int32)
     pages = jnp.where(live[:, None], pages, no_page)
     # From the oldest to the youngest row, those stay that have room together.
     queue = jnp.argsort(jnp.where(live, -age, 1))
-    wanted = jnp.sum(pages < no_page, axis=1) + 1
+    wanted = jnp.sum(pages < no_page, axis=1) + full.astype(jnp.int32)
     stays = live & jnp.zeros(rows, bool).at[queue].set(jnp.cumsum(wanted[queue]) <= pool)
     lost = live & ~stays
     pages = jnp.where(lost[:, None], no_page, pages)
-    # The n-th row that stays gets the n-th free page.
+    # The n-th row that needs one gets the n-th free page.
+    needs = stays & full
     used = jnp.zeros(pool, bool).at[pages].set(True, mode="drop")
     free = jnp.nonzero(~used, size=rows, fill_value=no_page)[0].astype(jnp.int32)
-    page = jnp.where(stays, free[jnp.cumsum(stays.astype(jnp.int32)) - 1], no_page)
+    page = jnp.where(needs, free[jnp.cumsum(needs.astype(jnp.int32)) - 1], no_page)
     count = jnp.sum(pages < no_page, axis=1)
     pages = pages.at[numbers, jnp.where(page < no_page, count, pages.shape[1])].set(page, mode="drop")
     reach = jnp.max(jnp.where(pages < no_page, pages + 1, 0))[None]

@@ -93,8 +93,10 @@ def _attend(
         keys_values(kv_heads, prefix) if prefix else None,
     )
 
+    columns = jnp.arange(rows, dtype=jnp.int32) * 5 % page_size
+
     def run(query, current, history, prompts, prefix, filled, members, seat_of):  # type: ignore[no-untyped-def]
-        own = OwnPages(current, jnp.int32(page_size // 2), history, of_rows)
+        own = OwnPages(current, columns, history, of_rows)
         shared = SharedPages(prompts, filled, of_slots, members, seat_of, prefix)
         return paged_attention.attend(query, own, shared, "ch", way).astype(jnp.float32)
 

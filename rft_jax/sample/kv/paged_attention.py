@@ -132,7 +132,7 @@ def attend(query: jax.Array, own: OwnPages, shared: SharedPages, order: KeyOrder
     if reading.way == "kernel" and readable:
         return walk_kernel.attend(query, own, shared, empty=EMPTY)
     page_size = own.current[1].shape[2]
-    seen = jnp.broadcast_to(jnp.arange(page_size) <= own.now, (len(query), page_size))
+    seen = jnp.arange(page_size)[None] <= own.columns[:, None]
     full = jnp.full(len(own.table.owner), page_size, jnp.int32)
     parts = [
         dense(query, *own.current, seen, order),

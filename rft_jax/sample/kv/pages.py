@@ -3,7 +3,8 @@
 A *row* decodes one sequence at a time. A *page* is C steps of one row's keys and values. A row attends to
 - its prompt: pages of a pool that belong to a *slot*, which up to R rows share;
 - its history: pages of a second pool, one per `flush` since its sequence began;
-- its current page: C steps that all rows write in lockstep, at the same position, so that a step moves nothing else.
+- its current page, which it is writing: all rows at one of two positions, half a page apart, so that a step moves
+  nothing else.
 A sequence starts with a page, so all pages but the current one are full.
 So a step reads what is there, whatever the lengths and the pools' sizes, and half a page per row more on average.
 Numbers of rows, slots and pages are per device (along the batch axes of the mesh): each device has its own pools.
@@ -88,7 +89,7 @@ class CacheSizes:
         prompt_pages, history_pages: M, pages in each pool.
         prompt_width: P, tokens of the longest prompt; a multiple of `page_size`.
         response_width: tokens of the longest response.
-        page_size: C, steps per page and between two flushes.
+        page_size: C, steps per page; even.
         key_order: how keys lie in a page, "hc" or "ch"; see kv/paged_attention.py.
         reading: how a pool is read.
     """
@@ -106,6 +107,8 @@ class CacheSizes:
     reading: Reading = dataclasses.field(default_factory=Reading)
 
     def __post_init__(self) -> None:
+        if self.page_size % 2:
+            raise ValueError(f"pages of {self.page_size} tokens have no halves")
         if self.prompt_width % self.page_size:
             raise ValueError(f"prompts of {self.prompt_width} tokens are not whole pages of {self.page_size}")
         if self.history_pages < self.pages_per_row or self.prompt_pages < self.pages_per_slot:

@@ -32,13 +32,13 @@ class OwnPages:
 
     Attributes:
         current: keys and values [B, ...] of the page that each row is writing.
-        now: int32 [], the last position of it to see.
+        columns: int32 [B], the last position of it that each row sees.
         history: keys and values [M, ...] of a pool of full pages.
         table: which of them is which row's.
     """
 
     current: KeysValues
-    now: jax.Array
+    columns: jax.Array
     history: KeysValues
     table: PageTable
 

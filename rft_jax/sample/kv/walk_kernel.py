@@ -52,7 +52,7 @@ def attend(query: jax.Array, own: OwnPages, shared: SharedPages, *, empty: float
 
     table = own.table.pages, jnp.sum(own.table.pages < len(own.history[0]), axis=1, dtype=jnp.int32)
     seated = (shared.seats < slots * seats).astype(jnp.int32)
-    operands = query, *table, own.now[None], seated, *own.history, *own.current, *prompts
+    operands = query, *table, own.columns, seated, *own.history, *own.current, *prompts
     context = jax.ShapeDtypeStruct(query.shape, query.dtype)
     return _call(_rows_kernel, (rows, kv_heads), queries, empty, context, operands)
 
@@ -79,7 +79,7 @@ def _call(
 
 
 def _rows_kernel(
-    query: Any, pages: Any, depths: Any, now: Any, seated: Any, *refs: Any, block: int, empty: float
+    query: Any, pages: Any, depths: Any, columns: Any, seated: Any, *refs: Any, block: int, empty: float
 ) -> None:
     keys, values, current_keys, current_values, prompt_top, prompt_weight, prompt_context, context = refs
     row, head = pl.program_id(0), pl.program_id(1)
@@ -96,7 +96,7 @@ def _rows_kernel(
         return _add(asked, keys[page, head], values[page, head], page_size, sums, empty)
 
     sums = jax.lax.fori_loop(0, depths[row], add, sums)
-    _, weight, found = _add(asked, current_keys[row, head], current_values[row, head], now[0] + 1, sums, empty)
+    _, weight, found = _add(asked, current_keys[row, head], current_values[row, head], columns[row] + 1, sums, empty)
     context[row, head, at, :] = (found / weight[:, None]).astype(context.dtype)
 
 

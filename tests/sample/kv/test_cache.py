@@ -86,16 +86,19 @@ def decode(model, story, devices, prefix=(), sizes=SIZES):
     take_step, move = jit(step, 3), jax.jit(flush, donate_argnums=0)
     logits = [[[] for _ in samples] for samples in story.samples]
     sample, age, resting = np.zeros(rows, int), np.zeros(rows, np.int32), np.zeros(rows, bool)
+    resting[2::3] = True  # so that they begin half a page later
     for now in range(STEPS):
         place = now % PAGE_SIZE
-        resting &= place > 0
+        if place == PAGE_SIZE // 2 or (place == 0 and now > 0):
+            resting[:] = False
         left = np.array([s < len(samples) for s, samples in zip(sample, story.samples, strict=True)])
         live = left & ~resting
         fresh = jnp.asarray(live & (age > 0))
         state = forget(state, partition.place(~fresh, "lengths"))
         read_now = [story.samples[r][sample[r]][age[r]] if live[r] else 0 for r in range(rows)]
         positions = len(prefix) + np.array(PROMPTS, np.int32)[slot_of] + age
-        now_inputs = np.array(read_now, np.int32), positions, state, members, seats, np.int32(place)
+        columns = np.where(live, age % PAGE_SIZE, place).astype(np.int32)
+        now_inputs = np.array(read_now, np.int32), positions, state, members, seats, columns, np.int32(place)
         new, state = take_step(model, *now_inputs, dtype=F32)
         for row in np.flatnonzero(live):
             logits[row][sample[row]].append(np.asarray(new)[row])
@@ -103,8 +106,8 @@ def decode(model, story, devices, prefix=(), sizes=SIZES):
         done = [bool(live[r]) and age[r] == len(story.samples[r][sample[r]]) for r in range(rows)]
         sample, age = sample + done, np.where(done, 0, age).astype(np.int32)
         resting |= np.array(done)
-        if place == PAGE_SIZE - 1:
-            state, lost = move(state, live & ~resting, age)
+        if (now + 1) % (PAGE_SIZE // 2) == 0:
+            state, lost = move(state, live & ~resting, age % PAGE_SIZE == 0, age)
             assert not np.any(lost)
     return [[np.stack(sample) for sample in samples] for samples in logits]
 
@@ -183,11 +186,13 @@ def test_the_youngest_rows_give_way():
     move = jax.jit(flush)
     rows = jnp.arange(5, dtype=jnp.int32)
     everyone = jnp.ones(5, bool)
-    state, lost = move(state, everyone, rows)
+    state, lost = move(state, everyone, everyone, rows)
     assert not np.any(lost)
-    state, lost = move(state, everyone, rows)
+    state, lost = move(state, everyone, ~everyone, rows)  # no page is full
+    assert not np.any(lost)
+    state, lost = move(state, everyone, everyone, rows)
     assert lost.tolist() == [True, True, False, False, False]  # 3 rows have room for 2 pages each
-    state, lost = move(state, everyone, rows)
+    state, lost = move(state, everyone, everyone, rows)
     assert lost.tolist() == [True, True, True, False, False]
     pages = np.asarray(state.history.pages)
     assert sorted(pages[pages < 6].tolist()) == list(range(6))
@@ -215,8 +220,8 @@ def test_programs_update_the_cache_in_place():
     cache_bytes = sum(leaf.size * 4 for leaf in jax.tree.leaves(state.layers))
     int32 = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.int32)  # noqa: E731
     programs = {
-        "step": (step, 3, (model, int32(16), int32(16), state, int32(4, 8), int32(16), int32())),
-        "flush": (flush, 0, (state, jax.ShapeDtypeStruct((16,), jnp.bool), int32(16))),
+        "step": (step, 3, (model, int32(16), int32(16), state, int32(4, 8), int32(16), int32(16), int32())),
+        "flush": (flush, 0, (state, *[jax.ShapeDtypeStruct((16,), jnp.bool)] * 2, int32(16))),
         "prefill": (prefill, 5, (model, int32(2, 32), int32(2), int32(2), int32(2, 2), state)),
     }
     for name, (function, donated, arguments) in programs.items():

@@ -46,15 +46,16 @@ CASES = [*itertools.product([1, 3], [0, 7, 15], [None, 5, 16, 41]), (96, 7, 41)]
 @pytest.mark.parametrize(("queries", "now", "prefix"), CASES)
 def test_equal_the_sweep(queries, now, prefix):
     operands = Operands(queries)
+    columns = (now + PAGE_SIZE // 2 * (np.arange(ROWS, dtype=np.int32) % 2)) % PAGE_SIZE
 
     def attention(reading):
-        def attend(query, current, now, history, table, prompts, filled, prefix):
-            own = OwnPages(current, now, history, table)
+        def attend(query, current, columns, history, table, prompts, filled, prefix):
+            own = OwnPages(current, columns, history, table)
             shared = SharedPages(prompts, filled, table, jnp.asarray(MEMBERS), jnp.asarray(SEATS), prefix)
             return paged_attention.attend(query, own, shared, "ch", reading)
 
         return jax.jit(attend)(
-            operands.query, operands.current, jnp.int32(now), operands.history, operands.table, operands.prompts,
+            operands.query, operands.current, jnp.asarray(columns), operands.history, operands.table, operands.prompts,
             operands.filled, operands.prefix.get(prefix),
         )  # fmt: skip
 
