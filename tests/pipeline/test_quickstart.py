@@ -35,10 +35,6 @@ def get_config(argument="0"):
 """
 
 
-# Files of a stage that say by which processes it was made; what else is in metrics.json is compared.
-UNLIKE = "metrics.json", "paths/manifest.json"
-
-
 def steps(folder):
     return len((folder / "metrics.jsonl").read_text().splitlines())
 
@@ -59,13 +55,14 @@ def ended(process):
 
 
 def made(workdir, name):
-    """Returns what a stage has made, without what says by which processes, or where."""
-    folder = workdir / name
-    found = {file: told for file, told in Record.read(folder).outputs.items() if file not in UNLIKE}
-    if (folder / "metrics.json").exists():
-        metrics = json.loads((folder / "metrics.json").read_text())
-        found |= {field: metrics[field] for field in ("name", "count", "fingerprint", "graders", "audits")}
-        found["against"] = [{**other, "workdir": None} for other in metrics["against"]]
+    """Returns the files that a stage has made, without what says where, and by which processes."""
+    folder, found = workdir / name, {}
+    for file in Record.read(folder).outputs:
+        if file.endswith(".json"):
+            fields = json.loads((folder / file).read_text().replace(str(workdir), "OUT"))
+            found[file] = {field: value for field, value in fields.items() if field != "made_by"}
+        else:
+            found[file] = (folder / file).read_bytes()
     return found
 
 
