@@ -22,7 +22,7 @@ from rft_jax.sample.schedule import AHEAD
 SHORTEST_PAGE, LONGEST_PAGE = 16, 64  # steps; halves are whole calls (decode.STEPS)
 PAGES_PER_ROW = 64  # at most, where pages may be longer: more pages are more sums
 PAGES_PER_RESPONSE = 8  # at least, of the length to expect: a row waits for a quarter of a page between two samples
-MOST_SEATS = 32  # rows per slot: few jobs with many rows end at different times, many jobs with few rows all at once
+MOST_SEATS = 16  # rows per slot: long samples hold the slots of jobs that are over but for them, so slots must be many
 PROMPT_SHARE = 1 / 20  # of what a row reads of its own response, its part of the prompt may add
 SEATS_PER_ROW = 4  # a job's last samples leave most of its seats empty, the more the less alike their lengths are
 SLACK = 1.1  # history pages over the expected number, as rows start together and only spread out later

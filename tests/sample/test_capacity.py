@@ -53,7 +53,7 @@ def test_long_responses_can_all_be_resumed():
 
     short, longer, longest = sizes(65.0), sizes(1000.0), sizes(4000.0)
     assert short == sizes(0.0)
-    assert (short.seats, short.samples) == (32, 50)
+    assert (short.seats, short.samples) == (16, 50)
     assert (longer.seats, longer.samples) == (2, 4)
     assert longer.slots >= 2 * longer.rows
     assert longest.seats == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rft_jax.errors import UserError
+from rft_jax.sample import capacity
 from rft_jax.sample.engine import responses
 from rft_jax.sample.job import Job
 from rft_jax.sample.kv.pages import CacheSizes
@@ -81,6 +82,23 @@ def test_rows_stay_full_with_one_sample_a_problem():
     sizes = dataclasses.replace(SIZES, slots=18, seats=1, samples=1, prompt_pages=80)
     schedule, _, _ = run(jobs(600, 1), sizes=sizes)
     assert schedule.occupancy > 0.95
+
+
+def test_rows_stay_full_beside_a_few_long_samples():
+    """Each of which holds the slot of a job that is over but for it."""
+    problems, samples, limit = 60, 50, 512
+    random = np.random.default_rng(0)
+    lengths = np.where(random.random((problems, samples)) < 0.02, limit, random.geometric(1 / 36, (problems, samples)))
+    expected = capacity.Lengths(np.full(problems, 30), np.full(problems, 128.0), limit)
+    sizes = capacity.cache_sizes(64, expected, samples)
+    schedule = Schedule(sizes, devices=1, skipped=SKIPPED)
+    device = DeviceModel(
+        sizes, 1, lambda problem, sample, count, _: count >= lengths[problem, sample], prompt_of, SKIPPED
+    )
+    for number, _ in enumerate(responses(device, schedule, iter(jobs(problems, samples)))):
+        if number == 2000:  # the end of a run leaves rows idle
+            break
+    assert schedule.occupancy > 0.9
 
 
 def test_many_prompts_are_read_together():
