@@ -3,13 +3,14 @@
     python launch/pipeline.py --config=configs/gsm8k.py:llama2-7b=/models/Llama-2-7b-hf --workdir=OUT
 
 Several models, NAME=FOLDER separated by commas, sample paths and share them; put a comma that is part of a folder's
-name inside double quotes or after a backslash. A name that is a size in configs/sft.py (llama2-7b, llama2-13b, ...)
-gets the paper's settings for it; any other name gets one setting for the devices at hand. Each stage is one process on
-this machine's devices: 8 A100s are enough for 7B and 13B. From 33B on, add `--config.sample_settings=mesh.tensor=8` and
-likewise for evaluate_settings. With `--submit=slurm` each stage is a job of its own, on the nodes and GPUs that its
-script in launch/slurm/ names; `--submit=print` shows the commands. Each `+` after the models adds a round, in which the
-trained models sample. The problems are downloaded from the hub once; for local copies use
-`--config.problems=train.jsonl --config.test=test.jsonl`. `--config.k=4` and the like override settings.
+name inside double quotes or after a backslash. A FOLDER may be a model of the hub, hf:ORG/NAME[@REVISION]. A name that
+is a size in configs/sft.py (llama2-7b, llama2-13b, ...) gets the paper's settings for it; any other name gets one
+setting for the devices at hand. Each stage is one process on this machine's devices: 8 A100s are enough for 7B and 13B.
+From 33B on, add `--config.sample_settings=mesh.tensor=8` and likewise for evaluate_settings. With `--submit=slurm` each
+stage is a job of its own, on the nodes and GPUs that its script in launch/slurm/ names; `--submit=print` shows the
+commands. Each `+` after the models adds a round, in which the trained models sample. The problems are downloaded from
+the hub once; for local copies use `--config.problems=train.jsonl --config.test=test.jsonl`. `--config.k=4` and the like
+override settings.
 `--dry_run --hardware=a100-80g` estimates what it takes.
 
 What to expect (paper, tables 1 and 2): llama2-7b 41.6 % after SFT, 47.5 % after RFT with k = 100, 50.3 % on the union

@@ -32,11 +32,15 @@ _DATA = flags.DEFINE_string(
 _RESPONSES = flags.DEFINE_string(
     "responses", "../shared/data/released_model/greedy_fp32.jsonl", "equations: a released model's responses."
 )
-_MODEL = flags.DEFINE_string("model", "rft_jax/world/base_model", "tokens: folder whose tokenizer is measured.")
+_MODEL = flags.DEFINE_string(
+    "model",
+    None,
+    "tokens: folder whose tokenizer is measured (the embedded one); train: of the model (random weights).",
+)
 _EXAMPLES = flags.DEFINE_integer("examples", 100_000, "tokens: rows of an imitated selected set.", lower_bound=1)
 _BATCH = flags.DEFINE_integer("batch", 128, "train: examples per step.", lower_bound=8)
 _STEPS = flags.DEFINE_integer("steps", 3, "train: steps to measure.", lower_bound=1)
-_MICROBATCH = flags.DEFINE_integer("microbatch", 8, "train: examples per forward pass of the Trainer.", lower_bound=1)
+_MICROBATCH = flags.DEFINE_integer("microbatch", 8, "train: examples per forward pass.", lower_bound=1)
 _WORKLOADS = flags.DEFINE_list("workloads", None, "sample: names of the workloads; all by default.")
 _SIZE = flags.DEFINE_string("size", None, "sample: an architecture instead of the workloads' own.")
 _ROWS = flags.DEFINE_integer("rows", 0, "sample: samples in flight in our engine; 0: it chooses.", lower_bound=0)
@@ -63,17 +67,16 @@ def main() -> None:
     elif _WHAT.value == "tokens":
         from rft_jax.benchmark import tokens
 
-        report = tokens.run(pathlib.Path(_MODEL.value), _DATA.value, _EXAMPLES.value)
+        report = tokens.run(pathlib.Path(_MODEL.value or "rft_jax/world/base_model"), _DATA.value, _EXAMPLES.value)
     elif _WHAT.value == "load":
         from rft_jax.benchmark import load
 
         report = load.run(gigabytes=_GIGABYTES.value, rounds=_ROUNDS.value or 5)
     elif _WHAT.value == "train":
-        from rft_jax import runtime
         from rft_jax.benchmark import train
 
-        runtime.start()
-        report = train.run(train.settings(_DATA.value, _BATCH.value), steps=_STEPS.value, microbatch=_MICROBATCH.value)
+        config = train.settings(_DATA.value, _BATCH.value, _MICROBATCH.value, _MODEL.value)
+        report = train.run(config, steps=_STEPS.value, microbatch=_MICROBATCH.value)
     elif _WHAT.value == "sample":
         from rft_jax.benchmark import sample
 

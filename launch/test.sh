@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets up the environment if needed, fetches three models' tokenizers, then runs lint, type checks and tests.
-# `launch/test.sh quick` skips the slow tests; further arguments go to pytest.
+# Sets up the environment if needed, fetches three models' tokenizers and a model, then runs lint, type checks and tests.
+# `launch/test.sh quick` skips the slow tests and the model; further arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/setup.sh
@@ -10,6 +10,8 @@ select=()
 if [ "${1:-}" = quick ]; then
   select=(-m "not slow")
   shift
+else
+  launch/real_model.sh 2>/dev/null || echo "could not make the pretrained model: tests that need it are skipped"
 fi
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .

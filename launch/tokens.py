@@ -17,7 +17,7 @@ from rft_jax.records.problem import read_problems
 from rft_jax.task import task as tasks
 from rft_jax.task.templates import known
 
-MODEL = flags.DEFINE_string("model", None, "Hugging Face folder.", required=True)
+MODEL = flags.DEFINE_string("model", None, "Hugging Face folder, or hf:ORG/NAME[@REVISION].", required=True)
 PROBLEMS = flags.DEFINE_string("problems", None, "Problems with gold responses.", required=True)
 TASK = flags.DEFINE_string("task", None, "A shipped task, or a Python file; by default the model's own, else gsm8k.")
 TEMPLATE = flags.DEFINE_string("template", None, "paper, chat, or a Jinja file, to override the task's.")

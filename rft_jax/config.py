@@ -38,10 +38,10 @@ class TrainConfig:
     """A training run. SFT and RFT differ only in their data. configs/sft.py makes one.
 
     Attributes:
-        model: Hugging Face folder to start from.
+        model: Hugging Face folder to start from, or a model of the hub, hf:ORG/NAME[@REVISION].
         checkpoint: step folder of another run to start from instead; only its weights are used.
         size: architecture to initialise randomly when neither is given.
-        tokenizer: folder of the tokenizer, if not the model's own.
+        tokenizer: folder of the tokenizer, or the hub's name, if not the model's own.
         data: JSONL file of queries and responses.
         fraction: share of the examples to use; a smaller fraction is a subset of a larger one.
         epochs: passes over the examples.
@@ -73,6 +73,7 @@ class TrainConfig:
         mesh: how the devices are laid out.
         save_every: steps between checkpoints; the last step is always saved.
         keep: how many checkpoints to keep.
+        checkpoints: folder in a bucket for them, gs://BUCKET/FOLDER, one for each run; none: WORKDIR/checkpoints.
     """
 
     model: str | None = None
@@ -110,6 +111,7 @@ class TrainConfig:
     mesh: MeshConfig
     save_every: Count
     keep: Count
+    checkpoints: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,7 +119,7 @@ class SampleConfig:
     """Sampling k paths per problem. configs/sample.py makes one.
 
     Attributes:
-        model: Hugging Face folder.
+        model: Hugging Face folder, or a model of the hub, hf:ORG/NAME[@REVISION].
         problems: JSONL file of problems, or hf:NAME:CONFIG:SPLIT.
         name: name of the model in the paths; none: the folder's name.
         k: samples per problem.
@@ -279,7 +281,7 @@ class PipelineConfig:
     Attributes:
         problems: problems to train on and sample for: a file, hf:NAME:CONFIG:SPLIT, or STAGE/train.jsonl.
         test: problems to evaluate on, likewise.
-        models: models to start from, as `name=folder`.
+        models: models to start from, as `name=folder`; folders as the commands take them.
         train, sample, evaluate: config of each command, FILE[:ARGUMENT].
         train_settings, sample_settings, evaluate_settings: fields for all stages of a kind, as `name=value`; a stage's
             own settings override them.

@@ -3,12 +3,15 @@
 from rft_jax import ranges
 from rft_jax.config import EvaluateConfig, MeshConfig, SampleConfig, TrainConfig
 from rft_jax.errors import UserError
+from rft_jax.remote import address
 
 
 def training(config: TrainConfig) -> None:
     """Raises UserError if the settings of a training run are out of range or contradict each other."""
     ranges.check(config)
     mesh(config.mesh)
+    if config.checkpoints is not None:
+        address.require_checkpoints(config.checkpoints, "--config.checkpoints")
 
 
 def sampling(config: SampleConfig) -> None:

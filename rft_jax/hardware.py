@@ -5,6 +5,7 @@ import dataclasses
 # Of a GPU's memory, what JAX may take; the rest is for the libraries that allocate beside it. JAX's own default, three
 # quarters, would leave a fifth of every device unused (runtime.start).
 GPU_SHARE = 0.92
+FULL = 0.95  # of what a program may use, what it is given; the rest is for what is not in it
 
 
 @dataclasses.dataclass(frozen=True)

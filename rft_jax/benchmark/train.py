@@ -1,123 +1,129 @@
-"""Useful tokens per second in training, beside transformers' Trainer on the same model, examples and batch size.
+"""Useful tokens per second and peak memory in training, beside transformers' Trainer on the same model and batches.
 
-They take turns step by step, each in its own process, because the speed of a shared machine drifts. All compute in fp32
-and use AdamW. The Trainer pads each of its microbatches to the longest example, as usual; we pack. On a CPU our process
-keeps the memory it frees (`runtime.start`), so the Trainer is measured with that setting too.
+Each trainer has its own process, and they take turns step by step, because the speed of a shared machine drifts. All
+compute in fp32, use AdamW, and take as many examples in a forward pass. The Trainer pads them to the longest, as usual;
+we pack. On a CPU our process keeps the memory it frees (`runtime.start`), so the Trainer is measured with that setting
+too.
 
-There is no Llama tokenizer here (see tokenizer.py), but the model has Llama's vocabulary of 32,000 all the same.
+Without a model folder the weights are random, and there is no Llama tokenizer (see tokenizer.py), but the model has
+Llama's vocabulary of 32,000 all the same.
 """
 
 import contextlib
 import dataclasses
-import functools
 import importlib.util
 import math
 import multiprocessing
 import os
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rft_jax import config_flag, runtime
-from rft_jax.benchmark import tokenizer, train_peer
-from rft_jax.benchmark.train_peer import Measured
+from rft_jax import config_flag
+from rft_jax.benchmark import tokenizer, train_ours, train_peer
+from rft_jax.benchmark.train_turns import Measured
 from rft_jax.config import TrainConfig
 from rft_jax.data import examples
+from rft_jax.data import tokenizer as tokenizers
 from rft_jax.data.batches import Batches
+from rft_jax.data.encode import Encoder
 from rft_jax.data.examples import Examples
 from rft_jax.errors import UserError
-from rft_jax.hf import pretrained
-from rft_jax.model import architecture
+from rft_jax.hf import config as hf_config
+from rft_jax.hf import located, pretrained
+from rft_jax.model import architecture, llama
 from rft_jax.records.problem import read_problems
-from rft_jax.train import assemble, start, step
+from rft_jax.train import assemble
 
+OURS = "rft_jax"
 # The peers, and the environment variables added for each.
 _KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
 _PEERS: dict[str, dict[str, str]] = {"Trainer": {}, "Trainer, keeping memory": _KEEPING}
 
 
-def settings(data: str, batch: int) -> TrainConfig:
-    """Returns our settings: those of configs/sft.py, changed to suit a CPU and 58 M parameters."""
+def settings(data: str, batch: int, microbatch: int, model: str | None) -> TrainConfig:
+    """Returns our settings: those of configs/sft.py, changed to suit a CPU and a small model.
+
+    Args:
+        data: file of problems.
+        batch: examples per step.
+        microbatch: examples per forward pass.
+        model: folder of a model; None: 58 M random parameters.
+
+    Raises:
+        UserError: a step is no whole number of forward passes.
+    """
+    if batch % microbatch:
+        raise UserError(f"--batch={batch} is not a multiple of --microbatch={microbatch}")
+    length = 640 if model else 512  # GSM8K's longest example has 568 tokens of SmolLM2's
     return dataclasses.replace(
         config_flag.load("configs/sft.py", TrainConfig),
-        size="bench-58m", data=data, batch=batch, max_length=512, row_length=512, accumulation=max(1, batch // 16),
-        remat="none", loss_chunk=512,
+        model=model, size=None if model else "bench-58m", data=data, batch=batch, max_length=length, row_length=length,
+        accumulation=batch // microbatch, remat="none", loss_chunk=512,
     )  # fmt: skip
 
 
 def run(config: TrainConfig, *, steps: int, microbatch: int) -> list[str]:
-    """Measures our training and the peers', and the memory of our step.
+    """Measures our training and the peers', and the memory of each.
 
     Args:
         config: our config, from `settings`; the peers share its model, data, batch, seed and optimizer.
         steps: steps to measure, after one for warming up.
-        microbatch: examples per forward pass of the Trainer.
+        microbatch: examples per forward pass.
 
     Returns:
         The lines of a table.
 
     Raises:
-        UserError: the data, transformers' Trainer or a package it needs is missing.
+        UserError: the model, the data, transformers' Trainer or a package it needs is missing.
     """
-    llama = architecture.size(str(config.size))
-    known = gsm8k(str(config.data), config.max_length)
-    mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
-    with jax.set_mesh(mesh), tempfile.TemporaryDirectory() as scratch:
-        batches = assemble.batches_of(config, known, mesh.shape["data"] * mesh.shape["fsdp"])
-        optimizer, take_step = assemble.make_training(config)
-        rate = assemble.make_schedule(config, batches.steps)
-        source = start.source(None, None, config.size, config.seed)
-        state = step.make_state(source.load(mesh), optimizer, mesh)
-        pretrained.save(state.model, scratch, tokenizer_from=None, dtype=jnp.dtype(jnp.float32))
-        compiled = take_step.lower(state, *step.put(batches[0], False, rate(0), mesh)).compile()
-        analysis: Any = compiled.memory_analysis()
-
-        def our_step(number: int) -> float:
-            nonlocal state
-            state, metrics = take_step(state, *step.put(batches[number], False, rate(number), mesh))
-            return float(metrics["loss"])
-
-        measured: dict[str, list[Measured]] = {"rft_jax": [], **{name: [] for name in _PEERS}}
-        with _peers(config, batches, scratch, steps + 1, microbatch) as peers:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = located.model(config.model) if config.model else _random_model(str(config.size), Path(scratch))
+        known = _examples(config)
+        batches = assemble.batches_of(config, known, 1)
+        measured: dict[str, list[Measured]] = {name: [] for name in (OURS, *_PEERS)}
+        with _trainers(config, batches, str(folder), steps + 1, microbatch) as turns:
             for number in range(steps + 1):
-                measured["rft_jax"].append(train_peer.timed(functools.partial(our_step, number)))
-                for name, turns in peers.items():
-                    turns.send(number)
-                    measured[name].append(turns.recv())
+                for name, connection in turns.items():
+                    connection.send(number)
+                    measured[name].append(connection.recv())
+            peaks = {name: connection.recv() for name, connection in turns.items()}
+        parameters = hf_config.read(folder).parameters
     tokens = np.sum([batches.token_counts(number) for number in range(1, steps + 1)], axis=0)
-    need = analytic_bytes(config, llama, int(tokens[1] // steps // config.accumulation))
     return [
-        f"{config.size}, {llama.parameters / 1e6:.0f} M parameters, {config.batch} examples per step, {steps} steps, "
-        f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores; prompts {known.prompts.mean():.0f} tokens, "
-        f"responses {known.responses.mean():.0f}",
-        *_table(measured, [int(known.lengths[batches.numbers(number)].sum()) for number in range(steps + 1)]),
+        f"{config.model or config.size}, {parameters / 1e6:.0f} M parameters, {config.batch} examples per step, "
+        f"{microbatch} per forward pass, {steps} steps, {os.cpu_count()} cores; "
+        f"prompts {known.prompts.mean():.0f} tokens, responses {known.responses.mean():.0f}",
+        *_table(measured, peaks, [int(known.lengths[batches.numbers(number)].sum()) for number in range(steps + 1)]),
         f"our padding {1 - tokens[0] / tokens[1]:.1%}",
-        f"our step's temporaries {analysis.temp_size_in_bytes / 1e9:.2f} GB; analytic need {need / 1e9:.2f} GB",
     ]
 
 
-def _table(measured: dict[str, list[Measured]], useful: list[int]) -> list[str]:
+def _table(measured: dict[str, list[Measured]], peaks: dict[str, int], useful: list[int]) -> list[str]:
     """Returns all rates, and ours as multiples of the others'; the first step is for warming up.
 
     Args:
         measured: maps the name of a trainer to its measurement of each step; ours comes first.
+        peaks: the most bytes of memory that each trainer's process had.
         useful: useful tokens in each step.
     """
     lines = [
         f"{'':24}{'useful tokens/s':>16}{'per CPU second':>16}{'seconds per step':>18}{'first loss':>12}{'last':>8}"
+        f"{'peak GB':>9}"
     ]
     for name, results in measured.items():
         wall, cpu, losses = (list(column) for column in zip(*results, strict=True))
         rates = [statistics.median(np.divide(useful[1:], seconds[1:])) for seconds in (wall, cpu)]
         lines.append(
             f"{name:24}{rates[0]:16.0f}{rates[1]:16.0f}{statistics.median(wall[1:]):18.1f}{losses[0]:12.4f}"
-            f"{losses[-1]:8.4f}"
+            f"{losses[-1]:8.4f}{peaks[name] / 1e9:9.2f}"
         )
     ours, *others = measured.values()
     for name, theirs in zip(list(measured)[1:], others, strict=True):
@@ -125,27 +131,47 @@ def _table(measured: dict[str, list[Measured]], useful: list[int]) -> list[str]:
             statistics.median(other[column] / own[column] for own, other in zip(ours[1:], theirs[1:], strict=True))
             for column in (0, 1)
         ]
-        lines.append(f"times the rate of {name}: {ratios[0]:.2f} by wall time, {ratios[1]:.2f} by CPU time")
+        lines.append(
+            f"times the rate of {name}: {ratios[0]:.2f} by wall time, {ratios[1]:.2f} by CPU time; "
+            f"times its peak memory: {peaks[OURS] / peaks[name]:.2f}"
+        )
     return lines
 
 
-def gsm8k(path: str, max_length: int) -> Examples:
-    """Returns GSM8K's training examples, with a tokenizer trained on them."""
-    problems = read_problems(path)
-    return examples.tokenise(problems, tokenizer.encoder(problems), path, joint=False, max_length=max_length)
+def _random_model(size: str, folder: Path) -> Path:
+    model = llama.Llama(architecture.size(size), jax.random.key(0), dtype=jnp.float32, stacked=True)
+    pretrained.save(model, folder, tokenizer_from=None, dtype=jnp.dtype(jnp.float32))
+    return folder
+
+
+def _examples(config: TrainConfig) -> Examples:
+    """Returns the training examples, with the model's tokenizer or the stand-in for Llama's."""
+    problems = read_problems(str(config.data))
+    encoder: Encoder
+    if config.model:
+        folder = located.settings(config.model)
+        loaded = tokenizers.load(folder)
+        asked = assemble.make_prompt_format(config, folder, loaded, OURS)
+        encoder = asked.encoder(loaded, hf_config.read(folder).vocabulary)
+    else:
+        encoder = tokenizer.encoder(problems)
+    return examples.tokenise(problems, encoder, str(config.data), joint=False, max_length=config.max_length)
 
 
 @contextlib.contextmanager
-def _peers(
+def _trainers(
     config: TrainConfig, batches: Batches, folder: str, steps: int, microbatch: int
 ) -> Iterator[dict[str, Connection]]:
-    """Starts the peers and yields a connection to each; they train the model in `folder`, one step per message."""
+    """Starts the trainers and yields a connection to each, ours first.
+
+    They train the model in `folder`, one step per message, and after the last they send their peak memory in bytes.
+    """
     for package in ("torch", "accelerate"):
         if importlib.util.find_spec(package) is None:
             raise UserError(f"the benchmark's peer is missing (no {package}): pip install torch accelerate")
-    numbers = np.concatenate([batches.numbers(number) for number in range(steps)])
     known = batches.examples
-    examples = [(np.array(known[int(number)], np.int64), int(known.prompts[number])) for number in numbers]
+    numbers = np.concatenate([batches.numbers(number) for number in range(steps)])
+    shown = [(np.array(known[int(number)], np.int64), int(known.prompts[number])) for number in numbers]
     settings = {
         "max_steps": steps,
         "per_device_train_batch_size": microbatch,
@@ -155,36 +181,28 @@ def _peers(
         "lr_scheduler_type": config.decay,
         "max_grad_norm": config.clip,
     }
+    peer = (train_peer.train, (folder, settings, shown))
+    targets: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {
+        OURS: (train_ours.train, (folder, config, batches, steps)),
+        **dict.fromkeys(_PEERS, peer),
+    }
     context = multiprocessing.get_context("spawn")
     turns: dict[str, Connection] = {}
     processes = []
     try:
-        for name, environment in _PEERS.items():
+        for name, (target, arguments) in targets.items():
             turns[name], theirs = context.Pipe()
-            os.environ.update(environment)  # inherited by the process
-            processes.append(context.Process(target=train_peer.train, args=(theirs, folder, settings, examples)))
+            os.environ.update(_PEERS.get(name, {}))  # inherited by the process
+            processes.append(context.Process(target=target, args=(theirs, *arguments)))
             processes[-1].start()
-            for variable in environment:
+            for variable in _PEERS.get(name, {}):
                 del os.environ[variable]
             theirs.close()
             turns[name].recv()  # it is ready, and idle from now on
         yield turns
     except EOFError as error:
-        raise UserError("the benchmark's peer has stopped; see its message above") from error
+        raise UserError("a trainer has stopped; see its message above") from error
     finally:
         for process in processes:
             process.kill()
             process.join()
-
-
-def analytic_bytes(config: TrainConfig, llama: architecture.LlamaConfig, tokens: int) -> float:
-    """Returns the bytes that one part of `tokens` tokens needs beside the state, without remat, in fp32.
-
-    That is gradients (twice if they are accumulated); for each layer its input, norms, query, key, value, context,
-    attention scores and weights, and MLP products; and one chunk of logits with its gradient.
-    """
-    gradients = (1 if config.accumulation == 1 else 2) * llama.parameters
-    heads = (llama.heads * 2 + llama.kv_heads * 2) * llama.head_width
-    layer = tokens * (4 * llama.width + heads + 2 * llama.heads * config.row_length + 4 * llama.mlp_width)
-    loss = 3 * config.loss_chunk * llama.vocabulary + llama.vocabulary * llama.width
-    return 4.0 * (gradients + llama.layers * layer + loss)

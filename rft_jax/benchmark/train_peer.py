@@ -1,22 +1,14 @@
 """Transformers' Trainer as a peer: a process that takes one step per message and reports its cost."""
 
 import time
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
-Measured = tuple[float, float, float]  # a step's wall seconds, CPU seconds and loss
+from rft_jax.benchmark.train_turns import peak_bytes
 
 _IGNORED = -100
-
-
-def timed(take: Callable[[], float]) -> Measured:
-    """Measures a step, given as a function that returns its loss."""
-    before, cpu_before = time.perf_counter(), time.process_time()
-    loss = take()
-    return time.perf_counter() - before, time.process_time() - cpu_before, loss
 
 
 def train(turns: Connection, folder: str, settings: dict[str, Any], examples: list[tuple[np.ndarray, int]]) -> None:
@@ -24,6 +16,7 @@ def train(turns: Connection, folder: str, settings: dict[str, Any], examples: li
 
     Args:
         turns: connection to the measuring process; any message starts a step, and the reply is its `Measured`.
+            After the last one the peak memory follows, in bytes.
         folder: folder of the model.
         settings: arguments of transformers.TrainingArguments.
         examples: for each example, in training order, its int64 tokens and the number of prompt tokens among them.
@@ -63,7 +56,7 @@ def train(turns: Connection, folder: str, settings: dict[str, Any], examples: li
 
     transformers.utils.logging.disable_progress_bar()
     trainer = InOrder(
-        model=transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32),
+        model=transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
         args=transformers.TrainingArguments(
             output_dir=f"{folder}/trainer",
             logging_steps=1,
@@ -81,3 +74,4 @@ def train(turns: Connection, folder: str, settings: dict[str, Any], examples: li
     )
     trainer.remove_callback(transformers.PrinterCallback)
     trainer.train()
+    turns.send(peak_bytes())

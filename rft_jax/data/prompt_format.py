@@ -46,12 +46,18 @@ class PromptFormat:
         """Returns what makes its tokens, for a model that knows `vocabulary` of them.
 
         Raises:
-            UserError: an end token that the model never gives, or a stop text that is empty.
+            UserError: the tokenizer has more tokens, not counting added ones; or there is an end token that the model
+                never gives, or a stop text that is empty.
         """
         if not all(isinstance(stop, str) and stop for stop in self.template.stops):
             raise UserError(
                 f"the template's stop texts are {self.template.stops!r:.60}: each must have at least 1 character, as "
                 "an empty one would end every response at once"
+            )
+        if (made := tokenizer.vocab_size) > vocabulary:
+            raise UserError(
+                f"the tokenizer has {made} tokens and the model's embedding {vocabulary}: it is another model's "
+                "tokenizer; take the one of this model"
             )
         for token in self.stop_tokens:
             if not 0 <= token < vocabulary:
@@ -166,6 +172,7 @@ def choose(
     elif own is not None and as_trained:
         bos_tokens = own.bos_tokens
     else:
+        special_tokens.refuse_other_family(folder, tokenizer)
         bos_tokens = special_tokens.bos_tokens(tokenizer, template)
     if end_tokens:
         eos_token, stop_tokens = end_tokens[0], end_tokens

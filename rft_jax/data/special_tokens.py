@@ -41,6 +41,20 @@ def bos_tokens(tokenizer: Any, template: Template) -> tuple[int, ...]:
     raise UserError("the tokenizer's post-processor changes the text's own tokens: which bos token it adds is unclear")
 
 
+def refuse_other_family(folder: Path, tokenizer: Any) -> None:
+    """Raises UserError if the model and the tokenizer of a folder begin a text with two tokens.
+
+    So do the tokenizer of one family and the model of another, of which the text alone would tell nothing.
+    """
+    of_model, own = sidecars.token_ids(folder, (CONFIG,)).get("bos_token_id"), tokenizer.bos_token_id
+    if of_model is not None and own is not None and of_model != own:
+        raise UserError(
+            f"{folder}: a text begins with token {json.dumps(of_model)} according to {CONFIG}, and with {own} "
+            f"({tokenizer.bos_token!r:.40}) according to the tokenizer: is it another model's? Correct the "
+            "wrong one, or give the begin token"
+        )
+
+
 def stop_tokens(folder: Path, tokenizer: Any, template: Template) -> StopTokens:
     """Returns what ends a response, for training, sampling and export alike.
 

@@ -78,8 +78,14 @@ def _check_class(folder: Path) -> None:
 
     if not (folder / _CONFIG).exists():
         return
-    name = read_json(folder / _CONFIG).get("tokenizer_class")
+    fields = read_json(folder / _CONFIG)
+    name = fields.get("tokenizer_class")
     if name is not None and tokenizer_class_from_name(name) is None:
+        if isinstance(own := fields.get("auto_map"), dict) and own.get("AutoTokenizer"):
+            raise UserError(
+                f"{folder / _CONFIG} says that the tokenizer is code of its own ('{name}', for trust_remote_code), "
+                f"which is never run here: set tokenizer_class to PreTrainedTokenizerFast, which takes {_JSON} as it is"
+            )
         raise UserError(
             f"{folder / _CONFIG} names the tokenizer_class '{name}', which this transformers does not know: install a "
             f"newer one, or set it to PreTrainedTokenizerFast, which takes {_JSON} as it is"

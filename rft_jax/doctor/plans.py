@@ -77,6 +77,7 @@ def of(config: Config, workdir: Path | None, *, on_cpu: bool) -> Plan:
     Raises:
         UserError: the config names nothing to read, or contradicts itself.
     """
+    config = located.pinned_in(config)
     match config:
         case TrainConfig():
             return _of_training(config, workdir, on_cpu)
@@ -96,7 +97,8 @@ def _of_training(config: TrainConfig, workdir: Path | None, on_cpu: bool) -> Pla
     def disk() -> tuple[float, str]:
         need = estimate.training_disk(config, job.architecture().parameters, on_cpu=on_cpu)
         there = _used(workdir, "checkpoints", "model")
-        return max(0.0, need - there), f"{config.keep} checkpoints, one more while it is made, and the model"
+        kept = f"{config.keep} checkpoints, one more while it is made, and the model"
+        return max(0.0, need - there), kept if config.checkpoints is None else "the model"
 
     read = {"model": config.model, "checkpoint": config.checkpoint, "tokenizer": config.tokenizer, "data": config.data}
     return Plan([job], _given(read, config.task, config.template), disk)
@@ -130,7 +132,8 @@ def _of_pipeline(config: PipelineConfig, workdir: Path, on_cpu: bool) -> Plan:
         for name, source in (("problems", config.problems), ("test problems", config.test))
         if source.partition("/")[0] not in made
     }
-    models = {f"model {name}": folder for name, _, folder in (each.partition("=") for each in config.models)}
+    given = (each.partition("=") for each in config.models)
+    models = {f"model {name}": located.pinned(folder) for name, _, folder in given}
 
     def lengths(source: str) -> Callable[[], MeanLengths]:
         return lambda: _USUAL if source not in sets.values() else _lengths(source, config.task)

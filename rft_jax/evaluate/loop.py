@@ -43,10 +43,11 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
         UserError: a setting, the model or the problems are wrong, or an evaluation in `against` has other problems.
     """
     config_checks.evaluation(config)
+    config = located.pinned_in(config)
     if config.problems is None:
         raise UserError("nothing to evaluate on: give --config.problems=FILE, problems with gold answers")
     if config.model is None:
-        raise UserError("nothing to evaluate: give --config.model=DIR, a Hugging Face folder")
+        raise UserError("nothing to evaluate: give --config.model=DIR, a Hugging Face folder, or hf:ORG/NAME")
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     task = tasks.load(prompt_format.task_of(located.model(config.model), config.task))
     references, left_out = auditing.choose(task, config.grader, config.audit)

@@ -1,1 +1,1 @@
-"""Llama models to and from Hugging Face folders."""
+"""Llama models and their relatives to and from Hugging Face folders."""

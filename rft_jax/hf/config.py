@@ -1,15 +1,16 @@
-"""A Llama's config.json, read and written.
+"""A config.json of a Llama or one of its relatives, read and written.
 
-Where an old file lacks a field, the value is the one that transformers takes (its LlamaConfig, the same in versions 4
-and 5). A field that is there and null counts as absent only where transformers says so.
+Where an old file lacks a field, the value is the one that transformers takes (its LlamaConfig and the like, the same in
+versions 4 and 5). A field that is there and null counts as absent only where transformers says so.
 """
 
 from pathlib import Path
 from typing import Any
 
+from rft_jax import files
 from rft_jax.errors import UserError
-from rft_jax.hf import rotary, unsupported
-from rft_jax.hf.fields import number, read_json, shown, write_json
+from rft_jax.hf import families, foreign, rotary, unsupported
+from rft_jax.hf.fields import number, read_json, switch, write_json
 from rft_jax.model.architecture import LlamaConfig
 
 CONFIG = "config.json"
@@ -24,14 +25,14 @@ def read(folder: Path) -> LlamaConfig:
     """Returns the architecture that a model folder's config.json describes.
 
     Raises:
-        UserError: no folder, no config.json, not a Llama, or a Llama with a part that this model does not have.
+        UserError: no folder, no config.json, of a family that is not ours, or with a part that ours does not have.
     """
     path = folder / CONFIG
     try:
         if not folder.is_dir():
-            raise UserError(f"no model folder {folder}")
+            foreign.refuse_file(folder)
         if not path.exists():
-            raise UserError(f"{folder} has no {CONFIG}: give a folder in Hugging Face's format")
+            foreign.refuse(folder, files.names(folder))
     except OSError as error:  # a name that is too long, or a folder that may not be looked into
         raise UserError(f"cannot read {folder}: {error.strerror or error}") from error
     fields = read_json(path)
@@ -42,14 +43,19 @@ def read(folder: Path) -> LlamaConfig:
 
 
 def _parse(fields: dict[str, Any]) -> LlamaConfig:
-    unsupported.refuse(fields)
+    foreign.refuse_own_code(fields)  # whatever it says of its type
+    family = families.of(fields)
+    form = families.FORMS[family]
+    unsupported.refuse(fields, form.reads)
     layers = number(fields, "num_hidden_layers", int)
     if layers > _MOST_LAYERS:
         raise UserError(f"num_hidden_layers is {layers}; no Llama has more than {_MOST_LAYERS}")
     width, heads = number(fields, "hidden_size", int), number(fields, "num_attention_heads", int)
-    optional = {name: value for name, value in fields.items() if value is not None}  # null counts as absent
+    fields = form.absent | fields
+    optional = {name: value for name, value in fields.items() if value is not None}
     theta, scaling = rotary.read(fields)
     return LlamaConfig(
+        **families.read(family, fields, layers),
         vocabulary=number(fields, "vocab_size", int),
         layers=layers,
         width=width,
@@ -57,11 +63,11 @@ def _parse(fields: dict[str, Any]) -> LlamaConfig:
         kv_heads=number(optional, "num_key_value_heads", int, heads),
         head_width=number(optional, "head_dim", int) if "head_dim" in optional else _head_width(width, heads),
         mlp_width=number(fields, "intermediate_size", int),
-        max_positions=number(fields, "max_position_embeddings", int, 2048),
+        max_positions=number(fields, "max_position_embeddings", int),
         rms_epsilon=number(fields, "rms_norm_eps", float, 1e-6),
         rope_theta=theta,
         rope_scaling=scaling,
-        tied_embeddings=_switch(optional, "tie_word_embeddings"),
+        tied_embeddings=switch(fields, "tie_word_embeddings"),
     )
 
 
@@ -78,13 +84,6 @@ def _head_width(width: int, heads: int) -> int:
     return width // heads
 
 
-def _switch(fields: dict[str, Any], name: str) -> bool:
-    value = fields.get(name, False)
-    if not isinstance(value, bool):
-        raise UserError(f"{name} is {shown(value)}; true or false is needed there")
-    return value
-
-
 def write(folder: Path, config: LlamaConfig, dtype: str, token_ids: dict[str, Any]) -> None:
     """Writes config.json.
 
@@ -93,10 +92,12 @@ def write(folder: Path, config: LlamaConfig, dtype: str, token_ids: dict[str, An
         config: the architecture.
         dtype: of the saved weights, as "bfloat16".
         token_ids: bos_token_id and the like, if they are known.
+
+    Raises:
+        UserError: the architecture's family does not have all its options.
     """
     fields = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
+        **families.write(config),
         "vocab_size": config.vocabulary,
         "num_hidden_layers": config.layers,
         "hidden_size": config.width,
@@ -109,8 +110,6 @@ def write(folder: Path, config: LlamaConfig, dtype: str, token_ids: dict[str, An
         "tie_word_embeddings": config.tied_embeddings,
         **rotary.write(config.rope_theta, config.rope_scaling),
         "hidden_act": "silu",
-        "attention_bias": False,
-        "mlp_bias": False,
         "attention_dropout": 0.0,
         "initializer_range": 0.02,
         "use_cache": True,

@@ -1,4 +1,4 @@
-"""JSON objects on disk, and numbers out of them; a wrong value is one line that names the field."""
+"""JSON objects on disk, and values out of them; a wrong value is one line that names the field."""
 
 import json
 import math
@@ -50,6 +50,18 @@ def number(fields: dict[str, Any], name: str, kind: type[N], missing: N | None =
     if not (0 < value <= _LARGEST and math.isfinite(value)):
         raise UserError(f"{name} is {shown(value)}; a positive number up to {_LARGEST:,} is needed there")
     return kind(value)
+
+
+def switch(fields: dict[str, Any], name: str) -> bool:
+    """Returns a field's truth value; absent and null are false.
+
+    Raises:
+        UserError: the field is anything else.
+    """
+    value = fields.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise UserError(f"{name} is {shown(value)}; true or false is needed there")
+    return bool(value)
 
 
 def shown(value: object) -> str:

@@ -33,6 +33,12 @@ TABLE = (
     Row("key", "model.layers.{}.self_attn.k_proj.weight", "KH", "D"),
     Row("value", "model.layers.{}.self_attn.v_proj.weight", "KH", "D"),
     Row("output", "model.layers.{}.self_attn.o_proj.weight", "D", "NH"),
+    Row("query_bias", "model.layers.{}.self_attn.q_proj.bias", "NH", ""),
+    Row("key_bias", "model.layers.{}.self_attn.k_proj.bias", "KH", ""),
+    Row("value_bias", "model.layers.{}.self_attn.v_proj.bias", "KH", ""),
+    Row("output_bias", "model.layers.{}.self_attn.o_proj.bias", "D", ""),
+    Row("query_norm", "model.layers.{}.self_attn.q_norm.weight", "H", ""),
+    Row("key_norm", "model.layers.{}.self_attn.k_norm.weight", "H", ""),
     Row("mlp_norm", "model.layers.{}.post_attention_layernorm.weight", "D", ""),
     Row("gate", "model.layers.{}.mlp.gate_proj.weight", "F", "D"),
     Row("up", "model.layers.{}.mlp.up_proj.weight", "F", "D"),
@@ -43,17 +49,30 @@ TABLE = (
 _NAME_OF = {row.role: row.name for row in TABLE}
 
 
+def _absent(config: LlamaConfig) -> set[str]:
+    """Returns the roles that an architecture does without."""
+    options = {
+        ("query_bias", "key_bias", "value_bias"): config.qkv_bias,
+        ("output_bias",): config.output_bias,
+        ("query_norm", "key_norm"): config.query_key_norm,
+        ("head",): not config.tied_embeddings,
+    }
+    return {role for roles, there in options.items() for role in roles if not there}
+
+
 def shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:
     """Returns the shape of every tensor in a checkpoint of this architecture, by name, in the order we write them."""
     sizes = {
         "V": config.vocabulary, "D": config.width, "N": config.heads, "K": config.kv_heads, "H": config.head_width,
         "F": config.mlp_width,
     }  # fmt: skip
-    first, *layer_rows, norm, head = TABLE
-    last = [norm] if config.tied_embeddings else [norm, head]
+    absent = _absent(config)
+    rows = [row for row in TABLE if row.role not in absent]
+    of_a_layer = [row for row in rows if "{}" in row.name]
+    first, *last = (row for row in rows if "{}" not in row.name)
     named = [
         (first.name, first),
-        *((row.name.format(layer), row) for layer in range(config.layers) for row in layer_rows),
+        *((row.name.format(layer), row) for layer in range(config.layers) for row in of_a_layer),
         *((row.name, row) for row in last),
     ]
     return {

@@ -29,6 +29,7 @@ from rft_jax.model import partition
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.llama import Llama
 
+README = "README.md"
 Index = tuple[slice, ...]
 _IN_FLIGHT = 2  # parameters loaded at once: while one goes to its device, the next is read
 
@@ -187,6 +188,7 @@ def write(
     dtype: jnp.dtype,
     prompt: sidecars.PromptSidecar | None = None,
     shard_bytes: int = 5_000_000_000,
+    readme: Callable[[], str] | None = None,
 ) -> None:
     """Writes a Hugging Face folder, whole or not at all, from tensors that are made one at a time.
 
@@ -194,6 +196,7 @@ def write(
         folder, tokenizer_from, dtype, prompt, shard_bytes: as for `save`.
         config: of the model.
         tensors: the names and shapes of `shapes(config)`, in that order.
+        readme: makes README.md, once all tensors have been written; None: there is none.
 
     Raises:
         UserError: no tokenizer in `tokenizer_from`, no room or no permission to write.
@@ -212,6 +215,8 @@ def write(
             if sentencepiece.stands_alone(partial):
                 sentencepiece.write_json(partial)
         weights.write(partial, shapes(config), dtype, tensors, shard_bytes=shard_bytes)
+        if readme is not None:
+            (partial / README).write_text(readme(), encoding="utf-8")
 
 
 def _tensors(model: Llama, dtype: np.dtype) -> Iterator[tuple[str, np.ndarray]]:

@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 
 from rft_jax.errors import UserError
+from rft_jax.hf import quantised
 from rft_jax.hf.host_memory import as_bits
 
 DTYPES: dict[str, np.dtype] = {
@@ -89,7 +90,7 @@ def _read_header(path: Path, prefix: bytes, file: Any, size: int) -> tuple[dict[
     start = 8 + length
     for name, (code, shape, begin, end) in entries.items():
         if code not in DTYPES:
-            raise UserError(f"{path}: {name} is stored as {code}; only {', '.join(DTYPES)} can be loaded")
+            raise UserError(f"{path}: {name} is stored as {code}; {quantised.of_tensor(name, code)}")
         if end > size - start:
             raise UserError(f"{path} is truncated: {name} ends at byte {start + end} of {size}; download it again")
         if end - begin != math.prod(shape) * DTYPES[code].itemsize:

@@ -1,4 +1,4 @@
-"""Fields of a config.json with which a Llama would be another network.
+"""Fields of a config.json with which a Llama or one of its relatives would be another network.
 
 transformers ignores what its LlamaConfig does not know, but somebody put it there: a model with a softcap, experts or a
 multiplier that is computed without them is silently wrong. So a field that is neither known nor harmless by its name is
@@ -8,6 +8,7 @@ refused unless its value leaves the network as it is.
 from typing import Any
 
 from rft_jax.errors import UserError
+from rft_jax.hf import quantised
 from rft_jax.hf.fields import shown
 
 _SILU = ("silu", "swish")  # two names of one function
@@ -44,34 +45,29 @@ _READ = (
 )  # fmt: skip
 
 
-def refuse(fields: dict[str, Any]) -> None:
-    """Raises UserError if a config.json describes another network than a plain Llama."""
-    if fields.get("model_type") != "llama":
-        raise UserError(f"this is a model of type '{fields.get('model_type')}'; only 'llama' can be loaded")
+def refuse(fields: dict[str, Any], options: tuple[str, ...]) -> None:
+    """Checks that a config.json describes a Llama with no more than some options.
+
+    Args:
+        fields: of the file.
+        options: names of fields that are read elsewhere.
+
+    Raises:
+        UserError: it describes another network; the message names the field.
+    """
     if (activation := fields.get("hidden_act", "silu")) not in _SILU:
         raise UserError(f"hidden_act is {shown(activation)}; only 'silu' can be loaded")
-    _refuse_other_layers(fields.get("layer_types"))
     without_window = fields.get("use_sliding_window", True) is False
     for name, value in fields.items():
-        if name in ("sliding_window", "max_window_layers") and without_window:
+        if name in options or (name in ("sliding_window", "max_window_layers") and without_window):
             continue
         if "quant" in name and value:
-            raise UserError(f"{name} says that the weights are quantized; give the bf16, fp16 or fp32 checkpoint")
+            raise UserError(quantised.of_config(name, value))
         if _tells(name) and not _is_neutral(name, value):
             raise UserError(
-                f"{name} is {shown(value)}, and the Llamas that can be loaded have no such thing; if the weights were "
-                "made without it, remove it from config.json"
+                f"{name} is {shown(value)}, and the {fields['model_type']} models that can be loaded have no such "
+                "thing; if the weights were made without it, remove it from config.json"
             )
-
-
-def _refuse_other_layers(kinds: Any) -> None:
-    if kinds is None:
-        return
-    if not isinstance(kinds, list):
-        raise UserError(f"layer_types is {shown(kinds)}; a list is needed there")
-    for kind in kinds:
-        if kind != "full_attention":
-            raise UserError(f"layer_types has {shown(kind)}; only Llamas of 'full_attention' layers can be loaded")
 
 
 def _tells(name: str) -> bool:

@@ -5,20 +5,19 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from rft_jax.errors import UserError
-from rft_jax.hf import safetensors, torch_bin
+from rft_jax.hf import foreign, safetensors, torch_bin
 from rft_jax.hf.fields import read_json, shown
 from rft_jax.hf.host_memory import as_bits
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 TORCH_SINGLE, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-ADAPTER = "adapter_config.json"
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 # Tables that old versions of transformers saved and every version computes from config.json.
@@ -47,8 +46,8 @@ def find(folder: Path) -> dict[str, Stored]:
     Raises:
         UserError: no weights, a missing shard, or a damaged file.
     """
-    if (folder / ADAPTER).exists():  # transformers would add it to the weights beside it
-        raise UserError(f"{folder} holds an adapter ({ADAPTER}); merge it into its base model and save the whole model")
+    if (folder / foreign.ADAPTER).exists():  # transformers would add it to the weights beside it
+        foreign.refuse_adapter(folder)
     for name, index, open_file in (
         (SINGLE, INDEX, safetensors.MappedFile),
         (TORCH_SINGLE, TORCH_INDEX, torch_bin.MappedFile),
@@ -57,10 +56,33 @@ def find(folder: Path) -> dict[str, Stored]:
             return _tensors(folder, {name: open_file(folder / name)})
         if (folder / index).exists():
             shard_of = _shard_of(folder / index)
-            found = _tensors(folder, {name: open_file(folder / name) for name in sorted(set(shard_of.values()))})
+            for shard in sorted(set(shard_of.values())):
+                if not (folder / shard).exists():
+                    raise UserError(f"{folder / index} names the shard {shard}, which is missing; download it")
+            files = {name: open_file(folder / name) for name in sorted(set(shard_of.values()))}
+            found = _tensors(folder, files)
             _check_places(folder / index, shard_of, found)
+            _check_one_revision(folder / index, shard_of, files)
             return found
     raise UserError(f"{folder} has no weights: none of {SINGLE}, {INDEX}, {TORCH_SINGLE}, {TORCH_INDEX}")
+
+
+def needed(names: Collection[str], folder: Path) -> list[str]:
+    """Returns which files `find` would map, of a folder that does not have its weights yet.
+
+    Args:
+        names: of all files that the folder could have.
+        folder: has those with settings, the indices too.
+
+    Raises:
+        UserError: an index is damaged.
+    """
+    for single, index in ((SINGLE, INDEX), (TORCH_SINGLE, TORCH_INDEX)):
+        if single in names:
+            return [single]
+        if index in names:
+            return sorted(set(_shard_of(folder / index).values()))
+    return []
 
 
 def _shard_of(index: Path) -> dict[str, str]:
@@ -71,8 +93,6 @@ def _shard_of(index: Path) -> dict[str, str]:
     for name in sorted(set(shard_of.values())):
         if Path(name).name != name or len(name) > 255:  # an index must not point out of its folder
             raise UserError(f"{index} names the shard {shown(name)}, which is not a file name")
-        if not (index.parent / name).exists():
-            raise UserError(f"{index} names the shard {name}, which is missing; download it")
     return shard_of
 
 
@@ -80,6 +100,27 @@ def _check_places(index: Path, shard_of: Mapping[str, str], found: Mapping[str, 
     for name, shard in shard_of.items():
         if not IGNORED.fullmatch(name) and (name not in found or found[name].shard != shard):
             raise UserError(f"{index} says that {shard} holds {name}, and it does not; are both of one checkpoint?")
+
+
+def _check_one_revision(index: Path, shard_of: Mapping[str, str], files: Mapping[str, MappedFile]) -> None:
+    """Refuses shards that were saved at two times: all shapes may fit, and the layers are of two models."""
+    counts = {match[1]: name for name in files if (match := _COUNTED.fullmatch(name))}
+    if len(counts) > 1:
+        raise UserError(f"{index} names {' and '.join(sorted(counts.values()))}: shards of two checkpoints")
+    for name, file in files.items():
+        if unknown := next((tensor for tensor in file.tensors if tensor not in shard_of), None):
+            raise UserError(f"{name} holds {unknown}, of which {index} says nothing; are both of one checkpoint?")
+    metadata = read_json(index).get("metadata")
+    told = metadata.get("total_size") if isinstance(metadata, dict) else None
+    total = sum(array.nbytes for file in files.values() for array in file.tensors.values())
+    if told and told != total:
+        raise UserError(
+            f"{index} says total_size {shown(told)}, and its shards hold {total} bytes of tensors: are all of one "
+            "checkpoint? If they are, take total_size out"
+        )
+
+
+_COUNTED = re.compile(r".+-\d+-of-(\d+)\.\w+")
 
 
 def _tensors(folder: Path, files: Mapping[str, MappedFile]) -> dict[str, Stored]:

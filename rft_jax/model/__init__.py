@@ -1,1 +1,1 @@
-"""The Llama model, where its tensors live, and its Hugging Face form."""
+"""The Llama model and its relatives, and where their tensors live."""

@@ -5,6 +5,7 @@ Shapes use the project's alphabet (README): B rows, T queries, N query heads, K 
 
 import math
 from collections.abc import Callable
+from typing import assert_never
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,14 @@ _QUERY_BLOCK = 128  # queries per block of plain causal attention
 
 
 def segment_attention(
-    query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array, implementation: Implementation = "xla"
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    segments: jax.Array,
+    positions: jax.Array,
+    *,
+    window: int | None,
+    implementation: Implementation = "xla",
 ) -> jax.Array:
     """Causal attention within segments.
 
@@ -26,30 +34,40 @@ def segment_attention(
         segments: int32 [B, T]; a token attends to itself and to earlier tokens of the same segment. Padding is a
             segment like any other (0 by convention): nobody else sees it, and no row of the softmax is ever empty.
             What is numbered flash.SHARED is seen by all that follows in the row (not by the splash kernel).
+        positions: int32 [B, T], counted in each sequence, and on from what is shared before it.
+        window: how many positions a token sees, its own included; None: all before it.
         implementation: xla, or one of the kernels in flash.py.
 
     Returns:
         [B, T, N, H].
     """
+    if window is not None and window >= segments.shape[1]:
+        window = None  # no token has so many before it
 
-    def attend(query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array) -> tuple[jax.Array]:
-        if implementation == "cudnn":
-            return (flash.cudnn(query, key, value, segments),)
-        if implementation == "splash":
-            return (flash.splash(query, key, value, segments),)
-        return (_causal(query, key, value, segments),)
+    def attend(
+        query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array, positions: jax.Array
+    ) -> tuple[jax.Array]:
+        match implementation:
+            case "xla":
+                return (_causal(query, key, value, flash.visible(segments, positions, window)),)
+            case "cudnn":
+                return (flash.cudnn(query, key, value, segments, positions, window),)
+            case "splash":
+                return (flash.splash(query, key, value, segments, window),)
+            case other:
+                assert_never(other)
 
     heads = query.shape[2]
     key, value = (repeat_heads(x, heads) for x in (key, value))
-    operands = ("heads", query), ("heads", key), ("heads", value), ("tokens", segments)
+    operands = ("heads", query), ("heads", key), ("heads", value), ("tokens", segments), ("tokens", positions)
     # JAX cannot tell over which axes the result of a kernel varies.
     return per_device(attend, *operands, like=(0,), check_vma=implementation == "xla")[0]
 
 
-def _causal(query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array) -> jax.Array:
+def _causal(query: jax.Array, key: jax.Array, value: jax.Array, seen: jax.Array) -> jax.Array:
     """Attends blocks of queries to the keys up to their end, so nearly half of the scores are never computed."""
-    length = segments.shape[1]
-    seen = flash.visible(segments) & jnp.tri(length, dtype=bool)[None]
+    length = seen.shape[1]
+    seen &= jnp.tri(length, dtype=bool)[None]
     blocks = [(start, min(start + _QUERY_BLOCK, length)) for start in range(0, length, _QUERY_BLOCK)]
     return jnp.concatenate(
         [_dense(query[:, start:end], key[:, :end], value[:, :end], seen[:, start:end, :end]) for start, end in blocks],
@@ -74,13 +92,17 @@ def prefixed_attention(
     prefix_key: jax.Array,
     prefix_value: jax.Array,
     segments: jax.Array,
+    *,
+    window: int | None,
 ) -> jax.Array:
     """Causal attention of rows that all continue the same prefix.
 
     Args:
         query: [B, T, N, H]. key, value: [B, T, K, H].
         prefix_key, prefix_value: [K, P, H], with `split_kv_heads` heads.
-        segments: int32 [B, T]; a token attends to the prefix, and to earlier tokens of its own segment.
+        segments: int32 [B, T]; a token attends to the prefix, and to earlier tokens of its own segment, which is one
+            sequence that goes on from the prefix.
+        window: as for `segment_attention`.
 
     Returns:
         [B, T, N, H].
@@ -93,6 +115,8 @@ def prefixed_attention(
         key, value = (jnp.concatenate(pair, axis=1) for pair in zip(before, (key, value), strict=True))
         own = (segments[:, :, None] == segments[:, None, :]) & jnp.tri(length, dtype=bool)[None]
         seen = jnp.concatenate([jnp.ones((rows, length, prefix_key.shape[1]), bool), own], axis=2)
+        if window is not None:  # token t stands at the column of its own key, which comes after the prefix
+            seen &= ~jnp.tri(length, seen.shape[2], prefix_key.shape[1] - window, dtype=bool)[None]
         return (_dense(query, key, value, seen),)
 
     heads = query.shape[2]

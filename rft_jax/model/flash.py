@@ -45,25 +45,39 @@ def choose(name: str, backend: str, dtype: jnp.dtype) -> Implementation:
     raise UserError(f"unknown attention '{name}'; known: auto, xla, cudnn, splash")
 
 
-def visible(segments: jax.Array) -> jax.Array:
-    """Returns bool [B, T, T] for segments int32 [B, T]: whether a token (second axis) may see another earlier one."""
+def visible(segments: jax.Array, positions: jax.Array, window: int | None) -> jax.Array:
+    """Returns bool [B, T, T]: whether a token (second axis) may see another earlier one; shapes as for `cudnn`."""
     same = segments[:, :, None] == segments[:, None, :]
-    return same | (segments == SHARED)[:, None, :]
+    seen = same | (segments == SHARED)[:, None, :]
+    return seen if window is None else seen & (positions[:, :, None] - positions[:, None, :] < window)
 
 
-def cudnn(query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array) -> jax.Array:
-    """CuDNN's kernel; shapes as for `attention.segment_attention`."""
-    mask = visible(segments)[:, None]
+def cudnn(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    segments: jax.Array,
+    positions: jax.Array,
+    window: int | None,
+) -> jax.Array:
+    """CuDNN's kernel; arguments as for `attention.segment_attention`."""
+    mask = visible(segments, positions, window)[:, None]
     return jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=True, implementation="cudnn")
 
 
 def splash(
-    query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array, interpret: bool = False
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    segments: jax.Array,
+    window: int | None,
+    interpret: bool = False,
 ) -> jax.Array:
     """The TPU's splash kernel, which skips the blocks above the diagonal; shapes as for `segment_attention`.
 
     Args:
         query, key, value, segments: with T a multiple of 128.
+        window: as for `segment_attention`; here positions are the places in the row.
         interpret: whether to run it in JAX's own operations, on any device.
 
     Raises:
@@ -77,8 +91,11 @@ def splash(
             f"attention=splash takes rows of a multiple of {_LANES} tokens, not {length}: set row_length so"
         )
     block = max(size for size in (_LANES, 2 * _LANES, 4 * _LANES) if length % size == 0)
+    mask: Any = kernels.CausalMask((length, length))
+    if window is not None:
+        mask = kernels.LocalMask((length, length), window_size=(window - 1, 0), offset=0)
     kernel: Any = kernels.make_splash_mha_single_device(
-        mask=kernels.splash_attention_mask.MultiHeadMask([kernels.CausalMask((length, length))] * heads),
+        mask=kernels.splash_attention_mask.MultiHeadMask([mask] * heads),
         block_sizes=kernels.BlockSizes(
             block_q=block,
             block_kv=block,

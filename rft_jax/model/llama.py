@@ -1,4 +1,4 @@
-"""The Llama decoder (arXiv 2302.13971, 2307.09288, 2407.21783) as a plain pytree.
+"""The Llama decoder (arXiv 2302.13971, 2307.09288, 2407.21783) as a plain pytree, and its relatives by options.
 
 Every transform around it is JAX's own (jit, grad, scan, checkpoint). Training keeps the layers stacked and scans them,
 so that compile time does not grow with depth; sampling keeps them apart, because a scanned cache is copied at every
@@ -26,8 +26,12 @@ REMAT: dict[str, Callable[..., Any] | None] = {
 }
 
 
+# As `layers.Attend`; the window of the layer comes by name.
+WindowedAttend = Callable[..., tuple[jax.Array, Any]]
+
+
 class Llama(nnx.Module):
-    """A Llama language model.
+    """A Llama language model, or one of its relatives (`LlamaConfig`).
 
     Attributes:
         embedding: [V, D].
@@ -58,7 +62,7 @@ class Llama(nnx.Module):
         self,
         tokens: jax.Array,
         positions: jax.Array,
-        attend: Attend,
+        attend: WindowedAttend,
         caches: Sequence[Any] | None = None,
         *,
         dtype: jnp.dtype,
@@ -68,7 +72,8 @@ class Llama(nnx.Module):
 
         Args:
             tokens, positions: int32 [B, T].
-            attend: how a layer attends, and what becomes of its cache.
+            attend: how a layer attends, and what becomes of its cache; as `layers.Attend`, and it takes the layer's
+                `window`, as in `LlamaConfig`, by name.
             caches: one cache a layer, for unstacked layers; None when there are none to read.
             dtype: of the computation; parameters are cast to it where they are used.
             remat: a name in REMAT, for stacked layers.
@@ -79,13 +84,15 @@ class Llama(nnx.Module):
         x = embed(self.embedding[...], tokens, dtype)
         rotary = rope.angles(self.config, positions)
         new_caches: list[Any] = []
-        if self.stacked:
-            if caches is not None:
-                raise ValueError("stacked layers have no caches: unstack the model first")
-            x = self._scan(x, rotary, attend, remat)
-        else:
-            for layer, cache in zip(self.layers, caches or [None] * self.config.layers, strict=True):
-                x, cache = layer(x, rotary, attend, cache)
+        if self.stacked and caches is not None:
+            raise ValueError("stacked layers have no caches: unstack the model first")
+        for layers, window in self.config.spans():
+            attend_within = functools.partial(attend, window=window)
+            if self.stacked:
+                x = self._scan(layers, x, rotary, attend_within, remat)
+                continue
+            for number in layers:
+                x, cache = self.layers[number](x, rotary, attend_within, caches[number] if caches else None)
                 new_caches.append(cache)
         return rms_norm(x, self.final_norm[...], self.config.rms_epsilon), new_caches
 
@@ -98,7 +105,9 @@ class Llama(nnx.Module):
         """The table [V, D] that turns hidden states into logits."""
         return (self.embedding if self.head is None else self.head)[...]
 
-    def _scan(self, x: jax.Array, rotary: tuple[jax.Array, jax.Array], attend: Attend, remat: str) -> jax.Array:
+    def _scan(
+        self, layers: range, x: jax.Array, rotary: tuple[jax.Array, jax.Array], attend: Attend, remat: str
+    ) -> jax.Array:
         def body(x: jax.Array, layer: Layer) -> tuple[jax.Array, None]:
             x, _ = layer(x, rotary, attend, None)
             return x, None
@@ -107,7 +116,10 @@ class Llama(nnx.Module):
             raise UserError(f"unknown remat policy '{remat}'{did_you_mean(remat, REMAT)}; known: {', '.join(REMAT)}")
         if (policy := REMAT[remat]) is not None:
             body = jax.checkpoint(body, policy=policy, prevent_cse=False)  # a scan already keeps CSE out
-        return jax.lax.scan(body, x, self.layers)[0]
+        # Mostly all of them: only where some layers have a window and others have none are they cut, and so copied.
+        some = len(layers) < self.config.layers
+        stack = jax.tree.map(lambda leaf: leaf[layers.start : layers.stop], self.layers) if some else self.layers
+        return jax.lax.scan(body, x, stack)[0]
 
 
 def forward(
@@ -134,8 +146,11 @@ def forward(
         Hidden states [B, T, D]; `model.logits` makes logits of them.
     """
 
-    def attend(_: None, query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, None]:
-        return segment_attention(query, key, value, segments, attention), None
+    def attend(
+        _: None, query: jax.Array, key: jax.Array, value: jax.Array, *, window: int | None
+    ) -> tuple[jax.Array, None]:
+        context = segment_attention(query, key, value, segments, positions, window=window, implementation=attention)
+        return context, None
 
     hidden, _ = model.hidden(tokens, positions, attend, dtype=dtype, remat=remat)
     return hidden

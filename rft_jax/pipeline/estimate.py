@@ -126,7 +126,7 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
     def sampled(name: str, of: MeanLengths, samples: float, model: LlamaConfig) -> Estimate:
         tokens = samples * of.response
         position = of.prompt + of.response / 2
-        flops = tokens * (1.66 * model.parameters + 2 * model.layers * position * model.width)
+        flops = tokens * (1.66 * model.parameters + 2 * model.layers * position * model.heads * model.head_width)
         seconds = _STARTING + flops / (speed * _DECODING)
         return Estimate(name, samples, flops, seconds, paths_disk(samples, of))
 
@@ -185,8 +185,9 @@ def training_disk(config: TrainConfig, parameters: int, *, on_cpu: bool) -> floa
     """
     exported = 4 if config.compute == "float32" or (config.compute == "auto" and on_cpu) else 2
     checkpoint = 4 + 2 * (4 if config.moments == "float32" else 2)
-    # The oldest checkpoint goes when the next one is whole.
-    return float(parameters * ((config.keep + 1) * checkpoint + exported))
+    # The oldest checkpoint goes when the next one is whole; in a bucket they take no room on the disk.
+    kept = config.keep + 1 if config.checkpoints is None else 0
+    return float(parameters * (kept * checkpoint + exported))
 
 
 def paths_disk(samples: float, lengths: MeanLengths) -> float:

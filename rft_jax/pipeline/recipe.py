@@ -20,6 +20,7 @@ from rft_jax.config import (
 )
 from rft_jax.data.fraction import in_use
 from rft_jax.errors import UserError, did_you_mean
+from rft_jax.hf import located
 from rft_jax.pipeline import stage_settings
 from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
@@ -277,16 +278,17 @@ def _named_folders(models: tuple[str, ...]) -> dict[str, str]:
     for entry in models:
         name, equals, folder = entry.partition("=")
         if not equals or not name or not folder:
-            raise UserError(f"model '{entry}': write NAME=FOLDER")
+            raise UserError(f"model '{entry}': write NAME=FOLDER or NAME=hf:ORG/NAME")
         if name in folders:
             raise UserError(f"two models are named '{name}': {folders[name]} and {folder}")
-        folders[name] = folder
+        folders[name] = located.pinned(folder)  # a branch may move between two stages
     return folders
 
 
 def describe(config: PipelineConfig) -> dict[str, object]:
     """Returns the config as JSON values for the report, with the kind of each stage."""
     fields = dataclasses.asdict(config)
+    fields["models"] = [f"{name}={folder}" for name, folder in _named_folders(config.models).items()]
     fields["stages"] = [
         {"kind": type(stage).__name__.removesuffix("Stage").lower()} | dataclasses.asdict(stage)
         for stage in config.stages

@@ -2,17 +2,18 @@
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import assert_never
 
 from rft_jax.config import SampleConfig, TrainConfig
 from rft_jax.config_flag import load
 from rft_jax.errors import UserError
+from rft_jax.hardware import FULL
 from rft_jax.hf import config as hf_config
 from rft_jax.hf import located
 from rft_jax.model import architecture as architectures
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.plan import paper, plan, show
-from rft_jax.plan.cost import FULL
 from rft_jax.plan.plan import Plan
 from rft_jax.plan.target import Target
 
@@ -67,8 +68,12 @@ def of(config: TrainConfig | SampleConfig, model: LlamaConfig, size: str | None,
     return "\n".join(lines)
 
 
-def table(kinds: list[str]) -> Iterator[str]:
-    """Yields the lines of the paper's table for kinds of hardware, gpu and tpu.
+def table(kinds: list[str], kept: Path | None, only: str) -> Iterator[str]:
+    """Yields the lines of the paper's table.
+
+    Args:
+        kinds: of hardware, gpu and tpu.
+        kept, only: as for `paper.rows`.
 
     Raises:
         UserError: an unknown kind.
@@ -76,8 +81,13 @@ def table(kinds: list[str]) -> Iterator[str]:
     for kind in kinds:
         if kind not in ("gpu", "tpu"):
             raise UserError(f"--paper={kind}: known are gpu and tpu")
-    sampling = load("configs/sample.py", SampleConfig)
-    return paper.rows(lambda size: load(f"configs/sft.py:{size}", TrainConfig), sampling, tuple(kinds))
+    return paper.rows(
+        lambda size: load(f"configs/sft.py:{size}", TrainConfig),
+        lambda size: load(f"configs/sample.py:{size}", SampleConfig),
+        tuple(kinds),
+        kept,
+        only,
+    )
 
 
 def _training_that_fits(config: TrainConfig, model: LlamaConfig, target: Target) -> str:

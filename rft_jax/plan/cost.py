@@ -6,10 +6,9 @@ import re
 import jax
 
 from rft_jax.errors import UserError
-from rft_jax.plan import hlo, traffic
+from rft_jax.hardware import FULL
+from rft_jax.plan import compiled, hlo, traffic
 from rft_jax.plan.target import Target
-
-FULL = 0.95  # of the memory; the rest is for what is not in the program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,18 +97,13 @@ def of(lowered: jax.stages.Lowered, target: Target, guesses: traffic.Guesses | N
     Raises:
         UserError: this version of JAX cannot tell.
     """
-    try:
-        compiled = lowered.compile()
-    except jax.errors.JaxRuntimeError as error:
-        return of_refusal(str(error))
-    analysis = compiled.memory_analysis()
-    if analysis is None:
-        raise UserError("this version of JAX does not say how much memory a program needs")
-    results = max(0, analysis.output_size_in_bytes - analysis.alias_size_in_bytes)
-    cost = Cost(analysis.argument_size_in_bytes, analysis.temp_size_in_bytes + results)
+    made = compiled.of(lowered, target)
+    if made.refusal:
+        return of_refusal(made.refusal)
+    cost = Cost(made.arguments, made.temporary)
     if not target.vendor:
         return cost
-    found = kernels(compiled, target, guesses)
+    found = kernels(made.text, target, guesses)
     moved: dict[str, float] = {}
     sent: dict[str, float] = {}
     for kernel in found:
@@ -142,12 +136,9 @@ def of_refusal(error: str) -> Cost:
     return Cost(taken, used - taken)
 
 
-def kernels(
-    compiled: jax.stages.Compiled, target: Target, guesses: traffic.Guesses | None = None
-) -> list[traffic.Kernel]:
-    """Returns what one device runs; the arguments are as for `of`."""
-    program = hlo.read(compiled.as_text() or "")
-    return traffic.kernels(program, devices=len(target.devices), per_host=target.per_host, guesses=guesses)
+def kernels(text: str, target: Target, guesses: traffic.Guesses | None = None) -> list[traffic.Kernel]:
+    """Returns what one device runs, from its program's HLO; the other arguments are as for `of`."""
+    return traffic.kernels(hlo.read(text), devices=len(target.devices), per_host=target.per_host, guesses=guesses)
 
 
 def seconds(kernel: traffic.Kernel, target: Target) -> float:

@@ -103,17 +103,28 @@ def of_sampling(config: SampleConfig, architecture: LlamaConfig, target: Target,
     tensor = decoding.mesh.shape["tensor"]
     rows = decoding.sizes.rows * replicas
 
+    def part(layers: int) -> sampling.Decoding:
+        return dataclasses.replace(decoding, architecture=dataclasses.replace(architecture, layers=layers))
+
     def of(layers: int) -> Cost:
-        part = dataclasses.replace(decoding, architecture=dataclasses.replace(architecture, layers=layers))
-        guesses = sampling.guesses(part, decoding.history_pages)
-        return cost.of(sampling.lower(config, part), target, guesses).per(STEPS)
+        guesses = sampling.guesses(part(layers), decoding.history_pages)
+        return cost.of(sampling.lower(config, part(layers)), target, guesses).per(STEPS)
 
     notes = []
     if all_layers or architecture.layers <= _FEW[1]:
         step = of(architecture.layers)
     else:
-        step = cost.extended(of(_FEW[0]), of(_FEW[1]), _FEW, architecture.layers)
+        fewer, more = map(of, _FEW)
+        step = cost.extended(fewer, more, _FEW, architecture.layers)
         notes.append(f"extended from {_FEW[0]} and {_FEW[1]} layers")
+        if target.backend == "tpu":
+            # How a TPU's compiler packs temporaries differs by hundreds of MiB from program to program, which a line
+            # through two of them would multiply. So it is what capacity reckons, or more where they need more.
+            used = [one.temporary / part(layers).temporary for one, layers in zip((fewer, more), _FEW, strict=True)]
+            step = dataclasses.replace(step, temporary=max(1.0, *used) * decoding.temporary)
+            notes.append(
+                f"temporaries as capacity reckons them; these two need {used[0]:.2f} and {used[1]:.2f} of that"
+            )
     if moved := sum(step.moved.values()):
         needed = decoding.needed(decoding.history_pages)
         notes.append(

@@ -47,17 +47,17 @@ class Decoding:
     lengths: capacity.Lengths
 
     @property
-    def weights(self) -> int:
-        """Bytes of the weights on each device."""
-        model = abstract_model(self.architecture, self.mesh)
-        shards = (math.prod(leaf.sharding.shard_shape(leaf.shape)) for leaf in jax.tree.leaves(model))
-        return DTYPE.itemsize * sum(shards)
-
-    @property
     def history_pages(self) -> float:
         """History pages in use at a random step: no more than the pool has, and than rows of all ages need."""
         page = self.sizes.page_size
         return min(self.sizes.history_pages, self.sizes.rows * (self.lengths.history / page + 0.5))
+
+    @property
+    def temporary(self) -> int:
+        """Bytes that `capacity` reckons for a call on a TPU, beside weights and cache."""
+        tensor = self.mesh.shape["tensor"]
+        rows = self.sizes.rows * capacity.bytes_of_row(self.architecture, tensor)
+        return rows + capacity.bytes_of_sweep(self.sizes, self.architecture, tensor, DTYPE)
 
     def needed(self, history_pages: float) -> float:
         """Returns the bytes that a step must read of the device's memory: weights, pages in use, prompts and prefix."""
@@ -66,7 +66,7 @@ class Decoding:
         tables = 1 if self.architecture.tied_embeddings else 2
         # Of the table that tokens are looked up in, a row per token is read.
         looked_up = self.architecture.vocabulary * self.architecture.width / self.architecture.parameters
-        return self.weights * (1 - (tables - 1) * looked_up) + tokens * token
+        return weights(self.architecture, self.mesh) * (1 - (tables - 1) * looked_up) + tokens * token
 
 
 def choose(config: SampleConfig, architecture: LlamaConfig, target: Target) -> Decoding:
@@ -78,10 +78,8 @@ def choose(config: SampleConfig, architecture: LlamaConfig, target: Target) -> D
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor, target.devices)
     lengths = gsm8k(config.max_new_tokens)
     assert target.known.memory is not None
-    nothing = CacheSizes(1, 1, 1, 1, 1, 1, 0, 1, 1)
-    weights = Decoding(architecture, mesh, nothing, lengths).weights
     sizes = capacity.within(
-        int(capacity.SHARE * (target.known.memory - weights)),
+        capacity.usable(target.known.memory, weights(architecture, mesh)),
         lengths,
         architecture,
         mesh,
@@ -105,6 +103,12 @@ def abstract_model(architecture: LlamaConfig, mesh: Mesh) -> Llama:
         model,
         partition.shardings(model, mesh),
     )
+
+
+def weights(architecture: LlamaConfig, mesh: Mesh) -> int:
+    """Returns the bytes of the weights on each device."""
+    shards = (leaf.sharding.shard_shape(leaf.shape) for leaf in jax.tree.leaves(abstract_model(architecture, mesh)))
+    return DTYPE.itemsize * sum(map(math.prod, shards))
 
 
 def lower(config: SampleConfig, decoding: Decoding) -> jax.stages.Lowered:

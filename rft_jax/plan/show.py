@@ -1,6 +1,6 @@
 """A plan as text for the terminal."""
 
-from rft_jax.plan.cost import FULL
+from rft_jax.hardware import FULL
 from rft_jax.plan.plan import Plan
 
 _GIB = 2**30

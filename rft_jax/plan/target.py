@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import os
+from pathlib import Path
 from typing import Literal
 
 import jax
@@ -32,6 +33,7 @@ class Target:
         devices: all of them, host by host.
         per_host: how many each host has.
         vendor: whether the vendor's compiler compiles for them, or XLA's for CPUs.
+        kept: folder of programs that were compiled before, or None.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Target:
     devices: tuple[jax.Device, ...]
     per_host: int
     vendor: bool
+    kept: Path | None = None
 
     @property
     def described(self) -> str:
@@ -60,13 +63,14 @@ def has_compiler(hardware: str) -> bool:
     return importlib.util.find_spec("libtpu") is not None
 
 
-def make(hardware: str, hosts: int, chips: int) -> Target:
+def make(hardware: str, hosts: int, chips: int, kept: Path | None = None) -> Target:
     """Returns devices to compile for.
 
     Args:
         hardware: a key of HARDWARE with a compiler.
         hosts: number of hosts.
         chips: devices per host.
+        kept: folder where compiled programs are looked for, and kept; None: nowhere.
 
     Raises:
         UserError: no TPU slice has that many chips, or too few fake CPU devices stand in for the hardware.
@@ -86,7 +90,7 @@ def make(hardware: str, hosts: int, chips: int) -> Target:
                 f"{jax.device_count()} fake CPU devices cannot stand in for {count} × {hardware}: set "
                 f"XLA_FLAGS=--xla_force_host_platform_device_count={count}"
             )
-        return Target(hardware, known, backend, tuple(jax.devices()[:count]), chips, vendor=False)
+        return Target(hardware, known, backend, tuple(jax.devices()[:count]), chips, False, kept)
     if isinstance(known.compiler, Cuda):
         config = target_config(known.compiler, known)
         found = topologies.get_topology_desc(platform="cuda", topology=f"{hosts}x{chips}x1", target_config=config)
@@ -100,7 +104,7 @@ def make(hardware: str, hosts: int, chips: int) -> Target:
         if known.compiler.chip:
             options["chip_config_name"] = known.compiler.chip
         found = topologies.get_topology_desc(platform="tpu", topology_name=name, **options)
-    return Target(hardware, known, backend, tuple(found.devices), chips, vendor=True)
+    return Target(hardware, known, backend, tuple(found.devices), chips, True, kept)
 
 
 def slice_shape(chips: int, axes: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rft_jax.errors import UserError
 
 SCHEMES = ("gs", "s3")
+_PLAIN = re.compile(r"[A-Za-z0-9_.=+,@~-]+")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 SHARED = (
@@ -14,8 +15,9 @@ SHARED = (
     "that all machines share, and copy what is done to the bucket"
 )
 EXPORTED = (
-    "checkpoints and metrics go to a folder on a local disk or on a file system that all machines share: give one, and "
-    "export the model by launch/convert.py --output=gs://BUCKET/FOLDER"
+    "model and metrics go to a folder on a local disk or on a file system that all machines share: give one; "
+    "checkpoints go to a bucket by --config.checkpoints=gs://BUCKET/FOLDER, a model by launch/convert.py "
+    "--output=gs://BUCKET/FOLDER"
 )
 
 
@@ -67,3 +69,33 @@ def local(folder: str, flag: str, instead: str) -> Path:
     if is_remote(folder):
         raise UserError(f"{flag}={folder}: {instead}")
     return Path(folder)
+
+
+def require_checkpoints(name: str, flag: str) -> None:
+    """Makes sure that checkpoints can be written to a folder.
+
+    Args:
+        name: as the user gave it.
+        flag: that gave it.
+
+    Raises:
+        UserError: it is in no bucket, or in one that Orbax cannot write to, or its name means different things to the
+            libraries that write there.
+    """
+    if not is_remote(name):
+        raise UserError(
+            f"{flag}={name}: give a folder in a bucket, gs://BUCKET/FOLDER, or leave it out for the workdir's own"
+        )
+    scheme, rest = split(name)
+    if scheme == "s3":  # orbax-checkpoint 0.12 would write to a folder `s3:` of this machine, or fail
+        raise UserError(
+            f"{flag}={name}: Orbax cannot write checkpoints to s3://, only to gs://; leave it out, with the workdir on "
+            "a file system that outlives the machine, and copy steps to keep by `aws s3 sync`"
+        )
+    folder_and_base(name)
+    for part in rest.split("/"):
+        if not _PLAIN.fullmatch(part) or part in (".", ".."):
+            raise UserError(
+                f"{flag}={name}: {part!r} is not plain enough for all libraries that write there; use letters, digits "
+                "and _.=+,@~- for the names of a folder of checkpoints"
+            )

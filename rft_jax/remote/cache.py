@@ -126,7 +126,7 @@ def folder(name: str, wanted: Callable[[str], bool]) -> Path:
 
 def _fetch(name: str, missing: list[tuple[Path, Object]]) -> None:
     objects = root() / "objects"
-    with _one_line_for_the_cache():
+    with one_line():
         objects.mkdir(parents=True, exist_ok=True)
         for parent in {file.parent for file, _ in missing}:
             parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def _key(source: Object) -> str:
 
 def _fetch_one(objects: Path, target: Path, source: Object, progress: Callable[[int], object]) -> None:
     kept = objects / _key(source)
-    with _one_line_for_the_cache():
+    with one_line():
         with _alone(objects / f"{kept.name}.lock") as alone:
             if not kept.exists():
                 for leftover in objects.glob(f".{kept.name}.*{files.PARTIAL}") if alone else ():
@@ -176,7 +176,8 @@ def _alone(lock: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def _one_line_for_the_cache() -> Iterator[None]:
+def one_line() -> Iterator[None]:
+    """Tells an error of the cache's disk in one line, as UserError."""
     try:
         yield
     except OSError as error:

@@ -5,6 +5,7 @@ Every error of a library below becomes one line. Before anything else a bucket i
 libraries look for credentials on servers that may not be there, and try again and again.
 """
 
+import base64
 import contextlib
 import dataclasses
 import logging
@@ -23,7 +24,7 @@ _TRIES = 3
 _LONGEST_TOLD = 200  # characters of a library's message
 
 _EXTRA = {"gs": "gcs", "s3": "s3"}
-_LOG_IN = {
+LOG_IN = {
     "gs": "log in by `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a key file",
     "s3": "log in by `aws configure`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
 }
@@ -45,11 +46,13 @@ class Object:
         name: with its scheme and bucket.
         size: in bytes.
         version: another one whenever its content is.
+        md5: of its content, in hexadecimal, as the store reckoned it from what came; empty where it tells none.
     """
 
     name: str
     size: int
     version: str
+    md5: str = ""
 
 
 def find(name: str) -> Object | None:
@@ -120,6 +123,24 @@ def upload(source: Path, name: str) -> None:
         system.put_file(str(source), place)
 
 
+def read(name: str) -> bytes:
+    """Returns the content of a small object."""
+    with _asked(name) as (system, _, place):
+        return bytes(system.cat_file(place))
+
+
+def write(name: str, content: bytes) -> None:
+    """Makes a small object; it appears whole, in the place of an earlier one."""
+    with _asked(name) as (system, _, place):
+        system.pipe_file(place, content)
+
+
+def remove(name: str) -> None:
+    """Removes an object, or all objects in a folder and the folders in it, in no order, if they are there."""
+    with _asked(name) as (system, _, place), contextlib.suppress(FileNotFoundError):
+        system.rm(place, recursive=True)
+
+
 @contextlib.contextmanager
 def _asked(name: str) -> Iterator[tuple[Any, str, str]]:
     """Yields the file system of a name, its scheme and its place, and tells every error in one line."""
@@ -131,13 +152,14 @@ def _asked(name: str) -> Iterator[tuple[Any, str, str]]:
     except FileNotFoundError as error:
         raise UserError(f"{name} is not there: {_one_line(error)}") from error
     except Exception as error:  # three libraries, each with kinds of its own
-        raise UserError(f"cannot use {name}: {_why(scheme, error)}") from error
+        raise UserError(f"cannot use {name}: {why(scheme, error)}") from error
 
 
-def _why(scheme: str, error: Exception) -> str:
+def why(scheme: str, error: Exception) -> str:
+    """Returns one line on why a bucket could not be used, and on what to do."""
     told = _one_line(error)
     if _NO_ACCESS.search(f"{type(error).__name__} {error}"):
-        return f"no access ({told}): {_LOG_IN[scheme]}, and mind the name of the bucket"
+        return f"no access ({told}): {LOG_IN[scheme]}, and mind the name of the bucket"
     if isinstance(error, OSError) and error.filename is not None:  # a file of this machine
         return f"{error.filename}: {error.strerror}"
     return f"{told}; is the network there, and the name of the bucket right?"
@@ -210,5 +232,10 @@ def _objects(scheme: str, found: Any) -> list[Object]:
         if fields["type"] != "file" or place.endswith("/"):  # consoles make empty objects that stand for folders
             continue
         version = next((str(fields[name]) for name in _VERSIONS if fields.get(name) is not None), "")
-        objects.append(Object(f"{scheme}://{place}", int(fields["size"]), version))
+        objects.append(Object(f"{scheme}://{place}", int(fields["size"]), version, _md5(fields)))
     return sorted(objects, key=lambda each: each.name)
+
+
+def _md5(fields: Any) -> str:
+    told = fields.get("md5Hash")  # Google's; objects put together of parts have none
+    return base64.b64decode(told).hex() if told else ""

@@ -12,6 +12,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from rft_jax.errors import UserError
+from rft_jax.hardware import FULL
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.attention import split_kv_heads
 from rft_jax.sample.kv.kernel_check import kernel_agrees
@@ -28,6 +29,10 @@ SEATS_PER_ROW = 4  # a job's last samples leave most of its seats empty, the mor
 SLACK = 1.1  # history pages over the expected number, as rows start together and only spread out later
 SHARE = 0.9  # of the free memory; the rest is for what the compiler needs
 MOST_ROWS = 4096
+# Of TPUs: the last axis but one is padded to whole tiles, or is one of the smaller tiles; and how many arrays as large
+# as the context of each prompt page are there at once.
+_TILE, _WHOLE_TILES = 8, (1, 2, 4)
+_SWEPT = 6
 # With more rows products are little faster on CPU: not worth waiting for pages, nor rows that idle at the end.
 CPU_ROWS, MORE_CPU_ROWS = 256, 512
 
@@ -145,8 +150,12 @@ def within(
     token_bytes, row_bytes = bytes_of_token(model, tensor, dtype), bytes_of_row(model, tensor)
     free -= token_bytes * prefix
 
+    def total(sizes: CacheSizes) -> int:
+        temporaries = bytes_of_sweep(sizes, model, tensor, dtype) if backend == "tpu" else 0
+        return token_bytes * sizes.tokens + row_bytes * sizes.rows + temporaries
+
     def cache_bytes(rows: int, cut: Lengths, history_pages: int | None = None) -> int:
-        return token_bytes * cache_sizes(rows, cut, samples, history_pages, backend).tokens + row_bytes * rows
+        return total(cache_sizes(rows, cut, samples, history_pages, backend))
 
     def needed(rows: int, max_new: int = lengths.max_new) -> int:
         cut = dataclasses.replace(lengths, max_new=max_new)
@@ -172,9 +181,10 @@ def within(
         rows = bisect.bisect_right(range(1, rows), free, key=needed)
         rows -= rows % 8 if rows > 8 else 0
     # The pool takes what is left, as the lengths to expect may be wrong, but no more than the rows can fill.
-    all_pages = cache_sizes(rows, lengths, samples, None, backend)
-    spare = (free - row_bytes * rows) // token_bytes // all_pages.page_size - (all_pages.prompt_pages + rows)
-    return cache_sizes(rows, lengths, samples, min(spare, all_pages.history_pages), backend)
+    least, most = (cache_sizes(rows, lengths, samples, pages, backend) for pages in (0, None))
+    pages = range(least.history_pages, most.history_pages + 1)
+    fitting = bisect.bisect_right(pages, free, key=lambda pages: total(dataclasses.replace(most, history_pages=pages)))
+    return dataclasses.replace(most, history_pages=pages[max(0, fitting - 1)])
 
 
 def heads_on_device(model: LlamaConfig, tensor: int) -> dict[str, int]:
@@ -194,6 +204,33 @@ def bytes_of_row(model: LlamaConfig, tensor: int) -> int:
     """Returns the bytes of what a row computes with, on a device."""
     # Its logits are there several times: as the model gives them, exponentiated, and on their way.
     return 4 * (4 * model.vocabulary // tensor + 16 * model.width)
+
+
+def bytes_of_sweep(sizes: CacheSizes, model: LlamaConfig, tensor: int, dtype: jnp.dtype) -> int:
+    """Returns what a call of decode steps needs on a TPU beside the cache and what rows compute with, on a device.
+
+    - Once: what is computed of a pool's pages. Prompts give the most, as all seats of their slot have queries. Each
+      page's context is there as a whole and as made from a chunk of pages, with the queries; its scores, whose last
+      axis a TPU pads to its lanes, are about as large, and so are the weights; one more for what is added up.
+    - In each layer: a copy of the pages that rows write, in the layout in which a step writes one block. Tiles pad the
+      heads of it. Where the heads do not fill tiles, those of the output projection are laid anew as well.
+
+    Compiled programs need at most this, some an eighth (tests/plan/test_plan.py): donated memory is often used again.
+    """
+    heads, itemsize = heads_on_device(model, tensor), jnp.dtype(dtype).itemsize
+    kv_heads, queries = heads["kv_heads"], heads["kv_heads"] * heads["queries"]
+    prompts = 4 * _SWEPT * sizes.seats * (sizes.prompt_pages + sizes.slots)
+    swept = queries * model.head_width * (prompts + 4 * sizes.history_pages)
+    tiles = kv_heads if kv_heads in _WHOLE_TILES else _up(kv_heads, _TILE)
+    layer = 2 * sizes.rows * sizes.page_size * tiles * model.head_width * itemsize
+    if queries not in _WHOLE_TILES and queries % _TILE:
+        layer += model.width * queries * model.head_width * itemsize
+    return swept + model.layers * layer
+
+
+def usable(memory: float, in_use: float) -> int:
+    """Returns how much of a device's memory a cache may take, in bytes, where so much of it is in use."""
+    return int(min(SHARE * (memory - in_use), FULL * memory - in_use))
 
 
 def cache_sizes(
@@ -244,7 +281,7 @@ def free_bytes(device: jax.Device) -> int:
     """Returns the memory that may still be used on a device, in bytes."""
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats:
-        return int(SHARE * (stats["bytes_limit"] - stats["bytes_in_use"]))
+        return usable(stats["bytes_limit"], stats["bytes_in_use"])
     # A CPU's devices share the machine; half of what is free is left to others.
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 // jax.local_device_count()
 

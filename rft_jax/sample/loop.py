@@ -45,6 +45,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         stopping.Interrupted: by SIGINT or SIGTERM, after what is begun is in the journals.
     """
     config_checks.sampling(config)
+    config = located.pinned_in(config)
     if config.model is None or config.problems is None:
         raise UserError("sampling needs --config.model=DIR and --config.problems=FILE")
     parameters = SamplingParameters(config.temperature, config.top_k, config.top_p, config.min_p)
@@ -92,7 +93,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         agreed,
         problems=len(problems),
         k=config.k,
-        made_by=lambda: runtime.describe(mesh),
+        made_by=lambda: runtime.describe(mesh) | {"model": config.model},
         agree=agree.from_first,
     )
     runtime.announce(mesh)

@@ -15,11 +15,11 @@ from rft_jax.data.batches import Batches
 from rft_jax.data.examples import Examples
 from rft_jax.data.prompt_format import PromptFormat
 from rft_jax.errors import UserError
+from rft_jax.hf import located
 from rft_jax.hf.sidecars import PromptSidecar
 from rft_jax.model import flash
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.records.problem import read_problems
-from rft_jax.remote.address import is_remote
 from rft_jax.task import task as tasks
 from rft_jax.task.templates import known
 from rft_jax.train import optimizer
@@ -29,9 +29,15 @@ from rft_jax.train.step import Step, make_step
 
 log = logging.getLogger(__name__)
 
+# Where and how a run computes; and what fingerprints tell better than names.
+_NOT_OF_THE_RESULT = {
+    "mesh", "accumulation", "remat", "attention", "loss_chunk", "save_every", "keep", "checkpoints",
+    "model", "checkpoint", "size", "tokenizer", "data",
+}  # fmt: skip
+
 
 def make_tokenizer_folder(config: TrainConfig, source: Source) -> str:
-    """Returns the folder whose tokenizer the run uses, and its model goes out with; it may be in a bucket."""
+    """Returns the folder whose tokenizer the run uses, and its model goes out with; it may not be on this machine."""
     if config.tokenizer:
         return config.tokenizer
     if source.tokenizer is None:
@@ -155,6 +161,7 @@ def make_origin(
     config: TrainConfig, source: Source, batches: Batches, tokenizer_folder: str, sidecar: PromptSidecar
 ) -> Origin:
     """Returns what the run's checkpoints belong to."""
+    tokenizer = tokenizer_folder if located.is_elsewhere(tokenizer_folder) else str(Path(tokenizer_folder).absolute())
     return Origin(
         model=source.name,
         model_fingerprint=source.fingerprint,
@@ -164,6 +171,9 @@ def make_origin(
         batch=config.batch,
         seed=config.seed,
         architecture=source.architecture,
-        tokenizer=tokenizer_folder if is_remote(tokenizer_folder) else str(Path(tokenizer_folder).absolute()),
+        tokenizer=tokenizer,
         prompt=dataclasses.asdict(sidecar),
+        settings=None
+        if config.checkpoints is None
+        else {name: value for name, value in vars(config).items() if name not in _NOT_OF_THE_RESULT},
     )

@@ -1,15 +1,13 @@
 """Checkpoints of a training run, the only file that imports orbax; and one tensor at a time out of one, without it.
 
 A step's folder holds `state` (an array per parameter and moment, named by its place in the tree), `origin` (JSON: what
-run it belongs to) and the checksums of both (manifest.py). All are written under a temporary name, so a folder with a
-number for a name is whole.
+run it belongs to) and the checksums of both (manifest.py). How one that is whole is told from half of one depends on
+where it is (disk_folder.py, bucket_folder.py).
 """
 
 import contextlib
 import dataclasses
-import json
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,60 +20,25 @@ from jax.experimental import multihost_utils
 
 from rft_jax.errors import UserError
 from rft_jax.hf import names
-from rft_jax.model.architecture import LinearScaling, Llama3Scaling, LlamaConfig
-from rft_jax.train import manifest, orbax_chatter
+from rft_jax.model.architecture import LlamaConfig
+from rft_jax.train import disk_folder, orbax_chatter
+from rft_jax.train.bucket_folder import BucketFolder
+from rft_jax.train.disk_folder import ORIGIN_FILE, STATE, DiskFolder, saved_steps
+from rft_jax.train.origin import UNREADABLE, Origin
 from rft_jax.train.plain_name import plain_name
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-STATE, ORIGIN = "state", "origin"
 _SAVE_SECONDS = 3600  # the longest that writing a checkpoint and its checksums may take
 _TOLD_BYTES = 1024
 _CHUNK_BYTES = 64 * 2**20  # so that one layer of a stacked tensor can be read without the others
 
 
-@dataclasses.dataclass(frozen=True)
-class Origin:
-    """What a checkpoint belongs to: what must be the same for a run to go on from it.
-
-    Attributes:
-        model, data: for people: the folder or file that the run was started with.
-        model_fingerprint, data_fingerprint: of their contents, wherever they lie now.
-        fraction, batch, seed: with the data, they define every batch.
-        architecture: of the model.
-        tokenizer: the folder whose tokenizer goes with the model.
-        prompt: how the model is asked, the fields of a hf.sidecars.PromptSidecar; None in checkpoints of before.
-    """
-
-    model: str
-    model_fingerprint: str
-    data: str
-    data_fingerprint: str
-    fraction: float
-    batch: int
-    seed: int
-    architecture: LlamaConfig
-    tokenizer: str
-    prompt: dict[str, Any] | None = None
-
-    def refuse_other(self, other: "Origin", folder: Path) -> None:
-        """Raises UserError if a run of this origin cannot go on from checkpoints of another."""
-        for what, named in (("model", True), ("data", True), ("fraction", False), ("batch", False), ("seed", False)):
-            ours, theirs = getattr(self, what), getattr(other, what)
-            key = f"{what}_fingerprint" if named else what
-            if getattr(self, key) != getattr(other, key):
-                same_name = f" (the same name, but other contents: {getattr(other, key)}, now {getattr(self, key)})"
-                raise UserError(
-                    f"{folder} holds checkpoints of a run with {what} {theirs}, this one has {what} {ours}"
-                    f"{same_name if named and ours == theirs else ''}; give another --workdir, or the same {what}"
-                )
-
-
 class Checkpoints:
     """The checkpoints of one run, saved in the background."""
 
-    def __init__(self, folder: Path, origin: Origin, keep: int) -> None:
+    def __init__(self, folder: Path | BucketFolder, origin: Origin, keep: int) -> None:
         """Opens the folder, removes what a killed process left half written, and sets aside damaged checkpoints.
 
         Args:
@@ -87,29 +50,27 @@ class Checkpoints:
             UserError: the folder holds checkpoints of another run, or none that is whole, or cannot be written.
         """
         orbax_chatter.silence()
-        self._folder = folder.absolute()
+        self._folder = DiskFolder(folder) if isinstance(folder, Path) else folder
         self._origin = origin
+        self._saving = 0
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             async_options=ocp.options.AsyncOptions(
-                timeout_secs=_SAVE_SECONDS, post_finalization_callback=self._write_manifest
+                timeout_secs=_SAVE_SECONDS, post_finalization_callback=lambda: self._folder.seal(self._saving)
             ),
         )
         damaged = _damaged_after_the_last_whole(self._folder, origin)
         try:
-            if jax.process_index() == 0:  # Orbax's own cleaning goes on in the background, beside our first save
-                for half in folder.glob("*.orbax-checkpoint-tmp*"):
-                    shutil.rmtree(half)
-                for step in damaged:
-                    shutil.rmtree(_aside(self._folder, step), ignore_errors=True)
-                    (self._folder / str(step)).rename(_aside(self._folder, step))
+            if jax.process_index() == 0:
+                self._folder.tidy(damaged)
             if damaged:
                 _wait_for_all("damaged checkpoints are set aside")
-            self._folder.mkdir(parents=True, exist_ok=True)
             self._names = contextlib.ExitStack()
-            self._manager = ocp.CheckpointManager(self._names.enter_context(plain_name(self._folder)), options=options)
-        except OSError as error:
-            raise UserError(f"cannot write checkpoints to {folder}: {error.strerror or error}") from error
+            self._manager = ocp.CheckpointManager(self._names.enter_context(self._folder.for_orbax()), options=options)
+        except Exception as error:
+            if (reason := self._reason(error)) is None:
+                raise
+            raise UserError(f"cannot write checkpoints to {self._folder}: {reason}") from error
 
     @property
     def latest(self) -> int | None:
@@ -128,7 +89,9 @@ class Checkpoints:
         chunks = {
             name: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES, shard_axes=(0,) * (x.ndim > 0)) for name, x in flat.items()
         }
-        with self._one_line_for_disk_errors(), jax.transfer_guard("allow"):
+        with self._one_line_for_failed_saves(), jax.transfer_guard("allow"):
+            self._manager.wait_until_finished()
+            self._saving = step  # read on process 0, in the thread that saves
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -136,12 +99,7 @@ class Checkpoints:
                     origin=ocp.args.JsonSave(dataclasses.asdict(self._origin)),
                 ),
             )
-        log.info("saving step %d to %s", step, self._folder / str(step))
-
-    def _write_manifest(self) -> None:
-        """Called by Orbax on process 0, in the thread that saves, when all is written and before it gets its name."""
-        for unnamed in self._folder.glob("*.orbax-checkpoint-tmp*"):  # one: the next save waits for this one
-            manifest.write(unnamed)
+        log.info("saving step %d to %s/%d", step, self._folder, step)
 
     def restore(self, step: int, abstract: T) -> T:
         """Returns the state saved after `step` steps, on the mesh that `abstract` asks for.
@@ -149,15 +107,16 @@ class Checkpoints:
         Raises:
             UserError: it cannot be read.
         """
-        return _restore(self._folder / str(step), abstract)
+        with self._folder.state(step) as state:
+            return _restore(f"{self._folder}/{step}", state, abstract)
 
     def wait(self) -> None:
-        """Returns when everything saved is on the disk.
+        """Returns when everything saved is on the disk or in the bucket.
 
         Raises:
             UserError: a save has failed for want of room.
         """
-        with self._one_line_for_disk_errors():
+        with self._one_line_for_failed_saves():
             self._manager.wait_until_finished()
             self._manager.check_for_errors()
 
@@ -167,68 +126,58 @@ class Checkpoints:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Finishes the save that is under way."""
         # When an error is on its way already, it is the one to tell.
-        with self._names, contextlib.suppress(Exception) if kind else self._one_line_for_disk_errors():
+        with self._names, contextlib.suppress(Exception) if kind else self._one_line_for_failed_saves():
             self._manager.close()
 
     @contextlib.contextmanager
-    def _one_line_for_disk_errors(self) -> Iterator[None]:
+    def _one_line_for_failed_saves(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # Orbax and tensorstore tell of a full or forbidden disk in many ways
-            text = str(error)
-            sign = next((sign for sign in _DISK_ERRORS if sign in text), None)
-            if sign is None and not isinstance(error, OSError):
+        except Exception as error:
+            if (reason := self._reason(error)) is None:
                 raise
-            steps = saved_steps(self._folder)
-            kept = f"the checkpoint of step {steps[-1]} is whole" if steps else "there is no earlier checkpoint"
-            reason = _DISK_ERRORS[sign] if sign else text.splitlines()[0]
+            try:
+                steps = self._folder.steps()
+                kept = f"the checkpoint of step {steps[-1]} is whole" if steps else "there is no earlier checkpoint"
+            except UserError:  # for the same reason, most likely
+                kept = "the last whole checkpoint is kept"
             raise UserError(
                 f"cannot save a checkpoint in {self._folder}: {reason}; {kept}; mend that and repeat the command"
             ) from error
 
-
-_DISK_ERRORS = {
-    "No space left": "no room left",
-    "RESOURCE_EXHAUSTED": "no room left",
-    "Disk quota": "the disk quota is used up",
-    "Permission denied": "permission denied",
-    "Read-only file system": "the file system is read-only",
-}
+    def _reason(self, error: Exception) -> str | None:
+        """Returns a line for an error about the folder; None if it is one already or is about something else."""
+        return None if isinstance(error, UserError) else self._folder.reason(error)
 
 
-def saved_steps(folder: Path) -> list[int]:
-    """Returns the steps of the whole checkpoints in a folder, ascending."""
-    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
-
-
-def _damaged_after_the_last_whole(folder: Path, origin: Origin) -> list[int]:
+def _damaged_after_the_last_whole(folder: DiskFolder | BucketFolder, origin: Origin) -> list[int]:
     """Returns the steps that are damaged, down to the first that is whole; all processes call this together.
 
     Raises:
         UserError: none is whole, or it belongs to a run of another origin.
     """
     faults: dict[int, str] = {}
-    for step in reversed(saved_steps(folder)):
-        if (fault := _fault(folder / str(step))) is None:
-            origin.refuse_other(read_origin(folder / str(step)), folder)
+    for step in reversed(folder.steps()):
+        if (fault := _agreed(folder.fault(step, jax.process_index(), jax.process_count()))) is None:
+            try:
+                theirs = Origin.parse(folder.origin(step))
+            except (OSError, *UNREADABLE) as error:
+                raise _not_of_a_run(f"{folder}/{step}", folder.steps()) from error
+            origin.refuse_other(theirs, folder, folder.flag)
             for damaged, why in faults.items():
                 log.warning(
-                    "%s is damaged: %s; going on from step %d, and keeping the damaged one as %s",
-                    folder / str(damaged), why, step, _aside(folder, damaged).name,
+                    "%s/%d is damaged: %s; going on from step %d, and %s",
+                    folder, damaged, why, step, folder.fate(damaged),
                 )  # fmt: skip
             return list(faults)
         faults[step] = fault
     if faults:
         step, why = next(iter(faults.items()))
         raise UserError(
-            f"{folder / str(step)} is damaged: {why}; there is no earlier checkpoint that is whole: give another "
-            "--workdir, or remove it to begin anew"
+            f"{folder}/{step} is damaged: {why}; there is no earlier checkpoint that is whole: give another "
+            f"{folder.flag}, or remove it to begin anew"
         )
     return []
-
-
-def _aside(folder: Path, step: int) -> Path:
-    return folder / f"{step}.damaged"
 
 
 def check(folder: Path) -> None:
@@ -237,18 +186,12 @@ def check(folder: Path) -> None:
     Raises:
         UserError: a file is missing or is not what was saved.
     """
-    if (why := _fault(folder)) is not None:
+    if (why := _agreed(disk_folder.fault(folder, jax.process_index(), jax.process_count()))) is not None:
         raise UserError(f"{folder} is damaged: {why}; take the checkpoint of another step")
 
 
-def _fault(folder: Path) -> str | None:
-    """Returns what is wrong with a step's folder, or None; the same on all processes, which share the work."""
-    if not manifest.exists(folder):
-        if not (folder / STATE).is_dir() or not (folder / ORIGIN).is_dir():
-            return f"{STATE} or {ORIGIN} is missing"
-        log.warning("%s has no checksums, as if an earlier version had saved it: it is taken as it is", folder)
-        return None
-    found = manifest.fault(folder, jax.process_index(), jax.process_count())
+def _agreed(found: str | None) -> str | None:
+    """Returns what any process found, the same on all."""
     if jax.process_count() == 1:
         return found
     told = np.zeros(_TOLD_BYTES, np.uint8)
@@ -273,27 +216,28 @@ def restore(folder: Path, abstract: T) -> T:
         UserError: a file of it is missing or is not what was saved.
     """
     check(folder)
-    return _restore(folder, abstract)
+    with plain_name(folder / STATE) as state:
+        return _restore(str(folder), state, abstract)
 
 
-def _restore(folder: Path, abstract: T) -> T:
+def _restore(name: str, state: str | Path, abstract: T) -> T:
     orbax_chatter.silence()
     flat = _flat(abstract)
     wanted = ocp.checkpoint_utils.construct_restore_args(flat)
     try:
-        with plain_name(folder / STATE) as state, ocp.PyTreeCheckpointer() as checkpointer:
+        with ocp.PyTreeCheckpointer() as checkpointer:
             arrays = checkpointer.restore(
                 state,
                 args=ocp.args.PyTreeRestore(flat, restore_args=wanted, partial_restore=True),
             )
     except Exception as error:  # Orbax and tensorstore tell of damage in many ways, and in many lines
-        raise _unreadable(folder, error) from error
+        raise _unreadable(name, error) from error
     return jax.tree.unflatten(jax.tree.structure(abstract), [arrays[name] for name in flat])
 
 
-def _unreadable(folder: Path, error: Exception) -> UserError:
+def _unreadable(name: str, error: Exception) -> UserError:
     reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-    return UserError(f"cannot read the checkpoint {folder}: {reason[:200]}; remove it to go on from the step before")
+    return UserError(f"cannot read the checkpoint {name}: {reason[:200]}; remove it to go on from the step before")
 
 
 def read_origin(folder: Path) -> Origin:
@@ -303,19 +247,17 @@ def read_origin(folder: Path) -> Origin:
         UserError: it is no step's folder of a training run.
     """
     try:
-        fields = json.loads((folder / ORIGIN / "metadata").read_text(encoding="utf-8"))
-        architecture = fields["architecture"]
-        scaling = architecture["rope_scaling"]
-        if scaling is not None:
-            scaling = LinearScaling(**scaling) if set(scaling) == {"factor"} else Llama3Scaling(**scaling)
-        return Origin(**{**fields, "architecture": LlamaConfig(**{**architecture, "rope_scaling": scaling})})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        steps = saved_steps(folder)
-        hint = f"; the steps in there are {', '.join(map(str, steps))}" if steps else ""
-        raise UserError(
-            f"{folder} is not a checkpoint of a training run; give the folder of a step, such as "
-            f"OUT/checkpoints/{steps[-1] if steps else 100}{hint}"
-        ) from error
+        return Origin.parse((folder / ORIGIN_FILE).read_text(encoding="utf-8"))
+    except (OSError, *UNREADABLE) as error:
+        raise _not_of_a_run(str(folder), saved_steps(folder)) from error
+
+
+def _not_of_a_run(name: str, steps: list[int]) -> UserError:
+    hint = f"; the steps in there are {', '.join(map(str, steps))}" if steps else ""
+    return UserError(
+        f"{name} is not a checkpoint of a training run; give the folder of a step, such as "
+        f"OUT/checkpoints/{steps[-1] if steps else 100}{hint}"
+    )
 
 
 def tensors(folder: Path, config: LlamaConfig, model: Any, dtype: np.dtype) -> Iterator[tuple[str, np.ndarray]]:
@@ -343,7 +285,7 @@ def tensors(folder: Path, config: LlamaConfig, model: Any, dtype: np.dtype) -> I
                 if stored.shape == whole:
                     tensor = (stored if layer is None else stored[layer]).read().result()
         except (ValueError, OSError) as error:
-            raise _unreadable(folder, error) from error
+            raise _unreadable(str(folder), error) from error
         if stored.shape != whole:
             raise UserError(f"{folder}: {key} has the shape {stored.shape}, the architecture there asks for {whole}")
         yield name, tensor.astype(dtype).reshape(shape)

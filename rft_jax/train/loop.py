@@ -17,7 +17,7 @@ from rft_jax.distributed import agreement
 from rft_jax.errors import UserError
 from rft_jax.hf import located, pretrained
 from rft_jax.one_writer import one_writer
-from rft_jax.train import start
+from rft_jax.train import bucket_folder, start
 from rft_jax.train.assemble import (
     compute_dtype,
     make_batches,
@@ -27,9 +27,10 @@ from rft_jax.train.assemble import (
     make_tokenizer_folder,
     make_training,
 )
+from rft_jax.train.bucket_folder import BucketFolder
 from rft_jax.train.checkpoint import Checkpoints
 from rft_jax.train.metrics import Reporter
-from rft_jax.train.run_record import record
+from rft_jax.train.run_record import record, refuse_moved
 from rft_jax.train.step import put
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         command: the user's, to tell how to go on after an interruption.
 
     Raises:
-        UserError: a setting or the data is wrong, the disk is full, or loss or gradient is no longer finite.
+        UserError: a setting or the data is wrong, the disk is full, a bucket cannot be used, or loss or gradient is no
+            longer finite.
         stopping.Interrupted: by SIGINT or SIGTERM, after everything is saved.
     """
     config_checks.training(config)
@@ -52,10 +54,16 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
     first_process = jax.process_index() == 0
     if first_process:
         files.make_folder(workdir, clean=False)
-    with one_writer(workdir) if first_process else contextlib.nullcontext(), jax.set_mesh(mesh):
+    with (
+        one_writer(workdir) if first_process else contextlib.nullcontext(),
+        _checkpoint_folder(config.checkpoints, workdir, first_process) as checkpoint_folder,
+        jax.set_mesh(mesh),
+    ):
         if first_process:
             files.make_folder(workdir)  # whoever left something there is dead
+            refuse_moved(workdir, config.checkpoints)
         agreement.shared(workdir)
+        config = located.pinned_in(config)
         source = start.source(config.checkpoint, config.model, config.size, config.seed)
         tokenizer_folder = make_tokenizer_folder(config, source)
         folder = located.settings(tokenizer_folder)
@@ -69,7 +77,7 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
         origin = make_origin(config, source, batches, tokenizer_folder, prompt)
         agreement.agree(agreement.settings(config) | dataclasses.asdict(origin))
         runtime.announce(mesh)
-        checkpoints = Checkpoints(workdir / "checkpoints", origin, config.keep)
+        checkpoints = Checkpoints(checkpoint_folder, origin, config.keep)
         state = start.first_state(checkpoints, source, optimizer, mesh, batches.steps)
         first = checkpoints.latest or 0
         if first_process:
@@ -100,6 +108,14 @@ def train(config: TrainConfig, workdir: Path, command: str) -> None:
             state.model, workdir / "model", tokenizer_from=folder, dtype=compute_dtype(config), prompt=prompt
         )
     log.info("done: %s", workdir / "model")
+
+
+def _checkpoint_folder(
+    bucket: str | None, workdir: Path, first_process: bool
+) -> contextlib.AbstractContextManager[Path | BucketFolder]:
+    if bucket is None:
+        return contextlib.nullcontext(workdir / "checkpoints")
+    return bucket_folder.opened(bucket, writes=first_process)
 
 
 def report(reporter: Reporter, batches: Batches, step: int, metrics: dict[str, jax.Array]) -> bool:

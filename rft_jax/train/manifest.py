@@ -2,10 +2,11 @@
 
 A step's folder holds `manifest.json`: the size and the SHA-256 of each file of the state and the origin. It is written
 before the folder gets its name, so every named checkpoint has it. One thread hashes about 1 GB per second, so several
-threads share the files.
+threads share the files. In a bucket the sum is the MD5 that the store reckons itself (bucket_folder.py).
 """
 
 import concurrent.futures
+import dataclasses
 import hashlib
 import json
 import os
@@ -15,7 +16,36 @@ from typing import Any
 from rft_jax import files
 
 NAME = "manifest.json"
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 _THREADS = min(16, os.cpu_count() or 1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """What was saved in a file.
+
+    Attributes:
+        size: in bytes.
+        algorithm: of the checksum: sha256, or md5 if a bucket's store reckoned it.
+        digest: in hexadecimal.
+    """
+
+    size: int
+    algorithm: str
+    digest: str
+
+
+def parse(text: str) -> dict[str, Entry]:
+    """Returns the entries of a manifest by their files' places in the step's folder.
+
+    Raises:
+        UNREADABLE: the text is something else.
+    """
+    entries = {}
+    for name, entry in json.loads(text).items():
+        algorithm = "md5" if "md5" in entry else "sha256"
+        entries[name] = Entry(int(entry["bytes"]), algorithm, str(entry[algorithm]))
+    return entries
 
 
 def write(folder: Path) -> None:
@@ -28,7 +58,7 @@ def write(folder: Path) -> None:
     # Beside these folders Orbax keeps two small files of its own, which it still writes to after us.
     names = sorted(str(path.relative_to(folder)) for path in folder.glob("*/**/*") if path.is_file())
     with concurrent.futures.ThreadPoolExecutor(_THREADS, "checksum") as pool:
-        entries = dict(zip(names, pool.map(_entry, (folder / name for name in names)), strict=True))
+        entries = dict(zip(names, pool.map(_described, (folder / name for name in names)), strict=True))
     with files.whole_file(folder / NAME) as path:
         path.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
 
@@ -46,19 +76,19 @@ def fault(folder: Path, part: int = 0, parts: int = 1) -> str | None:
         part, parts: checks one of so many shares of the files, for processes that share the work.
     """
     try:
-        entries = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        expected = {str(name): (entry["bytes"], entry["sha256"]) for name, entry in entries.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        expected = parse((folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, *UNREADABLE):
         return f"{NAME} is damaged"
     shares = sorted(expected)[part::parts]
 
     def compare(name: str) -> str | None:
-        size, digest = expected[name]
+        entry = expected[name]
         path = folder / name
         try:
-            if path.stat().st_size != size:
-                return f"{name} has {path.stat().st_size} bytes, {size} were saved"
-            return None if _entry(path)["sha256"] == digest else f"{name} is not what was saved: its checksum differs"
+            if path.stat().st_size != entry.size:
+                return f"{name} has {path.stat().st_size} bytes, {entry.size} were saved"
+            same = _digest(path, entry.algorithm) == entry.digest
+            return None if same else f"{name} is not what was saved: its checksum differs"
         except FileNotFoundError:
             return f"{name} is missing"
         except (OSError, ValueError) as error:
@@ -68,7 +98,10 @@ def fault(folder: Path, part: int = 0, parts: int = 1) -> str | None:
         return next((found for found in pool.map(compare, shares) if found), None)
 
 
-def _entry(path: Path) -> dict[str, Any]:
+def _described(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": _digest(path, "sha256")}
+
+
+def _digest(path: Path, algorithm: str) -> str:
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+        return hashlib.file_digest(file, algorithm).hexdigest()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rft_jax import provenance
+from rft_jax.errors import UserError
 from rft_jax.files import whole_file
 from rft_jax.provenance import FIELD
 
@@ -30,6 +31,28 @@ def record(workdir: Path, settings: dict[str, Any], made_by: dict[str, Any], fir
         parts.append({"first_step": first, FIELD: made_by})
     with whole_file(workdir / NAME) as file:
         file.write_text(json.dumps({"settings": settings, "parts": parts}, indent=1) + "\n", encoding="utf-8")
+
+
+def refuse_moved(workdir: Path, checkpoints: str | None) -> None:
+    """Makes sure that a run goes on from where its checkpoints are, and does not begin anew beside them.
+
+    Args:
+        workdir: of the run.
+        checkpoints: the folder in a bucket; None: the workdir's own.
+
+    Raises:
+        UserError: the run in the workdir has its checkpoints elsewhere.
+    """
+    try:
+        before = json.loads((workdir / NAME).read_text(encoding="utf-8"))["settings"].get("checkpoints")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return  # none yet, or another program's
+    if before != checkpoints:
+        do = f"give --config.checkpoints={before}" if before else "leave out --config.checkpoints"
+        raise UserError(
+            f"the run in {workdir} has its checkpoints in {before or 'the workdir'}, not in "
+            f"{checkpoints or 'the workdir'}: {do}, or another --workdir"
+        )
 
 
 def _lasting(made_by: dict[str, Any]) -> dict[str, Any]:

@@ -67,10 +67,11 @@ def source(given: str | None, model: str | None, size: str | None, seed: int) ->
         )
     if model:
         folder = located.model(model)
+        config = hf_config.read(folder)
         return Source(
             name=model,
             fingerprint=weights_fingerprint(folder),
-            architecture=hf_config.read(folder),
+            architecture=config,
             tokenizer=model,
             load=lambda mesh: pretrained.load(folder, mesh, dtype=jnp.float32, stacked=True),
         )

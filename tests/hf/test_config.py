@@ -213,6 +213,9 @@ anything = st.sampled_from(
         math.inf,
         "",
         "linear",
+        "mistral",
+        "qwen2",
+        "qwen3",
         "\ud800",
         [],
         [1],
@@ -222,8 +225,9 @@ anything = st.sampled_from(
 )
 FIELDS = (
     "model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
-    "vocab_size", "rms_norm_eps", "rope_theta", "rope_scaling", "rope_parameters", "tie_word_embeddings", "hidden_act",
-    "layer_types", "sliding_window", "quantization_config", "partial_rotary_factor", "use_sliding_window",
+    "attention_bias", "vocab_size", "rms_norm_eps", "rope_theta", "rope_scaling", "rope_parameters",
+    "tie_word_embeddings", "hidden_act", "layer_types", "sliding_window", "use_sliding_window", "max_window_layers",
+    "quantization_config", "partial_rotary_factor",
 )  # fmt: skip
 rope = st.dictionaries(
     st.sampled_from(["rope_type", "type", "rope_theta", "factor", "full_attention", *LLAMA3]),

@@ -69,9 +69,9 @@ def test_no_weights(folder):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model_type": "mistral"}, ["'mistral'", "only 'llama'"]),
-        ({"model_type": ...}, ["'None'"]),
-        ({"attention_bias": True}, ["attention_bias is true"]),
+        ({"model_type": "gemma"}, ['"gemma"', "llama, mistral, qwen2, qwen3"]),
+        ({"model_type": ...}, ["type null"]),
+        ({"attention_bias": "yes"}, ['attention_bias is "yes"']),
         ({"mlp_bias": True}, ["mlp_bias is true"]),
         ({"hidden_act": "gelu"}, ['"gelu"', "'silu'"]),
         ({"quantization_config": {"bits": 4}}, ["quantized"]),

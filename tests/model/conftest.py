@@ -1,4 +1,4 @@
-"""A torch Llama by transformers for every kind of architecture, and the same weights in ours."""
+"""A torch model by transformers for every kind of architecture, and the same weights in ours."""
 
 import dataclasses
 from pathlib import Path
@@ -38,6 +38,21 @@ KINDS: dict[str, dict[str, Any]] = {
     "llama3.2-tied": {
         "rope_parameters": LLAMA3 | {"factor": 32.0}, "num_key_value_heads": 2, "tie_word_embeddings": True,
     },
+    "llama-biases": {"attention_bias": True, "num_key_value_heads": 2},
+    # The batches of the tests are of 12 tokens: some windows are shorter, one is longer.
+    "mistral-window": {"model_type": "mistral", "num_key_value_heads": 2, "sliding_window": 5},
+    "mistral-wide-window": {"model_type": "mistral", "num_key_value_heads": 2, "sliding_window": 4096},
+    "mistral-nemo": {"model_type": "mistral", "num_key_value_heads": 2, "sliding_window": None, "head_dim": 16},
+    "qwen2-tied": {"model_type": "qwen2", "num_key_value_heads": 2, "tie_word_embeddings": True},
+    "qwen2-two-windows": {
+        "model_type": "qwen2", "num_key_value_heads": 2, "num_hidden_layers": 3, "use_sliding_window": True,
+        "sliding_window": 4, "max_window_layers": 1,
+    },
+    "qwen3-tied": {"model_type": "qwen3", "num_key_value_heads": 2, "head_dim": 16, "tie_word_embeddings": True},
+    "qwen3-window-biases": {
+        "model_type": "qwen3", "num_key_value_heads": 1, "head_dim": 6, "attention_bias": True,
+        "use_sliding_window": True, "sliding_window": 2, "max_window_layers": 0,
+    },
 }  # fmt: skip
 
 
@@ -67,11 +82,14 @@ def make_pair(tmp_path_factory):
     def make(kind: str) -> Pair:
         if kind not in made:
             torch.manual_seed(0)
-            model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**BASE | KINDS[kind])).eval()
-            with torch.no_grad():  # norms start at one, where a forgotten scale would not show
+            config = transformers.AutoConfig.for_model(**{"model_type": "llama"} | BASE | KINDS[kind])
+            model = transformers.AutoModelForCausalLM.from_config(config).eval()
+            with torch.no_grad():  # norms start at one and biases at zero, where a forgotten one would not show
                 for name, parameter in model.named_parameters():
                     if "norm" in name:
                         parameter.uniform_(0.5, 1.5)
+                    if "bias" in name:
+                        parameter.uniform_(-1.0, 1.0)
             folder = tmp_path_factory.mktemp(kind)
             model.save_pretrained(folder)
             load = lambda stacked: pretrained.load(folder, dtype=jnp.float32, stacked=stacked)  # noqa: E731

@@ -1,4 +1,4 @@
-"""Our Llama beside transformers' torch Llama on the same random weights."""
+"""Our Llama and its relatives beside transformers' torch models on the same random weights."""
 
 import dataclasses
 
@@ -78,7 +78,18 @@ def test_padding(make_pair, side):
     np.testing.assert_allclose(logits[mask == 1], expected[mask == 1], atol=TOLERANCE, rtol=0)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "llama3.1-128256"])
+# The other options are in these, several at a time.
+ONE_BY_ONE = ("llama-biases", "mistral-window", "mistral-wide-window", "mistral-nemo", "qwen2-tied", "qwen3-tied")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[pytest.mark.slow] if kind in ONE_BY_ONE else [])
+        for kind in KINDS
+        if kind != "llama3.1-128256"
+    ],
+)
 def test_gradients(make_pair, kind, tmp_path):
     import torch
 

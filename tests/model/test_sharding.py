@@ -19,7 +19,15 @@ CONFIGS = {
     "three-heads-32001": dataclasses.replace(
         architecture.size("tiny"), heads=3, kv_heads=3, head_width=8, width=24, vocabulary=32001
     ),
-    "tied": dataclasses.replace(architecture.size("tiny"), tied_embeddings=True),
+    "tied-with-all-options": dataclasses.replace(
+        architecture.size("tiny-gqa"),
+        tied_embeddings=True,
+        qkv_bias=True,
+        output_bias=True,
+        query_key_norm=True,
+        window=2,
+        full_layers=1,
+    ),
 }
 
 
@@ -38,6 +46,7 @@ def single(request):
     """A model, a batch and what one device makes of them."""
     config = CONFIGS[request.param]
     model = Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True)
+    model = jax.tree.map(lambda leaf: leaf + 0.01, model)  # biases start at zero
     tokens = jax.random.randint(jax.random.key(1), (8, 6), 0, config.vocabulary)
     segments = jnp.array([[1, 1, 1, 2, 2, 0]] * 8, jnp.int32)
     positions = jnp.array([[0, 1, 2, 0, 1, 0]] * 8, jnp.int32)
@@ -100,7 +109,9 @@ def test_spec_refuses_a_wrong_rank():
 def test_every_parameter_has_a_role():
     for stacked in (True, False):
         model = jax.eval_shape(
-            lambda stacked=stacked: Llama(CONFIGS["gqa"], jax.random.key(0), dtype=jnp.float32, stacked=stacked)
+            lambda stacked=stacked: Llama(
+                CONFIGS["tied-with-all-options"], jax.random.key(0), dtype=jnp.float32, stacked=stacked
+            )
         )
         assert {partition.role_of(path) for path, _ in jax.tree.leaves_with_path(model)} <= set(partition.TABLE)
     axes = {axis for spec in partition.TABLE.values() for entry in spec if entry for axis in np.atleast_1d(entry)}

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import pytest
 
 from rft_jax.hf import pretrained
-from rft_jax.model.architecture import LlamaConfig
+from rft_jax.model.architecture import PLAIN, LlamaConfig
 from rft_jax.model.llama import Llama
 from rft_jax.pipeline.stage import Record
 from rft_jax.pipeline.stage_settings import root
@@ -32,8 +32,8 @@ def model(tmp_path_factory):
     texts = [row.question for row in corpus(200, 0, drills=0.5)]
     vocabulary = write_tokenizer(folder / "tokenizer", texts, vocabulary=512, positions=2048)
     config = LlamaConfig(
-        vocabulary=vocabulary, layers=1, width=16, heads=2, kv_heads=1, head_width=8, mlp_width=16, max_positions=2048,
-        rms_epsilon=1e-5, rope_theta=10_000.0, rope_scaling=None, tied_embeddings=True,
+        **PLAIN, vocabulary=vocabulary, layers=1, width=16, heads=2, kv_heads=1, head_width=8, mlp_width=16,
+        max_positions=2048, rms_epsilon=1e-5, rope_theta=10_000.0, rope_scaling=None, tied_embeddings=True,
     )  # fmt: skip
     llama = Llama(config, jax.random.key(0), dtype=jnp.float32, stacked=True)
     pretrained.save(llama, folder / "llama", tokenizer_from=folder / "tokenizer", dtype=jnp.float32)

@@ -13,7 +13,7 @@ from rft_jax.hardware import HARDWARE, Cuda
 from rft_jax.hf import config as hf_config
 from rft_jax.model import architecture
 from rft_jax.pipeline.stage_settings import root
-from rft_jax.plan import answer, cost, lengths, paper, plan, sampling, show, target, training
+from rft_jax.plan import answer, compiled, cost, lengths, paper, plan, sampling, show, target, training
 
 MODEL = dataclasses.replace(architecture.size("tiny-gqa"), width=256, mlp_width=256, vocabulary=512, head_width=64)
 GPU, TPU = "a100-80g", "tpu-v5e"
@@ -147,6 +147,75 @@ def vendor(hardware):
         extra = "cuda13" if isinstance(HARDWARE[hardware].compiler, Cuda) else "tpu"
         pytest.skip(f"the vendor's compiler for {hardware} is not installed (extra {extra})")
     return target.make(hardware, 1, 8)
+
+
+@pytest.fixture
+def lowered():
+    return jax.jit(lambda x: x * 2).lower(jax.ShapeDtypeStruct((8,), "float32"))
+
+
+def test_a_kept_program_is_not_compiled_again(fake, lowered, tmp_path, monkeypatch):
+    keeping = dataclasses.replace(fake, kept=tmp_path / "kept")
+    made = compiled.of(lowered, keeping)
+    assert made == compiled.of(lowered, fake)
+    (file,) = keeping.kept.iterdir()
+    another = jax.jit(lambda x: x * 3).lower(jax.ShapeDtypeStruct((8,), "float32"))
+    compiled.of(another, keeping)
+    compiled.of(lowered, dataclasses.replace(keeping, per_host=4))
+    assert len(list(keeping.kept.iterdir())) == 3
+    monkeypatch.setattr(compiled, "_compile", None)
+    assert compiled.of(lowered, keeping) == made
+    file.write_bytes(b"{")
+    with pytest.raises(UserError, match=rf"{file.name}: not a kept program .*; delete it"):
+        compiled.of(lowered, keeping)
+
+
+@pytest.mark.parametrize(("refusal", "kept"), [("RESOURCE_EXHAUSTED: Used 3G", 1), ("UNAVAILABLE: a file", 0)])
+def test_only_a_lack_of_memory_is_kept(fake, lowered, tmp_path, monkeypatch, refusal, kept):
+    monkeypatch.setattr(compiled, "_compile", lambda lowered, target: compiled.Compiled(0, 0, "", refusal))
+    compiled.of(lowered, dataclasses.replace(fake, kept=tmp_path))
+    assert len(list(tmp_path.iterdir())) == kept
+
+
+def test_the_table_shows_that_half_as_many_do_not_do(fake, monkeypatch):
+    """On the fewest devices that hold the weights and a problem: 33B's weights are 61 GiB, 65B's 122."""
+
+    def make(hardware, hosts, chips, kept):
+        return dataclasses.replace(fake, devices=tuple(jax.devices()[: hosts * chips]), per_host=chips)
+
+    def of_sampling(config, model, target, *, all_layers):
+        rows = sampling.choose(config, model, target).sizes.rows
+        used = cost.Cost(0.9 * target.known.memory, 0.0)
+        mesh = dataclasses.asdict(config.mesh)
+        return plan.Plan(target, mesh, f"rows={rows}", used, 1.0, 1.0, 0.0, (rows, "tokens"))
+
+    monkeypatch.setattr(paper, "make", make)
+    monkeypatch.setattr(plan, "of_sampling", of_sampling)
+    configs = (lambda size: load(f"{root()}/configs/sample.py:{size}", SampleConfig),)
+    cells = [
+        [cell.strip() for cell in line.split("|")[1:6]]
+        for line in list(paper.rows(None, *configs, ("gpu",), only="sample llama-"))[1:]
+    ]
+    assert [(run.removeprefix("sample "), devices[0]) for run, devices, *_ in cells] == [
+        ("llama-33b", "1"), ("llama-33b", "2"), ("llama-65b", "2"), ("llama-65b", "4"),
+    ]  # fmt: skip
+    (_, _, alone, _, none), _, (_, _, two, _, no_room), (*_, on_two) = cells
+    assert (none, no_room) == ("–", "**no room** beside 121.6 of weights")
+    assert two == f"tensor 2; {on_two}"
+    assert 1 < int(alone.partition("rows=")[2]) < 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("heads", "kv_heads"), [(13, 13), (8, 8), (16, 2)])
+def test_what_a_sweep_needs_is_reckoned(heads, kv_heads):
+    """The heads on a device of 33B on 4 chips fill no tile; those of 7B do, and those of 70B, in groups."""
+    vendor(TPU)
+    one = target.make(TPU, 1, 1)
+    model = dataclasses.replace(MODEL, layers=3, width=1024, heads=heads, kv_heads=kv_heads, head_width=128)
+    settings = dataclasses.replace(load(f"{root()}/configs/sample.py", SampleConfig), rows=256, max_new_tokens=64)
+    decoding = sampling.choose(settings, model, one)
+    needed = cost.of(sampling.lower(settings, decoding), one).temporary
+    assert needed < decoding.temporary < 8 * needed
 
 
 @pytest.mark.parametrize("hardware", [GPU, TPU])

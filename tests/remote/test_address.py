@@ -1,5 +1,6 @@
 """Names of objects, and what cannot be in a bucket."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,29 @@ def test_a_folder_that_must_be_local() -> None:
     assert address.local("a/b", "--workdir", address.SHARED) == Path("a/b")
     with pytest.raises(UserError, match=r"--workdir=gs://b/x: this folder needs locks"):
         address.local("gs://b/x", "--workdir", address.SHARED)
+
+
+def test_a_folder_for_checkpoints() -> None:
+    address.require_checkpoints("gs://my-bucket/runs/lr=1e-5,seed_0.x/", "--config.checkpoints")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("checkpoints", "give a folder in a bucket, gs://BUCKET/FOLDER, or leave it out for the workdir's own"),
+        ("", "give a folder in a bucket"),
+        ("s3://b/x", "Orbax cannot write checkpoints to s3://, only to gs://; leave it out"),
+        ("az://b/x", "names of this form begin with gs:// or s3://"),
+        ("gs://", "names no bucket"),
+        ("gs://b", "is a whole bucket"),
+        ("gs://b/a//x", "'' is not plain enough"),
+        ("gs://b/../x", "'..' is not plain enough"),
+        ("gs://b/run[1]", "'run[1]' is not plain enough"),
+        ("gs://b/a?b", "not plain enough"),
+        ("gs://b/a#b", "not plain enough"),
+    ],
+)
+def test_no_folder_for_checkpoints(name: str, line: str) -> None:
+    with pytest.raises(UserError, match=re.escape(line)) as caught:
+        address.require_checkpoints(name, "--config.checkpoints")
+    assert "\n" not in str(caught.value)

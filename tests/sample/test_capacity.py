@@ -58,3 +58,30 @@ def test_long_responses_can_all_be_resumed():
     assert longer.slots >= 2 * longer.rows
     assert longest.seats == 1
     assert longest.slots >= longest.rows
+
+
+@pytest.mark.parametrize("name", ["llama-33b", "llama2-70b"])
+def test_on_tpus_what_a_sweep_needs_is_kept_free(name):
+    model, mesh, free = architecture.size(name), make_mesh(1, 2, 4), 12 << 30
+
+    def within(backend):
+        return capacity.within(
+            free, LENGTHS, model, mesh,
+            samples=100, wanted=100_000, dtype=jnp.dtype(jnp.bfloat16), prefix=0, rows=None, backend=backend,
+        )  # fmt: skip
+
+    def taken(sizes):
+        cache = capacity.bytes_of_token(model, 4, jnp.bfloat16) * sizes.tokens
+        return cache + capacity.bytes_of_row(model, 4) * sizes.rows
+
+    gpu, tpu = within("gpu"), within("tpu")
+    sweep = capacity.bytes_of_sweep(tpu, model, 4, jnp.dtype(jnp.bfloat16))
+    assert 8 < tpu.rows < gpu.rows
+    assert 0.9 * free < taken(tpu) + sweep <= free
+    assert 0.9 * free < taken(gpu) <= free
+
+
+def test_a_twentieth_of_a_device_stays_free_however_much_the_weights_take():
+    assert capacity.usable(100.0, 20.0) == 72
+    assert capacity.usable(100.0, 80.0) == 15
+    assert capacity.usable(100.0, 96.0) < 0

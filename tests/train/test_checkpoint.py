@@ -104,18 +104,37 @@ def test_another_run_is_refused(saved, changes, message):
         Checkpoints(saved, dataclasses.replace(ORIGIN, **changes), keep=2)
 
 
+def test_settings_count_where_both_have_them():
+    """In a bucket, where a run of another learning rate, in another workdir, may name the same folder."""
+    ours = dataclasses.replace(ORIGIN, settings={"learning_rate": 1e-5, "epochs": 3})
+    ours.refuse_other(ORIGIN, "gs://b/run", "--config.checkpoints")
+    ORIGIN.refuse_other(ours, "gs://b/run", "--config.checkpoints")
+    ours.refuse_other(dataclasses.replace(ours), "gs://b/run", "--config.checkpoints")
+    theirs = dataclasses.replace(ORIGIN, settings={"learning_rate": 2e-5, "epochs": 3})
+    with pytest.raises(UserError, match="with learning_rate 2e-05, this one has learning_rate 1e-05; give another --c"):
+        ours.refuse_other(theirs, "gs://b/run", "--config.checkpoints")
+
+
 def test_the_same_contents_elsewhere_are_the_same_run(saved):
     moved = dataclasses.replace(ORIGIN, model="elsewhere/a", data="elsewhere/a.jsonl")
     with Checkpoints(saved, moved, keep=2) as checkpoints:
         assert checkpoints.latest == 3
 
 
-@pytest.mark.parametrize("size", ["tiny", "llama3.2-1b", "llama3-8b"])
+@pytest.mark.parametrize("size", ["tiny", "llama3.2-1b", "llama3-8b", "mistral-7b-v0.1", "qwen3-4b"])
 def test_origin_survives_json(tmp_path, size):
     origin = dataclasses.replace(ORIGIN, architecture=architecture.SIZES[size])
     (tmp_path / "origin").mkdir()
     (tmp_path / "origin" / "metadata").write_text(json.dumps(dataclasses.asdict(origin)))
     assert checkpoint.read_origin(tmp_path) == origin
+
+
+def test_an_architecture_from_before_there_were_options_is_a_plain_llama(tmp_path):
+    fields = dataclasses.asdict(ORIGIN)
+    fields["architecture"] = {k: v for k, v in fields["architecture"].items() if k not in architecture.PLAIN}
+    (tmp_path / "origin").mkdir()
+    (tmp_path / "origin" / "metadata").write_text(json.dumps(fields))
+    assert checkpoint.read_origin(tmp_path) == ORIGIN
 
 
 def test_half_a_checkpoint_is_removed(saved, state):

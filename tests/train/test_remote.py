@@ -65,7 +65,9 @@ def test_train_and_convert(model_folder: Path, data: Path, bucket: Path, tmp_pat
     result = convert(*flags)
     assert result.returncode == 0, result.stderr
     assert "done: s3://bucket/out/model" in result.stdout + result.stderr
-    assert contents(bucket / "out" / "model") == exported
+    converted = contents(bucket / "out" / "model")
+    assert "No evaluation of these weights" in converted.pop("README.md").decode()
+    assert converted == exported
     again = convert(*flags)
     assert again.returncode == 1
     assert again.stderr.splitlines()[-1].startswith("error: s3://bucket/out/model is not empty, it holds s3://bucket/")

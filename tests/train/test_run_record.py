@@ -2,7 +2,10 @@
 
 import json
 
-from rft_jax.train.run_record import NAME, record
+import pytest
+
+from rft_jax.errors import UserError
+from rft_jax.train.run_record import NAME, record, refuse_moved
 
 
 def parts(folder):
@@ -38,3 +41,22 @@ def test_a_file_of_somebody_else_is_replaced(tmp_path):
     (tmp_path / NAME).write_text("[1]")
     record(tmp_path, {}, {}, 5)
     assert parts(tmp_path) == [(5, {})]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "do"),
+    [(None, "gs://b/x", "leave out --config.checkpoints"), ("gs://b/x", None, "give --config.checkpoints=gs://b/x")],
+)
+def test_a_run_goes_on_from_where_its_checkpoints_are(tmp_path, before, now, do):
+    refuse_moved(tmp_path, now)  # a new run
+    record(tmp_path, {"checkpoints": before}, {}, 0)
+    refuse_moved(tmp_path, before)
+    with pytest.raises(UserError, match=do):
+        refuse_moved(tmp_path, now)
+
+
+def test_a_run_of_before_has_its_checkpoints_in_the_workdir(tmp_path):
+    record(tmp_path, {}, {}, 0)
+    refuse_moved(tmp_path, None)
+    with pytest.raises(UserError, match="has its checkpoints in the workdir, not in gs://b/x"):
+        refuse_moved(tmp_path, "gs://b/x")

@@ -12,12 +12,12 @@ from rft_jax.model.partition import place
 from rft_jax.sample.kv import paged_attention
 from rft_jax.sample.kv.paged_attention import KeyOrder, Reading, lay
 from rft_jax.sample.kv.pages import Cache, LayerCache
-from rft_jax.sample.kv.tables import OwnPages, PageTable, SharedPages
+from rft_jax.sample.kv.tables import OwnPages, PageTable, SharedPages, Window
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["prompts", "filled", "history", "members", "seats", "columns", "now"],
+    data_fields=["prompts", "filled", "history", "positions", "members", "seats", "columns", "now"],
     meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +26,13 @@ class _Index:
 
     Attributes:
         prompts, filled, history: as in `Cache`.
-        members, seats, columns, now: as for `step`.
+        positions, members, seats, columns, now: as for `step`.
     """
 
     prompts: PageTable
     filled: jax.Array
     history: PageTable
+    positions: jax.Array
     members: jax.Array
     seats: jax.Array
     columns: jax.Array
@@ -39,7 +40,7 @@ class _Index:
 
 
 _TABLE_ROLES = ("lengths", "tokens", "lengths", "lengths")  # of PageTable's arrays, in their order
-_INDEX_ROLES = (*_TABLE_ROLES, "lengths", *_TABLE_ROLES, "tokens", "lengths", "lengths", "scalar")
+_INDEX_ROLES = (*_TABLE_ROLES, "lengths", *_TABLE_ROLES, "lengths", "tokens", "lengths", "lengths", "scalar")
 
 
 def step(
@@ -69,26 +70,38 @@ def step(
     Returns:
         Logits fp32 [B, V] of the token after these, and the cache.
     """
-    positions = place(positions[:, None], "tokens")
-    index = _Index(cache.prompts, cache.filled, cache.history, members, seats, columns, now)
+    index = _Index(cache.prompts, cache.filled, cache.history, positions, members, seats, columns, now)
+    longest = _longest(cache)
 
-    def attend(layer: LayerCache, query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, LayerCache]:
+    def attend(
+        layer: LayerCache, query: jax.Array, key: jax.Array, value: jax.Array, *, window: int | None
+    ) -> tuple[jax.Array, LayerCache]:
         key, value = (repeat_heads(x, query.shape[2]) for x in (key, value))
+        if window is not None and window >= longest:
+            window = None
         # In the order of _attend_on_device's arguments; the current page comes first among a layer's arrays.
         leaves, structure = jax.tree.flatten((query, key, value, layer, index))
         roles = ["heads"] * 3 + ["pages"] * 6 + ["prefix"] * len(layer.prefix or ()) + [*_INDEX_ROLES]
 
         def on_device(*leaves: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
             parts = jax.tree.unflatten(structure, leaves)
-            return _attend_on_device(*parts, order=cache.key_order, reading=cache.reading)
+            return _attend_on_device(*parts, window=window, order=cache.key_order, reading=cache.reading)
 
         # JAX cannot tell that the loops' first values differ between devices once the loops have run.
         context, keys, values = per_device(on_device, *zip(roles, leaves, strict=True), like=(0, 3, 4), check_vma=False)
         return context, dataclasses.replace(layer, current=(keys, values))
 
-    hidden, layers = model.hidden(place(tokens[:, None], "tokens"), positions, attend, cache.layers, dtype=dtype)
+    tokens, positions = (place(x[:, None], "tokens") for x in (tokens, positions))
+    hidden, layers = model.hidden(tokens, positions, attend, cache.layers, dtype=dtype)
     logits = place(model.logits(hidden)[:, 0], "whole_logits").astype(jnp.float32)
     return logits, dataclasses.replace(cache, layers=tuple(layers))
+
+
+def _longest(cache: Cache) -> int:
+    """Returns how many tokens the longest sequence can have that the cache has room for."""
+    prefix = cache.layers[0].prefix
+    pages = cache.prompts.pages.shape[1] + cache.history.pages.shape[1] + 1  # the current one
+    return (0 if prefix is None else prefix[1].shape[1]) + pages * cache.page_size
 
 
 def _attend_on_device(
@@ -98,6 +111,7 @@ def _attend_on_device(
     layer: LayerCache,
     index: _Index,
     *,
+    window: int | None,
     order: KeyOrder,
     reading: Reading,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -107,6 +121,7 @@ def _attend_on_device(
         query: [B, 1, N, H]. key, value: [B, 1, K, H], of the token read now.
         layer: the cache of this layer.
         index: what each row sees of it.
+        window: of the layer, as in `LlamaConfig`.
         order: of the keys, "hc" or "ch".
         reading: how a pool is read.
 
@@ -123,7 +138,8 @@ def _attend_on_device(
 
     own = OwnPages((keys, values), index.columns, layer.history, index.history)
     shared = SharedPages(layer.prompts, index.filled, index.prompts, index.members, index.seats, layer.prefix)
-    context = paged_attention.attend(query_rows, own, shared, order, reading)
+    limit = None if window is None else Window(window, index.positions)
+    context = paged_attention.attend(query_rows, own, shared, limit, order, reading)
     return context.reshape(query.shape).astype(query.dtype), keys, values
 
 

@@ -98,7 +98,7 @@ def _attend(
     def run(query, current, history, prompts, prefix, filled, members, seat_of):  # type: ignore[no-untyped-def]
         own = OwnPages(current, columns, history, of_rows)
         shared = SharedPages(prompts, filled, of_slots, members, seat_of, prefix)
-        return paged_attention.attend(query, own, shared, "ch", way).astype(jnp.float32)
+        return paged_attention.attend(query, own, shared, None, "ch", way).astype(jnp.float32)
 
     tables = jnp.asarray(filled), jnp.asarray(members.reshape(slots, seats)), jnp.asarray(seat_of)
     return np.asarray(jax.jit(run)(*operands, *tables)), seat_of < slots * seats

@@ -17,8 +17,10 @@ def read_prefix(model: Llama, tokens: jax.Array, dtype: jnp.dtype) -> tuple[Keys
     count = tokens.shape[0]
     positions = place(jnp.arange(count, dtype=jnp.int32)[None], "tokens")
 
-    def attend(_: None, query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, KeysValues]:
-        context = segment_attention(query, key, value, jnp.ones((1, count), jnp.int32))
+    def attend(
+        _: None, query: jax.Array, key: jax.Array, value: jax.Array, *, window: int | None
+    ) -> tuple[jax.Array, KeysValues]:
+        context = segment_attention(query, key, value, jnp.ones((1, count), jnp.int32), positions, window=window)
         key, value = (repeat_heads(x, query.shape[2])[0].swapaxes(0, 1) for x in (key, value))
         return context, (place(key, "prefix"), place(value, "prefix"))
 
@@ -58,12 +60,12 @@ def prefill(
     positions = place(jnp.broadcast_to(columns[None, :] + skipped, tokens.shape), "tokens")
 
     def attend(
-        prefix: KeysValues | None, query: jax.Array, key: jax.Array, value: jax.Array
+        prefix: KeysValues | None, query: jax.Array, key: jax.Array, value: jax.Array, *, window: int | None
     ) -> tuple[jax.Array, KeysValues]:
         if prefix is None:
-            context = segment_attention(query, key, value, segments)
+            context = segment_attention(query, key, value, segments, positions, window=window)
         else:
-            context = prefixed_attention(query, key, value, lay(prefix[0], order), prefix[1], segments)
+            context = prefixed_attention(query, key, value, lay(prefix[0], order), prefix[1], segments, window=window)
         return context, (repeat_heads(key, query.shape[2]), repeat_heads(value, query.shape[2]))
 
     _, layers = model.hidden(tokens, positions, attend, prefix, dtype=dtype)

@@ -1,4 +1,4 @@
-"""Which pages each row sees: its own, and those that it shares with others."""
+"""Which pages each row sees: its own, and those that it shares with others; and from where on it sees them."""
 
 import dataclasses
 import functools
@@ -63,3 +63,16 @@ class SharedPages:
     members: jax.Array
     seats: jax.Array
     prefix: KeysValues | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """How far back each row sees.
+
+    Attributes:
+        size: positions, its own included.
+        positions: int32 [B], of each row's token in its sequence (prefix, prompt and response).
+    """
+
+    size: int
+    positions: jax.Array

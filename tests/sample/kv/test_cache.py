@@ -23,6 +23,9 @@ CONFIGS = {
     "scaled": dataclasses.replace(
         architecture.size("tiny"), rope_scaling=architecture.Llama3Scaling(8.0, 1.0, 4.0, 16), tied_embeddings=True
     ),
+    "window": dataclasses.replace(
+        architecture.size("tiny-gqa"), qkv_bias=True, output_bias=True, query_key_norm=True, window=6, full_layers=1
+    ),
 }
 PAGE_SIZE, WIDTH = 4, 8
 # What one device does: three prompts (one empty), five rows. Row 2 stays with prompt 0, and so on; each row reads one
@@ -137,8 +140,8 @@ def assert_equal(got, expected):
 
 
 def scaled_model(config):
-    # Four times the usual weights: attention that is nearly uniform would hide a wrong mask.
-    return jax.tree.map(lambda x: 4 * x, Llama(config, jax.random.key(0), dtype=F32, stacked=False))
+    # Four times the usual weights, as attention that is nearly uniform would hide a wrong mask; and biases from zero.
+    return jax.tree.map(lambda x: 4 * x + 0.05, Llama(config, jax.random.key(0), dtype=F32, stacked=False))
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -148,16 +151,26 @@ def test_cached_equals_full(kind):
     assert_equal(decode(model, story, 1), full(model, story, 1))
 
 
-@pytest.mark.parametrize("reading", [Reading("sweep", pages=4, columns=2), Reading("sweep"), Reading("walk")], ids=str)
-def test_pools_are_read_in_either_way_with_keys_in_either_order(reading):
-    model = scaled_model(CONFIGS["gqa"])
-    story = Story.random(1, CONFIGS["gqa"].vocabulary)
+@pytest.mark.parametrize(
+    ("kind", "reading"),
+    [
+        ("gqa", Reading("sweep", pages=4, columns=2)),
+        ("gqa", Reading("walk")),
+        ("gqa", Reading("sweep")),
+        ("window", Reading("sweep", pages=4)),
+        ("window", Reading("kernel")),
+    ],
+    ids=str,
+)
+def test_pools_are_read_in_either_way_with_keys_in_either_order(kind, reading):
+    model = scaled_model(CONFIGS[kind])
+    story = Story.random(1, CONFIGS[kind].vocabulary)
     prefix = (5, 9, 9, 2, 200)
     sizes = dataclasses.replace(SIZES, key_order="ch", reading=reading)  # as on GPUs
     assert_equal(decode(model, story, 1, prefix, sizes), full(model, story, 1, prefix))
 
 
-@pytest.mark.parametrize("kind", ["gqa", "three-heads"])
+@pytest.mark.parametrize("kind", ["gqa", "three-heads", "window"])
 def test_cached_equals_full_after_a_common_prefix(kind):
     model = scaled_model(CONFIGS[kind])
     story = Story.random(1, CONFIGS[kind].vocabulary)
@@ -169,9 +182,9 @@ def test_cached_equals_full_after_a_common_prefix(kind):
 @pytest.mark.parametrize("prefix", [(), (5, 9, 9)], ids=["", "prefix"])
 def test_eight_devices(sizes, prefix):
     """With 2 key-value heads for 4 query heads, so that tensor = 4 has to repeat heads, and 8 cannot split them."""
-    model = scaled_model(CONFIGS["gqa"])
+    model = scaled_model(CONFIGS["window"])
     devices = sizes[0] * sizes[1]
-    story = Story.random(devices, CONFIGS["gqa"].vocabulary)
+    story = Story.random(devices, CONFIGS["window"].vocabulary)
     expected = full(model, story, devices, prefix)
     mesh = make_mesh(*sizes)
     with jax.set_mesh(mesh):

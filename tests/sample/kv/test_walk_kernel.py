@@ -52,7 +52,7 @@ def test_equal_the_sweep(queries, now, prefix):
         def attend(query, current, columns, history, table, prompts, filled, prefix):
             own = OwnPages(current, columns, history, table)
             shared = SharedPages(prompts, filled, table, jnp.asarray(MEMBERS), jnp.asarray(SEATS), prefix)
-            return paged_attention.attend(query, own, shared, "ch", reading)
+            return paged_attention.attend(query, own, shared, None, "ch", reading)
 
         return jax.jit(attend)(
             operands.query, operands.current, jnp.asarray(columns), operands.history, operands.table, operands.prompts,

@@ -1,0 +1,76 @@
+"""A model folder that goes to the hub as one commit: whoever reads the repository finds all of it or nothing new."""
+
+import sys
+from pathlib import Path
+
+from rft_jax.errors import UserError
+from rft_jax.remote import hub
+
+# What an earlier model in the repository may have been read from. Its history keeps them.
+_REPLACED = ["*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt"]
+
+
+def check(repository: str) -> None:
+    """Finds out before hours of work whether the hub can be reached and knows this user.
+
+    Args:
+        repository: ORG/NAME.
+
+    Raises:
+        UserError: the name is malformed, there is no token, or the hub does not take it.
+    """
+    if "@" in repository:
+        raise UserError(f"--push={repository}: the form is ORG/NAME")
+    hub.split(f"{hub.PREFIX}{repository}")
+    try:
+        hub.library().HfApi().whoami()
+    except hub.errors() as error:
+        raise UserError(f"--push={repository}: {_why(error, repository)}") from None
+
+
+def push(folder: Path, repository: str, *, private: bool) -> str:
+    """Uploads a folder, and returns the address of the commit.
+
+    What another model could be read from there goes away in the same commit.
+
+    Args:
+        folder: whole.
+        repository: ORG/NAME; made if it does not exist.
+        private: whether to make it so that others do not see it; one that exists stays as it is.
+
+    Raises:
+        UserError: the hub does not take it; nothing has changed there but that the repository may be new and empty.
+            Where only the reply was lost, all of it is there.
+    """
+    from huggingface_hub.utils import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        api = hub.library().HfApi()
+        api.create_repo(repository, private=private, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            commit_message="Model exported by rft_jax",
+            delete_patterns=_REPLACED,
+        )
+    except hub.errors() as error:
+        raise UserError(
+            f"cannot push to {repository}: {_why(error, repository)}; the model is whole in {folder}, and on the hub "
+            "there is all of it or nothing"
+        ) from None
+    return str(commit.commit_url)
+
+
+def _why(error: Exception, repository: str) -> str:
+    from huggingface_hub import constants
+    from huggingface_hub.errors import LocalTokenNotFoundError
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set: unset it"
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, LocalTokenNotFoundError) or status in (401, 403):
+        owner = repository.partition("/")[0]
+        return f"a token that may write to {owner} is needed: `hf auth login`, or set HF_TOKEN ({hub.one_line(error)})"
+    return hub.one_line(error)

@@ -1,0 +1,142 @@
+"""The model card, README.md of an exported model: only what files beside the run say, and nothing where they do not.
+
+Folders of this machine are named by their last part alone, as a card is there to be published.
+"""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rft_jax import provenance
+from rft_jax.evaluate.loop import percent
+from rft_jax.evaluate.outcome import METRICS
+from rft_jax.hf import located
+from rft_jax.records import manifest
+from rft_jax.remote import hub
+from rft_jax.sample import fingerprint
+from rft_jax.train import run_record
+from rft_jax.train.checkpoint import Origin
+
+_PER_LINE = 4  # settings in a line of the command
+_PATHS = ("model", "checkpoint", "tokenizer", "data", "task", "template")  # settings that may be a file's name
+
+
+def write(origin: Origin, run: Path | None, *, step: str, dtype: str, evaluated: bool) -> str:
+    """Returns a card.
+
+    Args:
+        origin: of the checkpoint.
+        run: folder of the training run, if it is on this machine.
+        step: name of the checkpoint's folder: steps done.
+        dtype: of the exported weights.
+        evaluated: whether the weights are those of the run's own model, which evaluations are of.
+    """
+    known = {} if run is None else _read(run / run_record.NAME)
+    name = str((origin.prompt or {}).get("prompt_format", {}).get("name") or "Model")
+    parts = [
+        _front_matter(origin),
+        f"# {_line(name)}",
+        f"{_code(origin.model)}, fine-tuned on {_code(origin.data)} by rft_jax (rejection-sampling fine-tuning, arXiv "
+        f"2308.01825). What may be done with it, the licences of the base model and of the data say.",
+        _facts(origin, step, dtype),
+        "## Accuracy",
+        _accuracies(run, evaluated),
+        "## Training",
+        _training(origin, known),
+        "This folder was written by",
+        f"```sh\npython launch/convert.py --checkpoint=RUN/checkpoints/{step} --dtype={dtype} --output=DIR\n```",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _front_matter(origin: Origin) -> str:
+    fields: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "text-generation"}
+    if hub.is_model(origin.model):
+        fields["base_model"] = hub.split(origin.model)[0]
+    if origin.data.startswith(hub.PREFIX):
+        fields["datasets"] = [origin.data.removeprefix(hub.PREFIX).partition(":")[0]]
+    lines = [f"{name}: {json.dumps(value)}" for name, value in fields.items()]  # JSON is YAML
+    return "\n".join(["---", *lines, "---"])
+
+
+def _facts(origin: Origin, step: str, dtype: str) -> str:
+    architecture = origin.architecture
+    asked = (origin.prompt or {}).get("prompt_format", {})
+    rows = {
+        "base model": f"{_code(origin.model)} (fingerprint {origin.model_fingerprint})",
+        "data": f"{_code(origin.data)} (fingerprint {origin.data_fingerprint})"
+        + (f", {origin.fraction:g} of it" if origin.fraction != 1 else ""),
+        "parameters": f"{architecture.parameters:,}, {dtype}",
+        "steps": f"{step} of {origin.batch} examples, seed {origin.seed}",
+        "task": _code(asked["task"]) if asked else None,
+    }
+    table = [f"| {name} | {value} |" for name, value in rows.items() if value]
+    note = "\n\nThe tokenizer's chat template asks the model as it was trained." if asked else ""
+    return "\n".join(["| | |", "|---|---|", *table]) + note
+
+
+def _accuracies(run: Path | None, evaluated: bool) -> str:
+    found = list(_evaluations(run)) if run is not None and evaluated else []
+    rows = [
+        f"| {_code(metrics['problems'])} ({metrics['count']:,}, {metrics['shots']} shots) "
+        f"| {measure} | {_line(grader)} | {percent(estimate)} |"
+        for metrics in found
+        for grader, measures in metrics["graders"].items()
+        for measure, estimate in measures.items()
+    ]
+    if not rows:
+        return "No evaluation of these weights lies beside the training run."
+    head = ["| problems | measure | grader | % (95 % interval) |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows]) + "\n\nmaj1@1 is greedy decoding."
+
+
+def _evaluations(run: Path) -> Iterator[Mapping[str, Any]]:
+    """Yields the metrics of the evaluations of a run's model: those whose paths were sampled from these very files."""
+    model = fingerprint.of_model(run / "model")
+    for file in sorted([*run.glob(f"*/{METRICS}"), *run.resolve().parent.glob(f"*/{METRICS}")]):
+        told = _read(file.parent / "paths" / manifest.NAME)
+        metrics = _read(file)
+        if told.get("model") == model and {"problems", "count", "shots", "graders"} <= metrics.keys():
+            yield metrics
+
+
+def _training(origin: Origin, known: Mapping[str, Any]) -> str:
+    settings, made = known.get("settings"), known.get("parts")
+    if not isinstance(settings, dict) or not isinstance(made, list) or not made:
+        return "The run's settings are not beside the checkpoint."
+    flags = [f"--config.{name}={shlex.quote(value)}" for name, value in _flat(settings)]
+    lines = [" ".join(flags[start : start + _PER_LINE]) for start in range(0, len(flags), _PER_LINE)]
+    command = " \\\n    ".join(["python launch/train.py --config=configs/sft.py --workdir=RUN", *lines])
+    return f"```sh\n{command}\n```\n\n{_line(provenance.line(made[-1][provenance.FIELD]))}"
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        elif value is not None:
+            yield f"{before}{name}", _public(str(value)) if name in _PATHS else str(value)
+
+
+def _public(name: str) -> str:
+    """Returns a name without the folders of this machine."""
+    return name if located.is_elsewhere(name) else Path(name).name or name
+
+
+def _code(name: str) -> str:
+    return f"`{_line(_public(name)).replace('`', '')}`"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Returns a file's JSON object, or {} where there is none."""
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
