@@ -18,7 +18,9 @@ CONFIG = ConfigFlag(PipelineConfig, default="configs/quickstart.py")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the stages' folders and report.html.", required=True)
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the plan and what it will take, without running anything.")
 REDO = flags.DEFINE_bool("redo", False, "Run stale stages again; their folders are moved to WORKDIR/stale.")
-HARDWARE = flags.DEFINE_enum("hardware", "cpu", list(hardware.HARDWARE), "Hardware to estimate the time for.")
+HARDWARE = flags.DEFINE_enum(
+    "hardware", None, list(hardware.HARDWARE), "Hardware to estimate the time for; by default this machine, measured."
+)
 CHIPS = flags.DEFINE_integer("chips", None, "Number of GPUs or cores to estimate the time for.", lower_bound=1)
 SUBMIT = flags.DEFINE_enum(
     "submit", None, ["slurm", "print"], "Submit what is left as dependent SLURM jobs, or print the commands that do."

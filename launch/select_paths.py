@@ -37,7 +37,12 @@ _PATHS = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The training set to write; .gz and .zst are compressed; gs:// and s3:// too.", required=True
 )
-_TASK = flags.DEFINE_string("task", task.DEFAULT, "What was asked: gsm8k, gsm8k_chat, math, or a FILE.py with a TASK.")
+_TASK = flags.DEFINE_string(
+    "task",
+    task.DEFAULT,
+    "What was asked: gsm8k, gsm8k_chat, math, or a FILE.py with a TASK; behind a colon the fields that are read, as in "
+    "math:prompt,solution.",
+)
 _RULES = flags.DEFINE_string(
     "rules",
     "paper",
@@ -47,8 +52,8 @@ _RULES = flags.DEFINE_string(
 _GRADER = flags.DEFINE_string(
     "grader",
     None,
-    "Which answers count as correct: reference, robust, boxed, latex, or a FILE.py with a GRADER; by default the "
-    "task's.",
+    "Which answers count as correct: reference, robust, number_or_none, boxed, latex, or a FILE.py with a GRADER; by "
+    "default the task's.",
 )
 _AUDIT = flags.DEFINE_string(
     "audit", None, "Graders that also judge every path, for comparison; by default the task's."
@@ -70,7 +75,7 @@ flags.register_validator(
 def main() -> None:
     """Selects the paths and prints the table."""
     audits = None if _AUDIT.value is None else _names(_AUDIT)
-    _refuse_unknown(_TASK, [_TASK.value], task.SHIPPED)
+    _refuse_unknown(_TASK, [task.Reference.parse(_TASK.value).name], task.SHIPPED)
     _refuse_unknown(_RULES, [_RULES.value], rules.SHIPPED)
     _refuse_unknown(_GRADER, [_GRADER.value or "reference"], grader.SHIPPED)
     _refuse_unknown(_AUDIT, audits or [], grader.SHIPPED)

@@ -19,7 +19,7 @@ from rft_jax.task.templates import known
 
 MODEL = flags.DEFINE_string("model", None, "Hugging Face folder, or hf:ORG/NAME[@REVISION].", required=True)
 PROBLEMS = flags.DEFINE_string("problems", None, "Problems with gold responses.", required=True)
-TASK = flags.DEFINE_string("task", None, "A shipped task, or a Python file; by default the model's own, else gsm8k.")
+TASK = flags.DEFINE_string("task", None, "A shipped task or a Python file, and :COLUMNS; else the model's, or gsm8k.")
 TEMPLATE = flags.DEFINE_string("template", None, "paper, chat, or a Jinja file, to override the task's.")
 BEGIN_TOKEN = flags.DEFINE_integer("begin_token", None, "Id of the bos token before every prompt.", lower_bound=0)
 COUNT = flags.DEFINE_integer("count", 3, "Number of problems to show, from the first.", lower_bound=1)

@@ -47,7 +47,8 @@ class TrainConfig:
         epochs: passes over the examples.
         batch: examples per step.
         seed: for the data order and for random weights.
-        task: name of a shipped task, or a Python file that defines TASK.
+        task: name of a shipped task, or a Python file that defines TASK; behind a colon the fields that it reads, as in
+            gsm8k:QUESTION,RESPONSE or gsm8k:QUESTION,SOLUTION,ANSWER.
         template: paper, chat, or a Jinja file, to override the task's; none: the task's.
         begin_token: id of the bos token before every prompt; none: what the tokenizer itself puts before a text.
         border: how text is tokenised where prompt meets response. exact: the response separately, after the prompt that
@@ -129,7 +130,8 @@ class SampleConfig:
         max_new_tokens: length at which a response is cut.
         prompt_tokens: keep only this many of a prompt's last tokens; none: all, and a prompt that is too long is an
             error.
-        task: name of a shipped task, or a Python file that defines TASK; none: the model's own, else gsm8k.
+        task: name of a shipped task, or a Python file that defines TASK, and the fields that it reads, as in training;
+            none: the model's own, else gsm8k. `:QUESTION,RESPONSE` is the model's own with other fields.
         template: paper, chat, or a Jinja file, to override the task's; none: the one the model was trained with, else
             the task's.
         begin_token: id of the bos token before every prompt; none: the model's own, else the tokenizer's.
@@ -175,12 +177,15 @@ class EvaluateConfig(SampleConfig):
         against: workdirs of other models' evaluations on the same problems, to compare with.
         grader: decides which answers are right: a shipped grader, or a Python file with a GRADER; none: the task's.
         audit: graders that also judge every path, for comparison; none: the task's.
+        groups: fields of the problems (level,type) by which accuracy is broken down; none: the task's, as far as the
+            problems have them.
     """
 
     k: Natural
     against: tuple[str, ...] = ()
     grader: str | None = None
     audit: tuple[str, ...] | None = None
+    groups: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -271,7 +276,26 @@ class EvaluateStage:
     settings: tuple[str, ...] = ()
 
 
-StageConfig = WorldStage | TrainStage | SampleStage | SelectStage | EvaluateStage
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrawStage:
+    """Draws a share of the problems: train.jsonl and test.jsonl. A pipeline with a fraction below 1 begins with one.
+
+    Attributes:
+        name: name of the stage and of its folder.
+        train, test: where the problems are drawn from.
+        fraction, test_fraction: shares of them.
+        seed: of the training problems; the test problems are always the same.
+    """
+
+    name: str
+    train: str
+    test: str
+    fraction: Part
+    test_fraction: Part
+    seed: int
+
+
+StageConfig = WorldStage | DrawStage | TrainStage | SampleStage | SelectStage | EvaluateStage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -281,11 +305,14 @@ class PipelineConfig:
     Attributes:
         problems: problems to train on and sample for: a file, hf:NAME:CONFIG:SPLIT, or STAGE/train.jsonl.
         test: problems to evaluate on, likewise.
+        fraction: share of the problems to train on, drawn by the seed; a smaller one is the beginning of a larger one,
+            so its paths are the same.
+        test_fraction: share of the problems to evaluate on; the same for every seed.
         models: models to start from, as `name=folder`; folders as the commands take them.
         train, sample, evaluate: config of each command, FILE[:ARGUMENT].
         train_settings, sample_settings, evaluate_settings: fields for all stages of a kind, as `name=value`; a stage's
             own settings override them.
-        task: name of a shipped task, or a Python file that defines TASK; for all stages.
+        task: name of a shipped task, or a Python file that defines TASK, and the fields that it reads; for all stages.
         k: samples per problem.
         temperature: temperature of the samples.
         seed: for training and sampling.
@@ -294,6 +321,8 @@ class PipelineConfig:
 
     problems: str
     test: str
+    fraction: Part = 1.0
+    test_fraction: Part = 1.0
     models: tuple[str, ...]
     train: str = "configs/sft.py"
     sample: str = "configs/sample.py"

@@ -13,7 +13,7 @@ import numpy as np
 from rft_jax import ranges
 from rft_jax.config import Count, Part
 from rft_jax.data.examples import Examples
-from rft_jax.data.fraction import in_use
+from rft_jax.data.fraction import in_use, shuffled
 from rft_jax.errors import UserError
 from rft_jax.model.flash import SHARED
 
@@ -99,7 +99,7 @@ class Batches:
         """Numbers of the examples in use, int64, ascending."""
         everything = len(self.examples)
         # Not the run's seed: the subsets are the same for all runs, as the paper's scaling curves need them.
-        order = _shuffled(np.arange(everything), seed=0, stream=2**64 - 1)
+        order = shuffled(np.arange(everything), seed=0, stream=2**64 - 1)
         return np.sort(order[: in_use(everything, self.fraction)])
 
     @property
@@ -114,7 +114,7 @@ class Batches:
         total = len(self.chosen)
         first, last = step * self.size, min((step + 1) * self.size, total * self.epochs)
         epochs = range(first // total, (last - 1) // total + 1)
-        joined = np.concatenate([_shuffled(self.chosen, self.seed, epoch) for epoch in epochs])
+        joined = np.concatenate([shuffled(self.chosen, self.seed, epoch) for epoch in epochs])
         return joined[first - epochs[0] * total : last - epochs[0] * total]
 
     def token_counts(self, step: int) -> tuple[int, int]:
@@ -207,12 +207,6 @@ def pack(lengths: np.ndarray, row_length: int) -> list[list[int]]:
         rows[row].append(index)
         room[row] -= lengths[index]
     return rows
-
-
-def _shuffled(numbers: np.ndarray, seed: int, stream: int) -> np.ndarray:
-    # By sorting raw Philox words: numpy promises that those, unlike `permutation`, never change between its versions.
-    words = np.random.Philox(key=np.array([seed % 2**64, stream], np.uint64)).random_raw(len(numbers))
-    return numbers[np.argsort(words, kind="stable")]
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from rft_jax import plugin
 from rft_jax.data import special_tokens
 from rft_jax.data.encode import Encoder
 from rft_jax.errors import UserError
@@ -123,11 +122,16 @@ def _text(value: Any) -> str:
 
 
 def task_of(folder: Path, given: str | None) -> str:
-    """Returns the task that is given, else the model's own, else the default: a name, or a file's absolute path."""
+    """Returns the task that is given, else the model's own, else the default: a name, or a file's absolute path.
+
+    Of a given task that is columns only, `:QUESTION,RESPONSE`, the rest is the model's own.
+    """
     own = read(folder)
-    if given is None and own is not None and own.task.endswith(".py") and not Path(own.task).is_file():
-        raise UserError(f"the task of {folder} was {own.task}, which is not there now: name the task, or where it is")
-    return plugin.placed(given or (own.task if own else tasks.DEFAULT))
+    told, asked = tasks.Reference.parse(given or ""), tasks.Reference.parse(own.task if own else tasks.DEFAULT)
+    if not told.name and asked.file and not Path(asked.file).is_file():
+        raise UserError(f"the task of {folder} was {asked.file}, which is not there now: name the task, or where it is")
+    made = tasks.Reference(told.name or asked.name, told.columns or (() if told.name else asked.columns))
+    return str(made.placed())
 
 
 def name_of(folder: Path, given: str | None) -> str:
@@ -163,7 +167,8 @@ def choose(
     if template is None:
         template = tasks.load(task).template
         # A model of this task may have been trained with another template, or the task's file was edited since.
-        if own is not None and own.task == task and own.template != template:
+        same = own is not None and tasks.Reference.parse(own.task).name == tasks.Reference.parse(task).name
+        if own is not None and same and own.template != template:
             log.info("the model is asked by the template that it was trained with, not by that of its task, %s", task)
             template = own.template
     as_trained = own is not None and own.template == template

@@ -17,7 +17,7 @@ from rft_jax.config import SampleConfig, TrainConfig
 from rft_jax.model import partition
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.llama import Llama
-from rft_jax.pipeline.estimate import MeanLengths
+from rft_jax.pipeline.pace import MeanLengths
 from rft_jax.sample import capacity
 
 _FULL = 0.95  # the share of a packed row that is used

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import assert_never
 
 from rft_jax.config import (
+    DrawStage,
     EvaluateConfig,
     EvaluateStage,
     PipelineConfig,
@@ -23,7 +24,7 @@ from rft_jax.hf import located
 from rft_jax.model import architecture
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import estimate, recipe, stage_settings
-from rft_jax.pipeline.estimate import MeanLengths
+from rft_jax.pipeline.pace import Assumed, MeanLengths
 from rft_jax.pipeline.stage import Reads
 from rft_jax.records.problem import read_problems
 from rft_jax.task import task as tasks
@@ -153,13 +154,13 @@ def _of_pipeline(config: PipelineConfig, workdir: Path, on_cpu: bool) -> Plan:
             case EvaluateStage():
                 of_stage = stage_settings.evaluation(config, stage)
                 jobs.append(Job(stage.name, of_stage, model(stage.model), lengths(config.test)))
-            case SelectStage() | WorldStage():
+            case SelectStage() | WorldStage() | DrawStage():
                 pass
             case _:
                 assert_never(stage)
 
     def disk() -> tuple[float, str]:
-        each = estimate.estimate(config, workdir, "cpu" if on_cpu else "a100-80g", 1)
+        each = estimate.estimate(config, workdir, Assumed("cpu" if on_cpu else "a100-80g", 1))
         need = sum(found.disk for found in each) - _used(workdir, ".")
         return max(0.0, need), f"by {len(config.stages)} stages"
 
@@ -192,7 +193,7 @@ def _lengths(source: str | None, task: str) -> MeanLengths:
 def _given(read: dict[str, str | None], task: str | None, template: str | None) -> dict[str, Reads]:
     # What is shipped has a name without a suffix.
     own = {
-        "task": task if (task or "").endswith(".py") else None,
+        "task": tasks.Reference.parse(task or "").file,
         "template": template if template and Path(template).suffix else None,
     }
     return {name: where for name, where in {**read, **own}.items() if where}

@@ -87,16 +87,21 @@ def describe(results: Sequence[Result | None]) -> dict[str, Any]:
     because the grader cannot read its gold answer, does not count.
     """
     known = [result for result in results if result is not None]
-    if not known:
-        return {}
-    measures = {}
-    if known[0].greedy is not None:
-        measures["maj1@1"] = wilson(sum(bool(result.greedy) for result in known), len(known))
-    samples = known[0].samples
-    if samples:
-        measures[f"maj1@{samples}"] = wilson(sum(bool(result.vote) for result in known), len(known))
+    measures = shares(known)
+    if known and (samples := known[0].samples):
         for k in reported_ks(samples):
-            measures[f"pass@{k}"] = bootstrap([pass_at_k(result.samples, result.right, k) for result in known])
+            estimate = bootstrap([pass_at_k(result.samples, result.right, k) for result in known])
+            measures[f"pass@{k}"] = dataclasses.asdict(estimate)
+    return measures
+
+
+def shares(known: Sequence[Result]) -> dict[str, Any]:
+    """Returns maj1@1 and maj1@k, shares of the problems, with Wilson's intervals, as far as the results have them."""
+    measures = {}
+    if known and known[0].greedy is not None:
+        measures["maj1@1"] = wilson(sum(bool(result.greedy) for result in known), len(known))
+    if known and (samples := known[0].samples):
+        measures[f"maj1@{samples}"] = wilson(sum(bool(result.vote) for result in known), len(known))
     return {name: dataclasses.asdict(estimate) for name, estimate in measures.items()}
 
 

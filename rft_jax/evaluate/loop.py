@@ -12,10 +12,10 @@ from rft_jax.config import EvaluateConfig
 from rft_jax.data import prompt_format
 from rft_jax.distributed import agreement
 from rft_jax.errors import UserError
-from rft_jax.evaluate import outcome
+from rft_jax.evaluate import groups, outcome
 from rft_jax.evaluate.audit import audit
 from rft_jax.evaluate.grade import Answer, Result, describe, grade, judge, responses_of
-from rft_jax.evaluate.intervals import compare
+from rft_jax.evaluate.intervals import compare, percent
 from rft_jax.evaluate.outcome import read_evaluation
 from rft_jax.hf import located
 from rft_jax.provenance import FIELD
@@ -54,6 +54,7 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     in_use, *auditors = map(graders.load, references)
     problems = read_problems(config.problems, task.reader)
     gold = gold_answers(problems, in_use, config.problems)
+    grouped = groups.read(config.problems, config.groups, task.groups)
     asked = manifest.of_problems(problems)["fingerprint"]
     others = [read_evaluation(located.whole(folder), in_use.name) for folder in config.against]
     for folder, (metrics, _) in zip(config.against, others, strict=True):
@@ -103,11 +104,12 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
             | dataclasses.asdict(compare(before, [bool(result and result.greedy) for result in results[in_use.name]]))
             for folder, (other, before) in zip(config.against, others, strict=True)
         ],
+        "groups": groups.describe(grouped, results[in_use.name]),
         "unchecked_files": len(unchecked),
         "left_out": left_out,
         FIELD: runtime.describe(mesh),
     }
-    outcome.write(workdir, metrics, [dump(line) for line in _lines(problems, results)])
+    outcome.write(workdir, metrics, [dump(line) for line in _lines(problems, results, grouped)])
     return table(metrics)
 
 
@@ -139,13 +141,16 @@ def _graded(
     ]
 
 
-def _lines(problems: Sequence[Problem], results: dict[str, list[Result | None]]) -> list[dict[str, Any]]:
+def _lines(
+    problems: Sequence[Problem], results: dict[str, list[Result | None]], grouped: dict[str, list[str]]
+) -> list[dict[str, Any]]:
     return [
         {"problem": number}
         | {
             grader: None if (result := graded[number]) is None else dataclasses.asdict(result)
             for grader, graded in results.items()
         }
+        | ({"groups": {name: values[number] for name, values in grouped.items()}} if grouped else {})
         for number in range(len(problems))
     ]
 
@@ -168,14 +173,7 @@ def table(metrics: dict[str, Any]) -> str:
             f"against {other['name']}: {percent(other['difference'], signed=True)} points of maj1@1; solved only here "
             f"{other['only_second']}, only there {other['only_first']}; McNemar p = {other['p']:.2g}"
         )
-    lines += metrics["left_out"]
+    lines += [*groups.lines(metrics["groups"]), *metrics["left_out"]]
     if metrics["unchecked_files"]:
         lines.append(f"{metrics['unchecked_files']:,} path files have no manifest that names their problems: unchecked")
     return "\n".join(lines)
-
-
-def percent(estimate: dict[str, float], signed: bool = False) -> str:
-    """Returns `41.6 (38.9 to 44.3)` for shares 0.416, 0.389, 0.443."""
-    sign = "+" if signed else ""
-    mean, low, high = (f"{100 * estimate[name]:{sign}.1f}" for name in ("mean", "low", "high"))
-    return f"{mean} ({low} to {high})"

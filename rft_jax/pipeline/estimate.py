@@ -1,44 +1,43 @@
 """What a pipeline will take: samples, FLOPs, time and disk of each stage, before anything runs.
 
 FLOPs are counted as in the paper (section 3.1): 6·N per token in training, 1.66·N + 2·layers·positions·width per token
-in decoding. Lengths are estimated from the problems' characters, rows after selection from the paper's distinct paths
-at k.
+in decoding. How long that takes and how long the texts are, a `Pace` says. Rows after selection are the paper's
+distinct paths at k: an upper bound for a model that solves fewer problems than its 7B.
 """
 
 import dataclasses
 import itertools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
 
 from rft_jax.config import (
+    DrawStage,
     EvaluateStage,
     PipelineConfig,
+    SampleConfig,
     SampleStage,
     SelectStage,
     TrainConfig,
     TrainStage,
     WorldStage,
 )
-from rft_jax.hardware import HARDWARE
+from rft_jax.data.fraction import in_use
 from rft_jax.hf import config as hf_config
 from rft_jax.hf import located
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import recipe, stage_settings
+from rft_jax.pipeline.draw import drawn
+from rft_jax.pipeline.pace import RESPONSE_CHARACTERS, MeanLengths, Pace, sampling_flops, training_flops
 from rft_jax.records.problem import Problem, read_problems
 from rft_jax.remote.address import is_remote
 from rft_jax.task import task as tasks
 from rft_jax.world import generate
 
-# The shares of a device's best that training and decoding achieve.
-_TRAINING, _DECODING = 0.5, 0.3
-_STARTING = 15.0  # seconds before a command starts computing
 # The paper's distinct paths per problem, table 2 (7B): k -> paths.
 _DISTINCT = {1: 1.17, 3: 1.44, 6: 1.74, 12: 2.20, 25: 2.93, 50: 3.94, 100: 5.25}
-_PROMPT_CHARACTERS, _RESPONSE_CHARACTERS = 3.5, 2.2  # per token
-_TEMPLATE = 30  # tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,44 +59,24 @@ class Estimate:
     disk: float = 0
 
 
-@dataclasses.dataclass(frozen=True)
-class MeanLengths:
-    """Of a set of problems.
-
-    Attributes:
-        problems: how many there are.
-        prompt, response: tokens on average, estimated from the characters.
-    """
-
-    problems: int
-    prompt: float
-    response: float
-
-    @classmethod
-    def of(cls, problems: Sequence[Problem], count: int | None = None) -> "MeanLengths":
-        """Returns the lengths of problems, of which there will be `count` if they are only examples."""
-        prompt = sum(len(problem.question) for problem in problems) / len(problems) / _PROMPT_CHARACTERS + _TEMPLATE
-        response = sum(len(problem.response) for problem in problems) / len(problems) / _RESPONSE_CHARACTERS
-        return cls(len(problems) if count is None else count, prompt, response)
-
-
-def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -> list[Estimate]:
+def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate]:
     """Returns what each stage will take.
+
+    A model that was trained is expected to respond as long as the gold responses, another one until it is cut.
 
     Args:
         config: config of the pipeline.
         workdir: where it would run.
-        hardware: a key of HARDWARE.
-        chips: number of devices (of cores, for cpu).
+        pace: of the machine that would run it.
 
     Raises:
         UserError: a model folder or a file of problems is missing.
     """
     recipe.stages(config, workdir)  # raises on unknown names
+    config = drawn(config)
     known = {stage.name: stage for stage in config.stages}
     model = architectures(config)
-    train, test = (_lengths(source, config, workdir) for source in (config.problems, config.test))
-    speed = HARDWARE[hardware].best * chips
+    train, test = (pace.lengths(*_problems(source, config, workdir)) for source in (config.problems, config.test))
 
     def k(stage: SampleStage) -> int:
         return stage_settings.sampling(config, stage).k
@@ -123,36 +102,40 @@ def estimate(config: PipelineConfig, workdir: Path, hardware: str, chips: int) -
             return epochs(other) * rows(other) / rows(stage) * batches
         return stage_settings.training(config, stage).epochs
 
-    def sampled(name: str, of: MeanLengths, samples: float, model: LlamaConfig) -> Estimate:
-        tokens = samples * of.response
-        position = of.prompt + of.response / 2
-        flops = tokens * (1.66 * model.parameters + 2 * model.layers * position * model.heads * model.head_width)
-        seconds = _STARTING + flops / (speed * _DECODING)
-        return Estimate(name, samples, flops, seconds, paths_disk(samples, of))
+    def sampled(stage: SampleStage | EvaluateStage, settings: SampleConfig, of: MeanLengths, *ks: int) -> Estimate:
+        trained = isinstance(known.get(stage.model), TrainStage)
+        most = float(settings.max_new_tokens)
+        of = dataclasses.replace(of, response=min(of.response, most) if trained else most)
+        seconds = pace.starting + sum(pace.sampling(settings, model(stage.model), of, k) for k in ks)
+        flops = sum(sampling_flops(model(stage.model), of, k) for k in ks)
+        return Estimate(stage.name, of.problems * sum(ks), flops, seconds, paths_disk(of.problems * sum(ks), of))
 
     found = []
     for stage in config.stages:
         match stage:
             case WorldStage():
                 found.append(Estimate(stage.name, seconds=5, disk=300 * (stage.train + stage.test)))
+            case DrawStage():
+                found.append(Estimate(stage.name, seconds=5, disk=600 * (train.problems + test.problems)))
             case TrainStage():
-                architecture = model(stage.model)
-                flops = 6 * architecture.parameters * rows(stage) * epochs(stage) * (train.prompt + train.response)
-                settings = stage_settings.training(config, stage)
-                disk = training_disk(settings, architecture.parameters, on_cpu=hardware == "cpu")
-                seconds = _STARTING + flops / (speed * _TRAINING)
+                architecture, settings = model(stage.model), stage_settings.training(config, stage)
+                tokens = rows(stage) * epochs(stage) * (train.prompt + train.response)
+                seconds = pace.starting + pace.training(settings, architecture, tokens)
+                disk = training_disk(settings, architecture.parameters, on_cpu=pace.on_cpu)
+                flops = training_flops(architecture, tokens)
                 found.append(Estimate(stage.name, flops=flops, seconds=seconds, disk=disk))
             case SampleStage():
-                found.append(sampled(stage.name, train, train.problems * k(stage), model(stage.model)))
+                found.append(sampled(stage, stage_settings.sampling(config, stage), train, k(stage)))
             case SelectStage():
                 samples = train.problems * samples_of(stage, None)
                 found.append(Estimate(stage.name, seconds=3 + samples / 10_000, disk=samples * 100))
             case EvaluateStage():
-                votes = stage_settings.evaluation(config, stage).k
-                found.append(sampled(stage.name, test, test.problems * (1 + votes), model(stage.model)))
+                evaluation = stage_settings.evaluation(config, stage)
+                votes = (evaluation.k,) if evaluation.k else ()
+                found.append(sampled(stage, evaluation, test, 1, *votes))
             case _:
                 assert_never(stage)
-    return [*found, Estimate("report", seconds=_STARTING, disk=1e6)]
+    return [*found, Estimate("report", seconds=pace.starting, disk=1e6)]
 
 
 def architectures(config: PipelineConfig) -> Callable[[str], LlamaConfig]:
@@ -192,7 +175,7 @@ def training_disk(config: TrainConfig, parameters: int, *, on_cpu: bool) -> floa
 
 def paths_disk(samples: float, lengths: MeanLengths) -> float:
     """Returns the bytes that sampled paths have on disk."""
-    return samples * (lengths.response * _RESPONSE_CHARACTERS + 130)
+    return samples * (lengths.response * RESPONSE_CHARACTERS + 130)
 
 
 def distinct(k: int) -> float:
@@ -203,19 +186,22 @@ def distinct(k: int) -> float:
     return at_low + (at_high - at_low) * math.log(max(k, 1) / low) / math.log(high / low)
 
 
-def _lengths(source: str, config: PipelineConfig, workdir: Path) -> MeanLengths:
+def _problems(source: str, config: PipelineConfig, workdir: Path) -> tuple[list[Problem], int]:
+    """Returns problems like those of a source, which a stage may have yet to make, and how many it has."""
     file = next(file for file in (workdir / source, Path(source)) if file.exists() or file == Path(source))
-    worlds = {stage.name: stage for stage in config.stages if isinstance(stage, WorldStage)}
+    makers = {stage.name: stage for stage in config.stages if isinstance(stage, WorldStage | DrawStage)}
     name, _, inside = source.partition("/")
-    named = source.startswith("hf:") or is_remote(source)  # no file of this machine
-    problems: list[Problem]
-    if not file.exists() and name in worlds:
-        count = worlds[name].train if inside.startswith("train") else worlds[name].test
-        problems = generate.problems("train", 48, 0)
-    else:
-        problems = read_problems(source if named else file, tasks.load(config.task).reader)
-        count = len(problems)
-    return MeanLengths.of(problems, count)
+    of_training = inside.startswith("train")
+    match None if file.exists() else makers.get(name):
+        case WorldStage() as world:
+            return generate.problems("train", 48, 0), world.train if of_training else world.test
+        case DrawStage() as draw:
+            like, count = _problems(draw.train if of_training else draw.test, config, workdir)
+            return like, in_use(count, draw.fraction if of_training else draw.test_fraction)
+        case _:
+            named = source.startswith("hf:") or is_remote(source)  # no file of this machine
+            there = read_problems(source if named else file, tasks.load(config.task).reader)
+            return there, len(there)
 
 
 def default_chips(hardware: str) -> int:

@@ -8,6 +8,7 @@ from typing import assert_never, get_args
 
 from rft_jax import names
 from rft_jax.config import (
+    DrawStage,
     EvaluateStage,
     PipelineConfig,
     SampleConfig,
@@ -22,6 +23,7 @@ from rft_jax.data.fraction import in_use
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.hf import located
 from rft_jax.pipeline import stage_settings
+from rft_jax.pipeline.draw import drawn
 from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
 from rft_jax.records.problem import read_problems
@@ -53,6 +55,7 @@ class _Recipe:
     """What the stages need to know about each other while they are made."""
 
     def __init__(self, config: PipelineConfig, workdir: Path) -> None:
+        config = drawn(config)
         self._config, self._workdir = config, workdir
         self._models = _named_folders(config.models)
         self._reader = tasks.load(config.task).reader
@@ -76,6 +79,8 @@ class _Recipe:
             match stage:
                 case WorldStage():
                     made.append(self._world(stage))
+                case DrawStage():
+                    made.append(self._draw(stage))
                 case TrainStage():
                     made.append(self._train(stage))
                 case SampleStage():
@@ -96,6 +101,23 @@ class _Recipe:
             flags=(f"--train={stage.train}", f"--test={stage.test}", f"--seed={stage.seed}"),
             reads={},
             after=(),
+            locations={"--output": str(self._workdir / stage.name)},
+            output=("train.jsonl", "test.jsonl"),
+        )
+
+    def _draw(self, stage: DrawStage) -> Stage:
+        (train, train_after), (test, test_after) = self.problems(stage.train), self.problems(stage.test)
+        return Stage(
+            name=stage.name,
+            kind="draw",
+            script="launch/draw_problems.py",
+            flags=(
+                f"--fraction={stage.fraction}",
+                f"--test_fraction={stage.test_fraction}",
+                f"--seed={stage.seed}",
+            ),
+            reads={"--train": train, "--test": test},
+            after=tuple(dict.fromkeys(train_after + test_after)),
             locations={"--output": str(self._workdir / stage.name)},
             output=("train.jsonl", "test.jsonl"),
         )
@@ -153,7 +175,8 @@ class _Recipe:
         except UserError as error:
             raise UserError(f"stage {stage.name}: {error}") from error
         own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
-        own_task: dict[str, Reads] = {"the task": self._config.task} if self._config.task.endswith(".py") else {}
+        file = tasks.Reference.parse(self._config.task).file
+        own_task: dict[str, Reads] = {"the task": file} if file else {}
         problems, problems_after = self.problems(self._config.problems)
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
         return Stage(
@@ -184,7 +207,7 @@ class _Recipe:
             "--config.problems": problems,
             CONFIG_FILE: stage_settings.config_file(self._config.evaluate),
             **_own_files(made),
-            **_own_graders(made.task or self._config.task, made.grader, made.audit),
+            **_own_graders(tasks.Reference.parse(made.task or "").name or self._config.task, made.grader, made.audit),
         }
         locations = {"--workdir": str(self._workdir / stage.name)}
         if stage.against:
@@ -238,7 +261,7 @@ class _Recipe:
     def problems(self, source: str) -> tuple[str, tuple[str, ...]]:
         """Returns where problems are, and the stage that makes them, if any (`world` for `world/train.jsonl`)."""
         name, _, file = source.partition("/")
-        if isinstance(self._known.get(name), WorldStage) and file:
+        if isinstance(self._known.get(name), WorldStage | DrawStage) and file:
             return str(self._workdir / source), (name,)
         return source, ()
 
@@ -287,6 +310,7 @@ def _named_folders(models: tuple[str, ...]) -> dict[str, str]:
 
 def describe(config: PipelineConfig) -> dict[str, object]:
     """Returns the config as JSON values for the report, with the kind of each stage."""
+    config = drawn(config)
     fields = dataclasses.asdict(config)
     fields["models"] = [f"{name}={folder}" for name, folder in _named_folders(config.models).items()]
     fields["stages"] = [
@@ -299,7 +323,8 @@ def describe(config: PipelineConfig) -> dict[str, object]:
 def _own_files(made: TrainConfig | SampleConfig) -> dict[str, Reads]:
     """Returns the user's own files that say what a model is asked: their contents count, as all that a stage reads."""
     examples = made.shots_from if isinstance(made, SampleConfig) else None
-    named = {"the task": made.task, "the template": made.template, "the worked examples": examples}
+    task = tasks.Reference.parse(made.task or "").name
+    named = {"the task": task, "the template": made.template, "the worked examples": examples}
     # What is shipped has a name without a suffix.
     return {what: name for what, name in named.items() if name and Path(name).suffix}
 

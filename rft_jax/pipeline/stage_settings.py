@@ -8,6 +8,7 @@ from absl import flags
 
 from rft_jax import config_checks, config_flag, ranges
 from rft_jax.config import (
+    DrawStage,
     EvaluateConfig,
     EvaluateStage,
     PipelineConfig,
@@ -38,7 +39,7 @@ def check(config: PipelineConfig, stage: StageConfig) -> None:
             sampling(config, stage)
         case EvaluateStage():
             evaluation(config, stage)
-        case WorldStage() | SelectStage():
+        case WorldStage() | DrawStage() | SelectStage():
             pass
         case _:
             assert_never(stage)

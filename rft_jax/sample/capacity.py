@@ -4,6 +4,7 @@ import bisect
 import dataclasses
 import math
 import os
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -283,7 +284,16 @@ def free_bytes(device: jax.Device) -> int:
     if stats:
         return usable(stats["bytes_limit"], stats["bytes_in_use"])
     # A CPU's devices share the machine; half of what is free is left to others.
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 // jax.local_device_count()
+    return host_bytes() // 2 // jax.local_device_count()
+
+
+def host_bytes() -> int:
+    """Returns the memory that may still be used on this machine, in bytes, what the system would give up included."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):  # no Linux
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _least(number: int) -> int:

@@ -60,6 +60,6 @@ def criteria(task: str, *, grader: str | None, audits: Sequence[str] | None, rul
         UserError: something is not there, or two graders have one name.
     """
     graders, left_out = auditing.choose(tasks_of.load(task), grader, audits)
-    made = Criteria(plugin.placed(task), graders, plugin.placed(rules), left_out)
+    made = Criteria(str(tasks_of.Reference.parse(task).placed()), graders, plugin.placed(rules), left_out)
     made.load_rule()
     return made

@@ -14,6 +14,7 @@ import platform
 from typing import Any
 
 from rft_jax.select.job import Job
+from rft_jax.task.task import Reference
 
 _ROOMS = ("records", "select", "task")
 _PACKAGES = ("msgspec", "rapidfuzz", "sympy", "math-verify")  # what a path's grade or distance may depend on
@@ -27,12 +28,17 @@ def of(job: Job) -> dict[str, Any]:
     return {
         "problems": f"{len(job.questions):,} ({questions.hexdigest()[:16]})",
         "path files": f"{len(job.inputs.files):,} (names, sizes, times of change: {job.inputs.fingerprint})",
-        "task": _reference(job.criteria.task),
+        "task": _task(job.criteria.task),
         "graders": list(map(_reference, job.criteria.graders)),
         "rules": _reference(job.criteria.rules),
         "k": job.prefixes[1:],
         "code": _code(),
     }
+
+
+def _task(reference: str) -> str:
+    parsed = Reference.parse(reference)
+    return str(parsed._replace(name=_reference(parsed.name)))
 
 
 def _reference(reference: str) -> str:

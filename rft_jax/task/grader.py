@@ -7,7 +7,7 @@ from typing import Any
 
 from rft_jax import plugin
 
-SHIPPED = {name: f"rft_jax.task.graders.{name}" for name in ("reference", "robust", "boxed", "latex")}
+SHIPPED = {name: f"rft_jax.task.graders.{name}" for name in ("reference", "robust", "number_or_none", "boxed", "latex")}
 
 
 class Grader(abc.ABC):

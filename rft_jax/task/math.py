@@ -12,4 +12,5 @@ TASK = Task(
     grader="boxed",
     audits=("latex",),
     equations=PLAIN,
+    groups=("level", "type", "subject"),  # MATH-500 calls the type subject
 )

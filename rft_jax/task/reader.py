@@ -10,27 +10,40 @@ _SELECTED = ("query", "response")
 
 
 class Reader:
-    """Reads `messages`, or the first pair of fields that a row has: the question's and the gold response's."""
+    """Reads `messages`, or the first of the columns that a row has: the question's and the gold response's."""
 
-    def __init__(self, *pairs: tuple[str, str]) -> None:
-        """Takes the names of the fields, question first; `query` and `response` are always known."""
-        self.pairs = (*pairs, _SELECTED) if _SELECTED not in pairs else pairs
+    def __init__(self, *columns: tuple[str, ...]) -> None:
+        """Takes the names of fields: (question, response), or (question, solution, answer).
+
+        Of three, the gold response is the solution, ending with `#### ` and the answer. `query` and `response` are
+        always known.
+        """
+        self.columns = (*columns, _SELECTED) if _SELECTED not in columns else columns
 
     def __call__(self, fields: dict[str, Any]) -> Problem:
         """Returns the problem of a row.
 
         Raises:
-            LineError: none of the pairs is there, or a field is no text.
+            LineError: none of the columns is there, or a field is no text.
         """
         if "messages" in fields:
             return _of_messages(fields["messages"])
-        for question, response in self.pairs:
+        for question, response, *answer in self.columns:
             if question in fields:
                 selected = (question, response) == _SELECTED and "history" in fields
                 history = _turns("history", fields["history"]) if selected else ()
-                return Problem(text_field(fields, question), answer_field(fields, response), history)
-        wanted = " or ".join(f'"{question}" and "{response}"' for question, response in self.pairs)
+                gold = answer_field(fields, response)
+                return Problem(text_field(fields, question), _ending(gold, fields, *answer), history)
+        wanted = " or ".join(" and ".join(f'"{name}"' for name in columns) for columns in self.columns)
         raise LineError(f'it needs the fields {wanted} or "messages"; the line has {names_of(fields)}')
+
+
+def _ending(solution: str, fields: dict[str, Any], answer: str | None = None) -> str:
+    if answer is None:
+        return solution
+    # What the answer's field says counts, whatever the solution ends with.
+    before, mark, _ = solution.rpartition("####")
+    return f"{(before if mark else solution).rstrip()}\n#### {answer_field(fields, answer)}".lstrip()
 
 
 def _of_messages(messages: Any) -> Problem:

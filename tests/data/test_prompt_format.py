@@ -85,6 +85,15 @@ def test_a_system_turn_of_the_data_is_asked_by_transformers_as_in_training(tmp_p
     assert ids == encoder.prompts([Problem("How many?", "", (("system", "Be brief."),))], "f")[0].tolist()
 
 
+def test_a_model_reads_other_fields_and_is_asked_as_it_was_trained(tmp_path):
+    encoder = export(qwen_like(tmp_path), tmp_path / "model", Chat(system="Be brief."))
+    loaded = tokenizers.load(tmp_path / "model")
+    for given in (":ask,gold", "gsm8k:ask,gold"):
+        asked = prompt_format.choose(tmp_path / "model", loaded, **DEFAULTS | {"task": given})
+        assert (asked.task, asked.template) == ("gsm8k:ask,gold", encoder.template)
+    assert prompt_format.task_of(tmp_path / "model", "math") == "math"
+
+
 def test_other_ends_that_come_with_another_template_are_told(tmp_path, caplog):
     export(qwen_like(tmp_path), tmp_path / "model", Paper())
     loaded = tokenizers.load(tmp_path / "model")

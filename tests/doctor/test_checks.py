@@ -16,7 +16,7 @@ from rft_jax.doctor import check, examine, fit, folders, links, machines, plans
 from rft_jax.doctor.check import Check, Finding, Level
 from rft_jax.errors import UserError
 from rft_jax.model import architecture
-from rft_jax.pipeline.estimate import MeanLengths
+from rft_jax.pipeline.pace import MeanLengths
 from rft_jax.pipeline.stage_settings import root
 
 

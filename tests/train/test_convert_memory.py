@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from rft_jax.model import partition
-from rft_jax.model.architecture import LlamaConfig
+from rft_jax.model.architecture import PLAIN, LlamaConfig
 from rft_jax.model.llama import Llama
 from rft_jax.runtime import make_mesh
 from rft_jax.train import checkpoint, step
@@ -21,8 +21,8 @@ from rft_jax.train.checkpoint import Checkpoints, Origin
 SHARD = 60_000_000  # the threads that read keep some 30 MB, whatever the size
 # Of 269 MB in fp32, no tensor above 4.2 MB.
 CONFIG = LlamaConfig(
-    vocabulary=2048, layers=16, width=512, heads=8, kv_heads=8, head_width=64, mlp_width=2048, max_positions=64,
-    rms_epsilon=1e-5, rope_theta=10000.0, rope_scaling=None, tied_embeddings=False,
+    **PLAIN, vocabulary=2048, layers=16, width=512, heads=8, kv_heads=8, head_width=64, mlp_width=2048,
+    max_positions=64, rms_epsilon=1e-5, rope_theta=10000.0, rope_scaling=None, tied_embeddings=False,
 )  # fmt: skip
 
 PROGRAM = """
