@@ -131,8 +131,9 @@ def _attend_on_device(
     keys, values = layer.current
     (rows, _, heads, width), kv_heads = query.shape, values.shape[1]
     key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)  # [B, K, 1, H]
-    keys = _write(keys, lay(key, order), index, axis=2 + order.index("c"))
-    values = _write(values, value, index, axis=2)
+    in_kernels = reading.way == "kernel" and order == "ch"
+    keys = _write(keys, lay(key, order), index, axis=2 + order.index("c"), in_kernels=in_kernels)
+    values = _write(values, value, index, axis=2, in_kernels=in_kernels)
     # Read by each part; XLA would compute it for each.
     query_rows = jax.lax.optimization_barrier(query.reshape(rows, kv_heads, heads // kv_heads, width))
 
@@ -143,9 +144,13 @@ def _attend_on_device(
     return context.reshape(query.shape).astype(query.dtype), keys, values
 
 
-def _write(pages: jax.Array, new: jax.Array, index: _Index, axis: int) -> jax.Array:
+def _write(pages: jax.Array, new: jax.Array, index: _Index, axis: int, *, in_kernels: bool) -> jax.Array:
     """Writes each row's key or value, [B, K, 1, H] or [B, K, H, 1], to its column of its current page."""
-    # Two updates in place, of columns that all rows have in common: a scatter would go row by row on CPUs.
+    if in_kernels:
+        # On GPUs one scatter, which moves a third of the bytes.
+        rows = jnp.arange(len(pages))
+        return pages.at[rows, :, index.columns].set(new[:, :, 0], unique_indices=True, mode="drop")
+    # Elsewhere two updates of columns that all rows have in common: a scatter would go row by row.
     size = pages.shape[axis]
     for column in (index.now, (index.now + size // 2) % size):
         here = (index.columns == column)[:, None, None, None]

@@ -157,6 +157,7 @@ def test_cached_equals_full(kind):
         ("gqa", Reading("sweep", pages=4, columns=2)),
         ("gqa", Reading("walk")),
         ("gqa", Reading("sweep")),
+        ("gqa", Reading("kernel")),
         ("window", Reading("sweep", pages=4)),
         ("window", Reading("kernel")),
     ],
