@@ -20,7 +20,8 @@ def main() -> None:
     runtime.start()
     from rft_jax.evaluate import loop  # nothing may touch a device before the start
 
-    command.show(loop.evaluate(config, local(WORKDIR.value, "--workdir", SHARED)))
+    if table := loop.evaluate(config, local(WORKDIR.value, "--workdir", SHARED)):  # process 0 has it
+        command.show(table)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,8 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
             traceback.print_exc()
             _fail(f"{type(error).__name__}: {error}", told=True)
 
+    # transformers would advise to install torch, which nothing here needs.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     try:
         stopping.catch()
         app.run(guarded, flags_parser=parse)

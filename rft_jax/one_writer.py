@@ -34,11 +34,34 @@ def one_writer(target: Path, lock: Path | None = None, wait_s: float = 0.0) -> I
     try:
         with contextlib.suppress(OSError):  # on a full disk the lock holds as well
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()} on {platform.node()}: {shlex.join(sys.argv)}"[:1000].encode())
+            os.write(descriptor, f"process {os.getpid()}{_here()} {shlex.join(sys.argv)}"[:1000].encode())
         yield
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def abandoned(lock: Path) -> Iterator[bool]:
+    """Yields whether the process of this host that made a lock file was killed; if so, removes the file on exit.
+
+    Args:
+        lock: of a `one_writer`, whose target nobody enters again.
+    """
+    with contextlib.ExitStack() as exits:
+        dead = False
+        with contextlib.suppress(OSError):  # it is held or gone, or there are no locks here
+            stream = exits.enter_context(lock.open("rb"))
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # One that came to its end has removed the file before it let go; another host's may be held unseen.
+            dead = os.path.samestat(os.fstat(stream.fileno()), lock.stat()) and _here().encode() in stream.read()
+        yield dead
+        if dead:
+            lock.unlink(missing_ok=True)
+
+
+def _here() -> str:
+    return f" on {platform.node()}:"
 
 
 def _locked(target: Path, lock: Path, until: float) -> int:

@@ -53,6 +53,10 @@ def start(meet_s: float = MEET_S) -> None:
             "these devices belong to several hosts, but no variable says which of them this is: set "
             f"{', '.join(processes.JAX)}, as launch/tpu/run.sh does"
         )
+    if jax.process_count() > 1 and jax.default_backend() == "cpu":
+        # Only process 0 would find its programs there, and wait for the others, which compile, at its first collective:
+        # Gloo gives them 30 s.
+        jax.config.update("jax_enable_compilation_cache", False)
     log_on_process_zero(jax.process_index())
     stopping.leave_at_once()
 

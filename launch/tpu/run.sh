@@ -5,9 +5,7 @@
 #       --workdir=/shared/OUT
 #
 # The command goes on when this script has ended, and its output goes to rft_jax.log on each host: launch/tpu/collect.sh
-# shows and fetches it. Given again, it goes on from its last checkpoint. To stop it, with everything saved:
-#
-#     gcloud compute tpus tpu-vm ssh NAME --zone=ZONE --worker=all --command='kill $(cat rft_jax.pid)'
+# shows and fetches it, and launch/tpu/stop.sh stops it. Given again, it goes on from its last checkpoint.
 set -euo pipefail
 source "$(dirname "$0")/settings.sh"
 cd "$(dirname "$0")/../.."
@@ -23,10 +21,9 @@ gcloud compute tpus tpu-vm scp "$folder/rft_jax.tar.gz" "$RFT_TPU_NAME:rft_jax.t
   --zone="$RFT_TPU_ZONE" --worker=all
 # shellcheck disable=SC2016  # expanded there
 on_hosts all 'set -e
-  pid=$(cat rft_jax.pid 2>/dev/null || true)
-  # After a reboot the number may be that of another process.
-  if [ -n "$pid" ] && grep -qs launch/ "/proc/$pid/cmdline"; then
-    echo "error: on $(hostname) the last command is still running: wait for it, or stop it" >&2
+  '"$FIND_COMMAND"'
+  if [ -n "$pid" ]; then
+    echo "error: on $(hostname) the last command is still running: wait for it, or launch/tpu/stop.sh" >&2
     exit 1
   fi
   rm -rf rft_jax/rft_jax rft_jax/configs rft_jax/launch

@@ -23,3 +23,9 @@ fi
 on_hosts() {
   gcloud compute tpus tpu-vm ssh "$RFT_TPU_NAME" --zone="$RFT_TPU_ZONE" --worker="$1" --command="$2"
 }
+
+# For on_hosts: sets pid to the number of the command that runs there, or to nothing. The file outlives the command, and
+# after a reboot the number may be that of another process; a command's first argument begins with launch/.
+# shellcheck disable=SC2016,SC2034  # expanded there, used by the scripts
+FIND_COMMAND='pid=$(cat rft_jax.pid 2>/dev/null || true)
+  grep -qsz ^launch/ "/proc/${pid:-none}/cmdline" || pid='

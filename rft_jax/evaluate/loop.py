@@ -37,7 +37,7 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     """Writes metrics.json, results.jsonl and the paths into `workdir`; resumes where it was stopped.
 
     Returns:
-        A table of the accuracies.
+        A table of the accuracies; empty on processes other than 0.
 
     Raises:
         UserError: a setting, the model or the problems are wrong, or an evaluation in `against` has other problems.

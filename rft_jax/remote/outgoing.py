@@ -8,8 +8,12 @@ from pathlib import Path
 
 from rft_jax import files
 from rft_jax.errors import UserError
+from rft_jax.one_writer import abandoned, one_writer
 from rft_jax.remote import cache, given, store
 from rft_jax.remote.address import folder_and_base, is_remote
+
+_LOCK = ".writer"  # beside a folder in the cache while it is made, and when its maker was killed; not when it is kept
+_WAIT_S = 10.0  # another process may be looking whether a lock that was just made is held
 
 
 @contextlib.contextmanager
@@ -34,22 +38,34 @@ def outgoing(name: str, last: Callable[[str], bool], *, new: bool = False) -> It
     there = store.below(name) if new else []
     if there:
         raise UserError(f"{name} is not empty, it holds {there[0].name}: give another name, or remove what is there")
-    place = cache.root() / "outgoing" / secrets.token_hex(8)
-    files.make_folder(place)
-    given.learn(place, folder)
-    kept = False
-    try:
-        yield place / base
+    places = cache.root() / "outgoing"
+    files.make_folder(places)
+    _remove_abandoned(places)
+    place = places / secrets.token_hex(8)
+    with one_writer(place, place.with_suffix(_LOCK), wait_s=_WAIT_S):
+        files.make_folder(place)
+        given.learn(place, folder)
+        kept = False
         try:
-            _upload(place, folder, last)
-        except UserError as error:
-            kept = True  # hours of work
-            # Not by its own name, which messages replace by the bucket's.
-            where = f"{place.relative_to(cache.root())} in the cache, {cache.root()}"
-            raise UserError(f"{error}; all that was to go there is in {where}") from error
-    finally:
-        if not kept:
-            shutil.rmtree(place, ignore_errors=True)
+            yield place / base
+            try:
+                _upload(place, folder, last)
+            except UserError as error:
+                kept = True  # hours of work
+                # Not by its own name, which messages replace by the bucket's.
+                where = f"{place.relative_to(cache.root())} in the cache, {cache.root()}"
+                raise UserError(f"{error}; all that was to go there is in {where}") from error
+        finally:
+            if not kept:
+                shutil.rmtree(place, ignore_errors=True)
+
+
+def _remove_abandoned(places: Path) -> None:
+    """Removes what processes of this machine that were killed have left."""
+    for lock in places.glob(f"*{_LOCK}"):
+        with abandoned(lock) as dead:
+            if dead:
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
 
 
 def _upload(place: Path, folder: str, last: Callable[[str], bool]) -> None:

@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -135,7 +134,7 @@ def test_the_real_gcloud_has_these_commands_and_flags():
         assert flags <= node["flags"].keys() | whole["flags"].keys(), command
 
 
-@pytest.mark.parametrize("script", ["create", "run", "collect", "delete"])
+@pytest.mark.parametrize("script", ["create", "run", "stop", "collect", "delete"])
 @pytest.mark.parametrize("setting", sorted(SETTINGS))
 def test_a_setting_that_is_missing_is_named(tpu, script, setting):
     done = run(tpu, script, settings={name: value for name, value in SETTINGS.items() if name != setting})
@@ -212,15 +211,18 @@ def test_a_second_command_is_refused_and_the_first_can_be_stopped(tpu):
     assert done.returncode == 1
     assert "the last command is still running" in done.stderr
     assert (hosts(tpu)[1] / "rft_jax" / "launch" / "train.py").stat().st_ino == copied
-    (stop,) = re.findall(r"--command='(kill .*)'", (FOLDER / "run.sh").read_text())
-    subprocess.run(["bash", "-c", stop], cwd=hosts(tpu)[1], check=True)
+    stopped = run(tpu, "stop")
+    assert stopped.returncode == 0, stopped.stderr
     wait_for(lambda: "== ended with exit code 143" in (hosts(tpu)[1] / "rft_jax.log").read_text())
+    assert run(tpu, "stop").stdout.count("no command is running on ") == 2
 
 
 def test_another_process_with_the_number_of_the_last_command_does_not_matter(tpu):
     with subprocess.Popen(["sleep", "60"]) as other:
         (hosts(tpu)[0] / "rft_jax.pid").write_text(f"{other.pid}\n")
+        assert run(tpu, "stop").returncode == 0
         done = run(tpu, "run", "launch/train.py")
+        assert other.poll() is None
         other.kill()
     assert done.returncode == 0, done.stderr
     wait_for(lambda: ended(tpu))

@@ -129,15 +129,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def losses(workdir: Path) -> list[float]:
-    return [json.loads(line)["loss"] for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 4])
-def test_several_processes_are_as_one(unkilled, model_folder, data, tmp_path, count):  # noqa: F811
-    """With 8 devices in all, as one has; then one process goes on from what they have saved."""
-    arguments = command(model_folder, data, tmp_path)
+def train_together(arguments: list[str], count: int) -> None:
     together = {
         "JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}",
         "JAX_NUM_PROCESSES": str(count),
@@ -147,11 +139,31 @@ def test_several_processes_are_as_one(unkilled, model_folder, data, tmp_path, co
     for process in processes:
         code, errors = finish(process)
         assert code == 0, errors
+
+
+def losses(workdir: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
+def test_several_processes_are_as_one(unkilled, model_folder, data, tmp_path, count):  # noqa: F811
+    """With 8 devices in all, as one has; then one process exports, and goes on from, what they have saved."""
+    arguments = command(model_folder, data, tmp_path)
+    train_together(arguments, count)
     np.testing.assert_allclose(losses(tmp_path), losses(unkilled), rtol=1e-6)
     assert_near(weights(tmp_path), weights(unkilled))
     assert steps_done(tmp_path) == 10
 
-    (tmp_path / "checkpoints" / "10").rename(tmp_path / "elsewhere")
+    train_together(command(model_folder, data, tmp_path / "again"), count)
+    exported = (tmp_path / "model" / "model.safetensors").read_bytes()
+    assert (tmp_path / "again" / "model" / "model.safetensors").read_bytes() == exported
+    checkpoint, converted = tmp_path / "checkpoints" / "10", tmp_path / "converted"
+    convert = ["launch/convert.py", f"--checkpoint={checkpoint}", f"--output={converted}", "--dtype=float32"]
+    assert run([sys.executable, *convert])[0] == 0
+    assert (converted / "model.safetensors").read_bytes() == exported
+
+    checkpoint.rename(tmp_path / "elsewhere")
     (tmp_path / "model").rename(tmp_path / "model of several")
     assert run(arguments)[0] == 0
     assert_near(weights(tmp_path), weights(unkilled))

@@ -66,31 +66,35 @@ def test_one_of_two_is_killed(model_folder, data, tmp_path, name):  # noqa: F811
             assert code == 0, errors
         whole = time.monotonic() - begun
 
-    workdir = tmp_path / "killed" / "run"
-    arguments = arguments_of(name, model_folder, data, workdir)
     choose = random.Random(name)
-    kills = 0
-    while kills < KILLS:
-        processes = together(arguments)
-        victim = choose.randrange(2)
-        time.sleep(choose.uniform(0.05, 0.7) * whole)
-        if kills and any(process.poll() is not None for process in processes):  # what was left was little
-            assert [finish(process)[0] for process in processes] == [0, 0]
-            break
-        os.kill(choose.choice([worker_of, lambda process: process.pid])(processes[victim]), signal.SIGKILL)
-        killed = time.monotonic()
-        kills += 1
-        code, errors = finish(processes[1 - victim])
-        finish(processes[victim])
-        if code != 0:  # the other may just have done its part
-            told = [line for line in errors.splitlines() if line.startswith("error: ")]
-            assert (code, len(told)) == (1, 1), errors
-            assert time.monotonic() - killed < 65
-        assert "Traceback" not in errors
-    for process in together(arguments):
-        code, errors = finish(process)
-        assert code == 0, errors
-    assert outcome(workdir) == outcome(tmp_path / "undisturbed" / "run")
+    kills, folders = 0, 0
+    while kills < KILLS:  # where a run is complete before its next kill, another one goes on in a new folder
+        assert folders < 5 * KILLS, "every run was over before it could be killed"
+        workdir = tmp_path / f"killed {folders}" / "run"
+        folders += 1
+        arguments = arguments_of(name, model_folder, data, workdir)
+        while kills < KILLS:
+            processes = together(arguments)
+            victim = choose.randrange(2)
+            time.sleep(choose.uniform(0.05, 0.7) * whole)
+            if any(process.poll() is not None for process in processes):  # what was left was little
+                assert [finish(process)[0] for process in processes] == [0, 0]
+                break
+            os.kill(choose.choice([worker_of, lambda process: process.pid])(processes[victim]), signal.SIGKILL)
+            killed = time.monotonic()
+            kills += 1
+            code, errors = finish(processes[1 - victim])
+            finish(processes[victim])
+            if code != 0:  # the other may just have done its part
+                told = [line for line in errors.splitlines() if line.startswith("error: ")]
+                assert (code, len(told)) == (1, 1), errors
+                assert time.monotonic() - killed < 65
+            assert "Traceback" not in errors
+        for process in together(arguments):
+            code, errors = finish(process)
+            assert code == 0, errors
+        assert outcome(workdir) == outcome(tmp_path / "undisturbed" / "run")
+    print(f"{kills} kills in {folders} folders")
 
 
 @pytest.mark.slow

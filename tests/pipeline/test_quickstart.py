@@ -1,6 +1,7 @@
-"""The quickstart's own config, all its stages as real processes, on a few problems."""
+"""The quickstart's own config, all its stages as real processes, on a few problems; and each as several processes."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -9,6 +10,9 @@ import pytest
 from rft_jax.pipeline.stage import Record
 from rft_jax.pipeline.stage_settings import root
 
+# Two devices exchange sums of two numbers, which have one order: so one process of both makes to the bit what two make.
+DEVICES = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+TOGETHER = f"{sys.executable} tests/launch/together.py 2"
 # The same stages on 12 training problems.
 SMALL = """
 import dataclasses
@@ -35,14 +39,45 @@ def steps(folder):
     return len((folder / "metrics.jsonl").read_text().splitlines())
 
 
-@pytest.mark.slow
-def test_every_stage_runs_and_the_report_has_them_all(tmp_path):
-    config, workdir = tmp_path / "small.py", tmp_path / "out"
-    config.write_text(SMALL)
-    command = [sys.executable, "launch/pipeline.py", f"--config={config}:3", f"--workdir={workdir}"]
-    done = subprocess.run(command, cwd=root(), capture_output=True, text=True, timeout=1500)
-    assert done.returncode == 0, done.stderr[-2000:]
+def start(config, workdir, *more):
+    return subprocess.Popen(
+        [sys.executable, "launch/pipeline.py", f"--config={config}:3", f"--workdir={workdir}", *more],
+        cwd=root(), env=os.environ | {"XLA_FLAGS": DEVICES}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
 
+
+def ended(process):
+    """Returns what it told the user, once it has ended well."""
+    told, errors = process.communicate(timeout=1500)
+    assert process.returncode == 0, errors[-2000:]
+    return told
+
+
+def made(workdir, name):
+    """Returns the files that a stage has made, without what says where, and by which processes."""
+    folder, found = workdir / name, {}
+    for file in Record.read(folder).outputs:
+        if file.endswith(".json"):
+            fields = json.loads((folder / file).read_text().replace(str(workdir), "OUT"))
+            found[file] = {field: value for field, value in fields.items() if field != "made_by"}
+        else:
+            found[file] = (folder / file).read_bytes()
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Returns the config, the folder of a run by one process a stage, and what it told."""
+    folder = tmp_path_factory.mktemp("quickstart")
+    config, workdir = folder / "small.py", folder / "out"
+    config.write_text(SMALL)
+    return config, workdir, ended(start(config, workdir))
+
+
+@pytest.mark.slow
+def test_every_stage_runs_and_the_report_has_them_all(whole):
+    config, workdir, told = whole
     plan = json.loads((workdir / "pipeline.json").read_text())
     names = [stage["name"] for stage in plan["stages"]]
     assert all(Record.read(workdir / name).done for name in [*names, "report"])
@@ -54,7 +89,25 @@ def test_every_stage_runs_and_the_report_has_them_all(tmp_path):
     page = (workdir / "report.html").read_text()
     for stage in plan["stages"]:
         if stage["kind"] == "evaluate":
-            assert stage["model"] in done.stdout.rpartition("] report:")[2]
+            assert stage["model"] in told.rpartition("] report:")[2]
             assert f"<td>{stage['model']}</td>" in page
-    again = subprocess.run(command, cwd=root(), capture_output=True, text=True, timeout=300)
-    assert again.stdout.count("done before, unchanged") == len(names) + 1
+    again = ended(start(config, workdir))
+    assert again.count("done before, unchanged") == len(names) + 1
+
+
+@pytest.mark.slow
+def test_two_processes_a_stage_make_the_same(whole, tmp_path):
+    """As SLURM's jobs start them: trainings of two processes, and two workers that sample or evaluate."""
+    config, one, told = whole
+    workdir = tmp_path / "out"
+    for stage in json.loads((one / "pipeline.json").read_text())["stages"]:
+        name, kind = stage["name"], stage["kind"]
+        launcher = [f"--launcher={TOGETHER}"] if kind == "train" else []
+        workers = 2 if kind in ("sample", "evaluate") else 1
+        for process in [start(config, workdir, f"--only={name}", *launcher) for _ in range(workers)]:
+            ended(process)
+        assert made(workdir, name) == made(one, name), name
+    report = ended(start(config, workdir, "--only=report"))
+    table = told.partition("held-out problems")[2].rpartition("report:")[0]
+    assert "rft-union" in table
+    assert table in report

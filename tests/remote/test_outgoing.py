@@ -1,10 +1,14 @@
 """Output appears whole, the file that says so last; what could not be uploaded is kept."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from rft_jax.errors import UserError
+from rft_jax.pipeline.stage_settings import root
 from rft_jax.remote.outgoing import outgoing
 from tests.remote.buckets import Buckets
 
@@ -72,3 +76,32 @@ def test_no_such_bucket_is_told_before_the_work(bucket: Path) -> None:
         outgoing("s3://nobucket/x", last=is_config),
     ):
         raise AssertionError("told too late")
+
+
+KILLED = """
+import os, signal
+from rft_jax.remote import store
+from rft_jax.remote.outgoing import outgoing
+store.require_bucket = lambda name: None
+with outgoing("s3://bucket/model", last=lambda name: False) as place:
+    place.mkdir()
+    (place / "half").write_text("a model")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed(bucket: Path, system: Buckets, tmp_path: Path) -> None:
+    """But neither what a living one is making, nor what was kept."""
+    places = tmp_path / "cache" / "outgoing"
+    with outgoing("s3://bucket/living", last=is_config) as living:
+        write_model(living)
+        (places / "kept").mkdir()
+        before = set(places.iterdir())
+        killed = subprocess.run([sys.executable, "-c", KILLED], cwd=root(), check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert len(set(places.iterdir()) - before) == 2
+        with outgoing("s3://bucket/next", last=is_config):
+            assert len(set(places.iterdir()) - before) == 2
+        assert set(places.iterdir()) == before
+    assert (bucket / "living" / "config.json").exists()
+    assert list(places.iterdir()) == [places / "kept"]
