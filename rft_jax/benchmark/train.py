@@ -54,7 +54,7 @@ def settings(data: str, batch: int, microbatch: int, model: str | None) -> Train
     Args:
         data: file of problems.
         batch: examples per step.
-        microbatch: examples per forward pass; of a model of ours, all go in one.
+        microbatch: examples per forward pass; with a model given, only the peers'.
         model: folder of a model; None: 58 M random parameters.
 
     Raises:
@@ -66,8 +66,7 @@ def settings(data: str, batch: int, microbatch: int, model: str | None) -> Train
     return dataclasses.replace(
         config_flag.load("configs/sft.py", TrainConfig),
         model=model, size=None if model else "bench-58m", data=data, batch=batch, max_length=length, row_length=length,
-        # A real vocabulary's logits and activations are much of the memory: a whole batch in one pass, of which little is
-        # kept, takes less than the peers' passes, and pads least.
+        # A whole batch in one pass, of which little is kept, takes less memory than the peers' passes, and pads least.
         accumulation=1 if model else batch // microbatch, remat="full" if model else "none", loss_chunk=512,
     )  # fmt: skip
 
