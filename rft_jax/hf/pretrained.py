@@ -1,7 +1,7 @@
 """Llama to and from a Hugging Face folder.
 
 Loading maps the files and hands each device its slice; saving gathers and writes one tensor at a time. Neither ever
-holds the whole model on the host beside the devices' own. The names and shapes are in hf_table.py.
+holds the whole model on the host beside the devices' own. The names and shapes are in names.py.
 """
 
 import collections

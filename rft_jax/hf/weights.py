@@ -184,8 +184,8 @@ def check(folder: Path, found: Mapping[str, Stored], expected: Mapping[str, tupl
         advice = "if the embedding is its head too, set tie_word_embeddings to true in config.json"
     elif missing and extra and (renamed := _renamed(missing[0], extra)):
         raise UserError(
-            f"{folder} names its tensors otherwise than a LlamaForCausalLM: {renamed} for {missing[0]}; save the whole "
-            "model with transformers' LlamaForCausalLM, and without a wrapper around it"
+            f"{folder} names its tensors otherwise than transformers does: {renamed} for {missing[0]}; save the whole "
+            "model with transformers' AutoModelForCausalLM, and without a wrapper around it"
         )
     for what, names in (
         ("lacks", missing),

@@ -51,7 +51,7 @@ def segment_attention(
             case "xla":
                 return (_causal(query, key, value, flash.visible(segments, positions, window)),)
             case "cudnn":
-                return (flash.cudnn(query, key, value, segments, positions, window),)
+                return (flash.cudnn(query, key, value, flash.visible(segments, positions, window)),)
             case "splash":
                 return (flash.splash(query, key, value, segments, window),)
             case other:

@@ -46,23 +46,18 @@ def choose(name: str, backend: str, dtype: jnp.dtype) -> Implementation:
 
 
 def visible(segments: jax.Array, positions: jax.Array, window: int | None) -> jax.Array:
-    """Returns bool [B, T, T]: whether a token (second axis) may see another earlier one; shapes as for `cudnn`."""
+    """Returns bool [B, T, T]: whether a token (second axis) may see another earlier one.
+
+    Arguments are as for `attention.segment_attention`.
+    """
     same = segments[:, :, None] == segments[:, None, :]
     seen = same | (segments == SHARED)[:, None, :]
     return seen if window is None else seen & (positions[:, :, None] - positions[:, None, :] < window)
 
 
-def cudnn(
-    query: jax.Array,
-    key: jax.Array,
-    value: jax.Array,
-    segments: jax.Array,
-    positions: jax.Array,
-    window: int | None,
-) -> jax.Array:
-    """CuDNN's kernel; arguments as for `attention.segment_attention`."""
-    mask = visible(segments, positions, window)[:, None]
-    return jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=True, implementation="cudnn")
+def cudnn(query: jax.Array, key: jax.Array, value: jax.Array, seen: jax.Array) -> jax.Array:
+    """CuDNN's kernel; shapes as for `attention.segment_attention`, and `seen` from `visible`."""
+    return jax.nn.dot_product_attention(query, key, value, mask=seen[:, None], is_causal=True, implementation="cudnn")
 
 
 def splash(

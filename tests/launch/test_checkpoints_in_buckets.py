@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from rft_jax.remote import lease
-from tests.launch.test_train import (
+from tests.launch.test_train import (  # noqa: F401
     assert_near,
     command,
     finish,
@@ -25,6 +25,7 @@ from tests.launch.test_train import (
     run,
     start,
     steps_done,
+    unkilled,
     wait_until,
     weights,
 )
@@ -113,16 +114,7 @@ def begun(server: Own | Fake, step: int) -> bool:
     return any(key.startswith(f"some/run/{step}/state/") for key in server.objects()) and step not in committed(server)
 
 
-@pytest.fixture(scope="module")
-def unkilled(model_folder, data, tmp_path_factory) -> Path:  # noqa: F811
-    """The same training with its checkpoints on the disk."""
-    workdir = tmp_path_factory.mktemp("runs") / "unkilled"
-    code, errors = run(command(model_folder, data, workdir))
-    assert code == 0, errors
-    return workdir
-
-
-def assert_same(workdir: Path, unkilled: Path) -> None:
+def assert_same(workdir: Path, unkilled: Path) -> None:  # noqa: F811
     for name in ("model.safetensors", "config.json"):
         assert (workdir / "model" / name).read_bytes() == (unkilled / "model" / name).read_bytes()
     assert losses(workdir) == losses(unkilled)
@@ -131,7 +123,7 @@ def assert_same(workdir: Path, unkilled: Path) -> None:
 def test_killed_at_any_moment_the_model_is_bitwise_the_same(
     any_server,
     environment,
-    unkilled,
+    unkilled,  # noqa: F811
     model_folder,  # noqa: F811
     data,  # noqa: F811
     tmp_path,

@@ -127,4 +127,4 @@ def settings(folder):
 def needs(package: str) -> None:
     """Skips the test when others' software is not installed."""
     if importlib.util.find_spec(package) is None:
-        pytest.skip(f"no {package} here: pip install -r launch/locked/peers.txt")
+        pytest.skip(f"no {package} here: pip install --no-deps -r launch/locked/peers.txt")
