@@ -319,7 +319,20 @@ class DrawStage:
     seed: int
 
 
-StageConfig = WorldStage | DrawStage | TrainStage | SampleStage | SelectStage | EvaluateStage
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ContaminationStage:
+    """Compares the test problems with the training problems and with other texts. A pipeline adds one by itself.
+
+    Attributes:
+        name: name of the stage and of its folder.
+        corpus: more texts to compare with, as patterns of files or data sets of the hub.
+    """
+
+    name: str
+    corpus: tuple[str, ...] = ()
+
+
+StageConfig = WorldStage | DrawStage | ContaminationStage | TrainStage | SampleStage | SelectStage | EvaluateStage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -340,6 +353,8 @@ class PipelineConfig:
         k: samples per problem.
         temperature: temperature of the samples.
         seed: for training and sampling.
+        contamination: whether to compare the test problems with the training problems.
+        corpora: more texts to compare them with, such as pre-training data: patterns of files, or data sets of the hub.
         stages: in the order in which they run; the report is added at the end.
     """
 
@@ -358,4 +373,6 @@ class PipelineConfig:
     k: Count
     temperature: Temperature
     seed: int
+    contamination: bool = True
+    corpora: tuple[str, ...] = ()
     stages: tuple[StageConfig, ...]

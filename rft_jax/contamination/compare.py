@@ -27,7 +27,6 @@ from rft_jax.select.workers import Map, ordered_map
 from rft_jax.task import task as tasks
 
 RESULT, PAIRS = "contamination.json", "pairs.jsonl"
-TRAIN = "train"
 _BATCH = 2_000_000  # characters of a corpus that a worker searches at a time
 _SHOWN, _AROUND = 2_000, 200  # characters of a text that are listed; around the part that is alike
 
@@ -35,7 +34,6 @@ _SHOWN, _AROUND = 2_000, 200  # characters of a text that are listed; around the
 @dataclasses.dataclass(frozen=True)
 class _Batch:
     tests: tuple[str, ...]
-    source: str
     documents: list[Document]
 
 
@@ -56,20 +54,21 @@ def compare(test: str, train: str, corpora: Sequence[str], output: Path, *, task
     tested, trained = read_problems(test, reader), read_problems(train, reader)
     files = _files(corpora)
     texts = tuple(dict.fromkeys(asked(problem) for problem in tested))
-    found = {TRAIN: _in_training(texts, [asked(problem) for problem in trained], train, workers)}
-    searched = {}
+    in_training = _in_training(texts, [asked(problem) for problem in trained], workers)
     with ordered_map(workers if files else 1) as run:
-        for file in files:
-            found[file], searched[file] = _in_corpus(texts, file, run)
+        in_corpora = {file: _in_corpus(texts, file, run) for file in files}
     number = {text: place for place, text in enumerate(texts)}
     of_problem = [number[asked(problem)] for problem in tested]
-    lines = list(_lines(tested, of_problem, found))
+    everywhere = {None: in_training} | {file: found for file, (found, _) in in_corpora.items()}
+    lines = list(_lines(tested, of_problem, everywhere))
     result = {
         "test": {"file": test, **manifest.of_problems(tested)},
-        TRAIN: {"file": train, **manifest.of_problems(trained)},
-        "corpora": [{"file": file, "texts": count} for file, count in searched.items()],
+        "train": {"file": train, **manifest.of_problems(trained), "found": _counts(of_problem, in_training)},
+        "corpora": [
+            {"file": file, "texts": texts, "found": _counts(of_problem, found)}
+            for file, (found, texts) in in_corpora.items()
+        ],
         "task": task,
-        "counts": {name: _counts(of_problem, each) for name, each in found.items()},
         "settings": {"near": NEAR, "words": SHARED, "least_words": SEED, "listed_per_problem": LISTED},
         "listed": len(lines),
         provenance.FIELD: provenance.software(),
@@ -100,12 +99,12 @@ def _files(corpora: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(files))
 
 
-def _in_training(texts: tuple[str, ...], trained: Sequence[str], source: str, workers: int) -> Found:
+def _in_training(texts: tuple[str, ...], trained: Sequence[str], workers: int) -> Found:
     index, found = index_of(texts), Found()
-    bar = tqdm(trained, desc=TRAIN, unit=" problems", disable=None)
+    bar = tqdm(trained, desc="training problems", unit="", disable=None)
     for row, (text, similar) in enumerate(zip(bar, near(index, trained, workers), strict=True), start=1):
         for match in search(index, text, similar):
-            found.add(match.test, _pair(match, source, Document(row, text), lines=False))
+            found.add(match.test, _pair(match, Document(row, text), lines=False))
     return found
 
 
@@ -114,7 +113,7 @@ def _in_corpus(texts: tuple[str, ...], file: str, run: Map) -> tuple[Found, int]
     found, count = Found(), 0
     overlap = 2 * max(map(len, texts))
     with tqdm(desc=Path(file).name, unit=" texts", disable=None) as bar:
-        batches = (_Batch(texts, file, part) for part in _batches(documents(file, overlap)))
+        batches = (_Batch(texts, part) for part in _batches(documents(file, overlap)))
         for searched, pairs in run(_search_batch, batches):
             for test, pair in pairs:
                 found.add(test, pair)
@@ -139,14 +138,14 @@ def _batches(texts: Iterable[Document]) -> Iterator[list[Document]]:
 def _search_batch(batch: _Batch) -> tuple[int, list[tuple[int, Pair]]]:
     index = index_of(batch.tests)
     pairs = [
-        (match.test, _pair(match, batch.source, document, lines=True))
+        (match.test, _pair(match, document, lines=True))
         for document in batch.documents
         for match in search(index, document.text)
     ]
     return len(batch.documents), pairs
 
 
-def _pair(match: Match, source: str, document: Document, *, lines: bool) -> Pair:
+def _pair(match: Match, document: Document, *, lines: bool) -> Pair:
     """Returns a match as a pair; `lines`: the row of a text of several lines is that of its first one."""
     text, row = document.text, document.row
     if len(text) > _SHOWN or lines:
@@ -155,7 +154,7 @@ def _pair(match: Match, source: str, document: Document, *, lines: bool) -> Pair
         row += text.count("\n", 0, begin) if lines else 0
         if len(text) > _SHOWN:
             text = text[max(0, begin - _AROUND) : min(end, begin + _SHOWN) + _AROUND]
-    return Pair(match.kind, match.similarity, source, row, text)
+    return Pair(match.kind, match.similarity, row, text)
 
 
 def _characters(text: str, match: Match) -> tuple[int, int]:
@@ -164,17 +163,18 @@ def _characters(text: str, match: Match) -> tuple[int, int]:
     return (spans[0][0], spans[-1][1]) if spans else (0, len(text))
 
 
-def _lines(tested: Sequence[Problem], of_problem: Sequence[int], found: dict[str, Found]) -> Iterator[dict[str, Any]]:
-    """Yields the lines of pairs.jsonl: for each test problem its strongest pairs, training problems first."""
+def _lines(
+    tested: Sequence[Problem], of_problem: Sequence[int], found: dict[str | None, Found]
+) -> Iterator[dict[str, Any]]:
+    """Yields the lines of pairs.jsonl: each test problem's strongest pairs; corpus: null means training problems."""
     for number, (problem, test) in enumerate(zip(tested, of_problem, strict=True)):
-        for name, each in found.items():
+        for corpus, each in found.items():
             for pair in each.of(test):
                 yield {
                     "test": number,
                     "kind": pair.kind,
                     "similarity": round(pair.similarity, 4),
-                    "where": TRAIN if name == TRAIN else "corpus",
-                    "file": pair.file,
+                    "corpus": corpus,
                     "row": pair.row,
                     "question": asked(problem),
                     "text": pair.text,

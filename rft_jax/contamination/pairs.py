@@ -64,30 +64,29 @@ class Pair:
 
     Attributes:
         kind, similarity: as of the `Match`.
-        file, row: where the other text is; the row of a file is counted from 1.
+        row: of the other text in its file, from 1.
         text: the other text, or of a long one the part that is alike.
     """
 
     kind: Kind
     similarity: float
-    file: str
     row: int
     text: str
 
 
 class Found:
-    """The strongest pairs of each distinct test text, and how many there are of each kind."""
+    """The strongest pairs of each distinct test text in one file, and how many there are of each kind."""
 
     def __init__(self) -> None:
         self._pairs: dict[int, list[Pair]] = {}
         self._counts: dict[int, Counter[Kind]] = {}
-        self._last: dict[int, tuple[str, int]] = {}
+        self._last: dict[int, int] = {}
 
     def add(self, test: int, pair: Pair) -> None:
         """Takes a pair, once for each row; of pairs that are equally strong the earlier ones are kept."""
-        if self._last.get(test) == (pair.file, pair.row):
+        if self._last.get(test) == pair.row:
             return  # blocks of plain text overlap
-        self._last[test] = pair.file, pair.row
+        self._last[test] = pair.row
         self._counts.setdefault(test, Counter())[pair.kind] += 1
         kept = self._pairs.setdefault(test, [])
         kept.append(pair)

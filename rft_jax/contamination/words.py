@@ -5,50 +5,18 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-NUMBER, NAME = "\0number", "\0name"  # no word has a NUL
+MASK = "\0"  # no word has a NUL
 
 # Numbers (1,000 and 2nd are one word), characters of scripts without spaces, words, and what makes another formula.
 _NUMBER = r"\d+(?:[.,]\d+)*(?:(?:st|nd|rd|th)\b)?"
 _UNSPACED = "[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
 _OPERATOR = r"[+=<>^%|~±×÷≤≥≠√∑∏∫∈∪∩]|[-*/](?=\s*[\d(\\])"
 _TOKEN = re.compile(rf"{_NUMBER}|{_UNSPACED}|[^\W\d_]+|{_OPERATOR}", re.IGNORECASE)
-_NUMERALS = frozenset(
-    [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-        "twenty",
-        "thirty",
-        "forty",
-        "fifty",
-        "sixty",
-        "seventy",
-        "eighty",
-        "ninety",
-        "hundred",
-        "thousand",
-        "million",
-        "billion",
-        "dozen",
-    ]
-)
+_NUMERALS = frozenset({
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty", "forty",
+    "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand", "million", "billion", "dozen",
+})  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +39,8 @@ class Words:
 
     Attributes:
         plain: case, punctuation, spaces and Unicode's ways to write a character make no difference; 1,000 is 1000.
-        unnumbered: a run of numbers, in digits or in words, is NUMBER.
-        anonymous: and a run of words that begin with a capital is NAME.
+        unnumbered: a run of numbers, in digits or in words, is a MASK.
+        anonymous: a run of numbers and of words that begin with a capital is a MASK.
     """
 
     plain: Form
@@ -92,11 +60,9 @@ def read(text: str) -> Words:
     `Ann has` are alike, and so are `The` and `A`.
     """
     tokens = _TOKEN.findall(text)
-    plain = [token.replace(",", "") if token[0].isdigit() else token.casefold() for token in tokens]
-    numbers = [NUMBER if word[0].isdigit() or word in _NUMERALS else word for word in plain]
-    names = [
-        NAME if word is not NUMBER and token[0].isupper() else word for token, word in zip(tokens, numbers, strict=True)
-    ]
+    plain = [(token.replace(",", "") if token[0].isdigit() else token).casefold() for token in tokens]
+    numbers = [MASK if word[0].isdigit() or word in _NUMERALS else word for word in plain]
+    names = [MASK if token[0].isupper() else word for token, word in zip(tokens, numbers, strict=True)]
     return Words(Form(plain, range(len(plain) + 1)), _collapsed(numbers), _collapsed(names))
 
 
@@ -109,7 +75,7 @@ def _collapsed(words: Sequence[str]) -> Form:
     kept: list[str] = []
     starts: list[int] = []
     for place, word in enumerate(words):
-        if kept and word is kept[-1] and (word is NUMBER or word is NAME):
+        if kept and word is MASK and kept[-1] is MASK:
             continue
         kept.append(word)
         starts.append(place)

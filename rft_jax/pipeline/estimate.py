@@ -9,11 +9,13 @@ import dataclasses
 import itertools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import assert_never
 
+from rft_jax import names
 from rft_jax.config import (
+    ContaminationStage,
     DrawStage,
     EvaluateStage,
     PipelineConfig,
@@ -30,6 +32,7 @@ from rft_jax.hf import located
 from rft_jax.model import lora
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import recipe, stage_settings
+from rft_jax.pipeline.contamination import compared
 from rft_jax.pipeline.draw import drawn
 from rft_jax.pipeline.pace import RESPONSE_CHARACTERS, MeanLengths, Pace, sampling_flops, training_flops
 from rft_jax.records.problem import Problem, read_problems
@@ -39,6 +42,8 @@ from rft_jax.world import generate
 
 # The paper's distinct paths per problem, table 2 (7B): k -> paths.
 _DISTINCT = {1: 1.17, 3: 1.44, 6: 1.74, 12: 2.20, 25: 2.93, 50: 3.94, 100: 5.25}
+
+_PAIRS_PER_S, _BYTES_PER_S = 2e6, 2e6  # of the comparison of problems, and of a corpus by one processor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +79,7 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
         UserError: a model folder or a file of problems is missing.
     """
     recipe.stages(config, workdir)  # raises on unknown names
-    config = drawn(config)
+    config = compared(drawn(config))
     known = {stage.name: stage for stage in config.stages}
     model = architectures(config)
     train, test = (pace.lengths(*_problems(source, config, workdir)) for source in (config.problems, config.test))
@@ -118,6 +123,9 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
                 found.append(Estimate(stage.name, seconds=5, disk=300 * (stage.train + stage.test)))
             case DrawStage():
                 found.append(Estimate(stage.name, seconds=5, disk=600 * (train.problems + test.problems)))
+            case ContaminationStage():
+                seconds = 3 + train.problems * test.problems / _PAIRS_PER_S + _bytes(stage.corpus) / _BYTES_PER_S
+                found.append(Estimate(stage.name, seconds=seconds, disk=1e6))
             case TrainStage():
                 architecture, settings = model(stage.model), stage_settings.training(config, stage)
                 tokens = rows(stage) * epochs(stage) * (train.prompt + train.response)
@@ -205,6 +213,11 @@ def _problems(source: str, config: PipelineConfig, workdir: Path) -> tuple[list[
             named = source.startswith("hf:") or is_remote(source)  # no file of this machine
             there = read_problems(source if named else file, tasks.load(config.task).reader)
             return there, len(there)
+
+
+def _bytes(patterns: Sequence[str]) -> int:
+    """Returns how many bytes the files of this machine have that match."""
+    return sum(Path(name).stat().st_size for pattern in patterns for name in names.matches(pattern))
 
 
 def default_chips(hardware: str) -> int:
