@@ -26,7 +26,8 @@ from rft_jax.pipeline.states import followers, refuse_stale, states
 from rft_jax.pipeline.workdir_lock import lock
 
 JOBS = "jobs.json"
-# The batch script of each kind of stage; making or drawing problems takes a processor for seconds, as the report does.
+# The batch script of each kind of stage; making or drawing problems takes a processor for seconds, as the report does,
+# and a comparison with corpora as many as there are, as selection does.
 _SCRIPTS = {kind: kind for kind in ("train", "sample", "select", "evaluate", "report")}
 _SCRIPTS |= {"world": "report", "draw": "report", "contamination": "select"}
 _WAITS = "--dependency=afterok:"
