@@ -340,6 +340,10 @@ class PipelineConfig:
         k: samples per problem.
         temperature: temperature of the samples.
         seed: for training and sampling.
+        seeds: replicates of all that depends on the seed: seed, seed + 1 and so on; more can be added to a finished
+            run.
+        controls: of each comparison of RFT with SFT. steps: SFT for as many steps; random: as many right paths as the
+            rule keeps, drawn at random (pipeline/controls.py).
         stages: in the order in which they run; the report is added at the end.
     """
 
@@ -358,4 +362,6 @@ class PipelineConfig:
     k: Count
     temperature: Temperature
     seed: int
+    seeds: Count = 1
+    controls: tuple[Literal["steps", "random"], ...] = ("steps", "random")
     stages: tuple[StageConfig, ...]

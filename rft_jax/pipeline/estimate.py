@@ -30,7 +30,7 @@ from rft_jax.hf import located
 from rft_jax.model import lora
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import recipe, stage_settings
-from rft_jax.pipeline.draw import drawn
+from rft_jax.pipeline.expansion import expanded
 from rft_jax.pipeline.pace import RESPONSE_CHARACTERS, MeanLengths, Pace, sampling_flops, training_flops
 from rft_jax.records.problem import Problem, read_problems
 from rft_jax.remote.address import is_remote
@@ -74,7 +74,7 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
         UserError: a model folder or a file of problems is missing.
     """
     recipe.stages(config, workdir)  # raises on unknown names
-    config = drawn(config)
+    config = expanded(config).config
     known = {stage.name: stage for stage in config.stages}
     model = architectures(config)
     train, test = (pace.lengths(*_problems(source, config, workdir)) for source in (config.problems, config.test))

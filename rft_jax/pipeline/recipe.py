@@ -23,7 +23,7 @@ from rft_jax.data.fraction import in_use
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.hf import located
 from rft_jax.pipeline import stage_settings
-from rft_jax.pipeline.draw import drawn
+from rft_jax.pipeline.expansion import expanded
 from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
 from rft_jax.records.problem import read_problems
@@ -55,15 +55,17 @@ class _Recipe:
     """What the stages need to know about each other while they are made."""
 
     def __init__(self, config: PipelineConfig, workdir: Path) -> None:
-        config = drawn(config)
+        for stage in config.stages:
+            if not isinstance(stage, StageConfig):
+                kinds = ", ".join(kind.__name__ for kind in get_args(StageConfig))
+                raise UserError(f"a stage of the config is a {type(stage).__name__}, not one of {kinds}")
+        self._replicates = expanded(config)
+        config = self._replicates.config
         self._config, self._workdir = config, workdir
         self._models = _named_folders(config.models)
         self._reader = tasks.load(config.task).reader
         self._known: dict[str, StageConfig] = {}
         for stage in config.stages:
-            if not isinstance(stage, StageConfig):
-                kinds = ", ".join(kind.__name__ for kind in get_args(StageConfig))
-                raise UserError(f"a stage of the config is a {type(stage).__name__}, not one of {kinds}")
             if not stage.name.strip(".") or not all(letter.isalnum() or letter in "-_." for letter in stage.name):
                 raise UserError(f"stage name '{stage.name}': use letters, digits, '-', '_' and '.'")
             if stage.name in self._known or stage.name in self._models or stage.name in (GOLD, "report", "stale"):
@@ -147,7 +149,7 @@ class _Recipe:
 
     def _sample(self, stage: SampleStage) -> Stage:
         model, after = self._model(stage.model, stage)
-        problems, problems_after = self.problems(self._config.problems)
+        problems, problems_after = self.problems(self._config.problems, stage)
         return Stage(
             name=stage.name,
             kind="sample",
@@ -177,7 +179,7 @@ class _Recipe:
         own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
         file = tasks.Reference.parse(self._config.task).file
         own_task: dict[str, Reads] = {"the task": file} if file else {}
-        problems, problems_after = self.problems(self._config.problems)
+        problems, problems_after = self.problems(self._config.problems, stage)
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
         return Stage(
             name=stage.name,
@@ -198,7 +200,7 @@ class _Recipe:
 
     def _evaluate(self, stage: EvaluateStage) -> Stage:
         model, after = self._model(stage.model, stage)
-        problems, problems_after = self.problems(self._config.test)
+        problems, problems_after = self.problems(self._config.test, stage)
         made = stage_settings.evaluation(self._config, stage)
         for name in stage.against:
             self._earlier(name, stage, EvaluateStage)
@@ -248,7 +250,7 @@ class _Recipe:
 
     def _data(self, stage: TrainStage) -> tuple[str, tuple[str, ...]]:
         if stage.data == GOLD:
-            return self.problems(self._config.problems)
+            return self.problems(self._config.problems, stage)
         selected = self._earlier(stage.data, stage, SelectStage, GOLD)
         assert isinstance(selected, SelectStage)
         file = self._workdir / stage.data / SELECTED
@@ -258,11 +260,13 @@ class _Recipe:
             file = with_infix(file, f"k{stage.k}")
         return str(file), (stage.data,)
 
-    def problems(self, source: str) -> tuple[str, tuple[str, ...]]:
-        """Returns where problems are, and the stage that makes them, if any (`world` for `world/train.jsonl`)."""
+    def problems(self, source: str, stage: StageConfig | None = None) -> tuple[str, tuple[str, ...]]:
+        """Returns where a stage's problems are, and what makes them, if any (`world` for `world/train.jsonl`)."""
         name, _, file = source.partition("/")
+        if stage is not None:
+            name = self._replicates.of(name, self._replicates.number[stage.name])
         if isinstance(self._known.get(name), WorldStage | DrawStage) and file:
-            return str(self._workdir / source), (name,)
+            return str(self._workdir / name / file), (name,)
         return source, ()
 
     def _earlier(self, name: str, stage: StageConfig, kind: type[StageConfig], *others: str) -> StageConfig:
@@ -310,12 +314,14 @@ def _named_folders(models: tuple[str, ...]) -> dict[str, str]:
 
 def describe(config: PipelineConfig) -> dict[str, object]:
     """Returns the config as JSON values for the report, with the kind of each stage."""
-    config = drawn(config)
-    fields = dataclasses.asdict(config)
+    made = expanded(config)
+    fields = dataclasses.asdict(made.config) | {"seeds": config.seeds, "controls": config.controls}
     fields["models"] = [f"{name}={folder}" for name, folder in _named_folders(config.models).items()]
     fields["stages"] = [
-        {"kind": type(stage).__name__.removesuffix("Stage").lower()} | dataclasses.asdict(stage)
-        for stage in config.stages
+        {"kind": type(stage).__name__.removesuffix("Stage").lower()}
+        | dataclasses.asdict(stage)
+        | {"base": made.base[stage.name], "replicate": made.number[stage.name]}
+        for stage in made.config.stages
     ]
     return fields
 
