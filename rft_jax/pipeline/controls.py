@@ -85,7 +85,10 @@ def _compared(
     there = (each for each in earlier.values() if isinstance(each, EvaluateStage) and each.model == control)
     other = next(there, None)
     if other is None:
-        other = dataclasses.replace(evaluation, name=f"{evaluation.name}-{suffix}", model=control, against=(sft.name,))
+        # eval-rft becomes eval-rft-random, rft-eval becomes rft-random-eval.
+        name = evaluation.name.replace(evaluation.model, control)
+        name = f"{evaluation.name}-{suffix}" if name == evaluation.name else name
+        other = dataclasses.replace(evaluation, name=name, model=control, against=(sft.name,))
         made.append(other)
     against = tuple(dict.fromkeys((*evaluation.against, other.name)))
     return dataclasses.replace(evaluation, against=against), made

@@ -100,11 +100,16 @@ class _Recipe:
             name=stage.name,
             kind="world",
             script="launch/make_problems.py",
-            flags=(f"--train={stage.train}", f"--test={stage.test}", f"--seed={stage.seed}"),
+            flags=(
+                f"--train={stage.train}",
+                f"--test={stage.test}",
+                f"--seed={stage.seed}",
+                *((f"--corpus={stage.corpus}",) if stage.corpus else ()),
+            ),
             reads={},
             after=(),
             locations={"--output": str(self._workdir / stage.name)},
-            output=("train.jsonl", "test.jsonl"),
+            output=("train.jsonl", "test.jsonl", *(("corpus.jsonl",) if stage.corpus else ())),
         )
 
     def _draw(self, stage: DrawStage) -> Stage:
@@ -170,8 +175,18 @@ class _Recipe:
     def _select(self, stage: SelectStage) -> Stage:
         if not stage.paths:
             raise UserError(f"stage {stage.name} has no paths to select from")
+        problems, problems_after = self.problems(self._config.problems, stage)
+        found = []
         for name in stage.paths:
-            self._earlier(name, stage, SampleStage)
+            kind = type(self._known.get(name))
+            sampled = self._earlier(name, stage, EvaluateStage if kind is EvaluateStage else SampleStage)
+            if isinstance(sampled, EvaluateStage):
+                if not stage_settings.evaluation(self._config, sampled).k:
+                    raise UserError(f"stage {stage.name} selects from {name}, which samples nothing: its k is 0")
+                problems, problems_after = self.problems(self._config.test, stage)
+            found.append(self._pattern(name, *(("votes",) if isinstance(sampled, EvaluateStage) else ()), "paths"))
+        if len({type(self._known[name]) for name in stage.paths}) > 1:
+            raise UserError(f"stage {stage.name} selects from paths of training problems and of test problems")
         try:
             rules.load(stage.rules)
         except UserError as error:
@@ -179,7 +194,6 @@ class _Recipe:
         own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
         file = tasks.Reference.parse(self._config.task).file
         own_task: dict[str, Reads] = {"the task": file} if file else {}
-        problems, problems_after = self.problems(self._config.problems, stage)
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
         return Stage(
             name=stage.name,
@@ -188,7 +202,7 @@ class _Recipe:
             flags=(f"--task={self._config.task}", f"--rules={stage.rules}", *ks),
             reads={
                 "--problems": problems,
-                "--paths": tuple(f"{self._pattern(name, 'paths')}/*.jsonl" for name in stage.paths),
+                "--paths": tuple(f"{pattern}/*.jsonl" for pattern in found),
                 **own_rule,
                 **own_task,
                 **_own_graders(self._config.task, None, None),
@@ -251,6 +265,9 @@ class _Recipe:
     def _data(self, stage: TrainStage) -> tuple[str, tuple[str, ...]]:
         if stage.data == GOLD:
             return self.problems(self._config.problems, stage)
+        made, after = self.problems(stage.data, stage)
+        if after:
+            return made, after
         selected = self._earlier(stage.data, stage, SelectStage, GOLD)
         assert isinstance(selected, SelectStage)
         file = self._workdir / stage.data / SELECTED

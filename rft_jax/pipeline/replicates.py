@@ -18,7 +18,7 @@ from rft_jax.config import (
 RANDOM = "random"  # a rule of selection that draws; `random:SEED`
 
 # Fields of stages that name other stages.
-_NAMES = ("model", "data", "steps_of", "paths", "against")
+_NAMES = ("model", "steps_of", "paths", "against")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,17 +67,19 @@ def replicated(config: PipelineConfig) -> Replicates:
 def _shared(stages: Sequence[StageConfig]) -> set[str]:
     """Returns the stages that do not depend on the seed."""
     shared: set[str] = set()
+    own = {stage.name for stage in stages if isinstance(stage, WorldStage | TrainStage) and stage.replicated}
     for stage in stages:
         match stage:
+            case WorldStage() | TrainStage():
+                is_shared = not stage.replicated
             case EvaluateStage():
-                trained = any(each.name == stage.model for each in stages)
-                if not trained:
-                    shared.add(stage.name)
+                is_shared = stage.model not in own
             case DrawStage():
-                if stage.fraction == 1 and not any(isinstance(each, WorldStage) for each in stages):
-                    shared.add(stage.name)
+                is_shared = stage.fraction == 1 and stage.train.partition("/")[0] not in own
             case _:
-                pass
+                is_shared = False
+        if is_shared:
+            shared.add(stage.name)
     return shared
 
 
@@ -90,8 +92,8 @@ def _renamed(stage: StageConfig, names: Mapping[str, str]) -> StageConfig:
             changed[field] = tuple(names.get(name, name) for name in value)
         elif value is not None:
             changed[field] = names.get(value, value)
-    if isinstance(stage, DrawStage):
-        changed |= {field: _inside(getattr(stage, field), names) for field in ("train", "test")}
+    inside = ("train", "test") if isinstance(stage, DrawStage) else ("data",) if isinstance(stage, TrainStage) else ()
+    changed |= {field: _inside(getattr(stage, field), names) for field in inside}
     return dataclasses.replace(stage, **changed)
 
 
