@@ -334,10 +334,12 @@ class Experiment:
 
     Attributes:
         name: of its config.
+        size: of rft_jax/paper/preset.py.
         stages: the stages.
     """
 
     name: str
+    size: str
     stages: tuple[str, ...]
 
 

@@ -139,7 +139,7 @@ def _pretrained(name: str, rows: int) -> TrainStage:
     )
 
 
-_ROWS = 16_000
+_ROWS = 4_000
 
 TINY = Preset(
     name="tiny",
@@ -157,7 +157,7 @@ TINY = Preset(
     made=(
         WorldStage(name="world", train=256, test=600, seed=0),
         WorldStage(name="corpus", train=1, test=1, seed=1, corpus=_ROWS, replicated=False),
-        _pretrained("middle", 4_000),
+        _pretrained("middle", 1_500),
         _pretrained("late", _ROWS),
     ),
     problems="world/train.jsonl",

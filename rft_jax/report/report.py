@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rft_jax.files import whole_file
-from rft_jax.report import audits, groups, sections
+from rft_jax.report import audits, experiments, groups, paper_figures, paper_tables, sections
 from rft_jax.report.collect import collect
 from rft_jax.report.page import page
 
@@ -16,6 +16,10 @@ def write(folder: Path) -> Path:
     """
     run = collect(folder)
     parts = [
+        ("Experiments", experiments.missing(run)),
+        ("The paper's tables", paper_tables.tables(run)),
+        ("The paper's figures", paper_figures.figures(run)),
+        ("The paper's claims", experiments.claims(run)),
         ("Results", sections.results(run)),
         ("By group", groups.by_field(run)),
         ("From samples to selected", sections.funnel(run)),
