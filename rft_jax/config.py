@@ -273,7 +273,8 @@ class SelectStage:
     Attributes:
         name: name of the stage and of its folder.
         paths: SampleStages.
-        rules: paper or reference: distinct paths; none: every right path; or a Python file with a RULE.
+        rules: paper or reference: distinct paths; nearest: the same number, chosen the other way; random:SEED: the same
+            number, drawn; none: every right path; or a Python file with a RULE.
         ks: for each of these, also make the set from samples numbered below it.
     """
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rft_jax.report.collect import Workdir, collect
 from rft_jax.report.sections import interval, training_of
+from rft_jax.select import rules
 
 
 def table(folder: Path) -> str:
@@ -38,7 +39,7 @@ def _differences(run: Workdir) -> str:
 def _paths(run: Workdir) -> str:
     rows = []
     for selection in run.selections:
-        if selection.statistics["rules"] == "none":
+        if rules.repeats_lists(selection.statistics["rules"]):
             continue
         at_k = selection.statistics["united"]["at_k"]
         rows += [[selection.name, *(f"k={k}: {values['distinct']:.2f}" for k, values in at_k.items())]]

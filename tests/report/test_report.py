@@ -117,6 +117,32 @@ def test_a_later_round_is_no_union_of_the_papers(workdir):
     assert kind_of(later, "rft-2") == "later round"
 
 
+@pytest.mark.parametrize(
+    ("rules", "kind"),
+    [
+        ("reference", "rft"), ("nearest", "nearest"), ("random", "random"), ("random:3", "random:3"),
+        ("none", "no dedup"), ("rules/shortest.py", "shortest"),
+    ],
+)  # fmt: skip
+def test_a_set_by_another_rule_is_not_beside_the_papers_figure(workdir, rules, kind):
+    run = collect(workdir)
+    stages = [stage | {"rules": rules} if stage["name"] == "select-a" else stage for stage in run.plan["stages"]]
+    changed = dataclasses.replace(run, plan=run.plan | {"stages": stages})
+    assert kind_of(changed, "rft") == kind
+    shown = "47.5 (RFT, k = 100)" in sections.results(changed)
+    assert shown == (kind == "rft")
+
+
+def test_sets_that_repeat_lists_tell_no_distinct_paths(workdir):
+    run = collect(workdir)
+    drawn = dataclasses.replace(
+        run.selections[-1], name="drawn", statistics=run.selections[-1].statistics | {"rules": "random:3"}
+    )
+    changed = dataclasses.replace(run, selections=[*run.selections, drawn])
+    assert sections.against_k(changed) == sections.against_k(run)
+    assert sections.browse(changed) == sections.browse(run)
+
+
 def test_a_fraction_may_be_set_for_all_trainings(workdir):
     run = collect(workdir)
     part = dataclasses.replace(run, plan=run.plan | {"train_settings": ["fraction=1/4"]})
@@ -211,7 +237,11 @@ def test_every_verdict_says_why():
         "no idea": "no answer that the grader reference can read",
     }
     paths = [Path(0, sample, "m", text) for sample, text in enumerate([*texts, "no idea"])]
-    verdicts = judge(problem, paths, ["<<2+1=3>>\n#### 3"], graders.load("reference"), ANNOTATED, ())
+    kept = ["<<2+1=3>>\n#### 3"]
+    drawn = judge(problem, paths, kept, graders.load("reference"), ANNOTATED, (), distinct=False)
+    why = {verdict.response: verdict.why for verdict in drawn}
+    assert [why[text] for text in list(texts)[:2]] == ["right answer, selected", "right, but not selected"]
+    verdicts = judge(problem, paths, kept, graders.load("reference"), ANNOTATED, ())
     assert [verdict.kept for verdict in verdicts] == [True, False, False, False, False]
     assert all(texts[verdict.response] in verdict.why for verdict in verdicts)
     assert [verdict.count for verdict in verdicts if verdict.response == "no idea"] == [2]
