@@ -219,13 +219,17 @@ class WorldStage:
     Attributes:
         name: name of the stage and of its folder.
         train, test: number of problems in each.
-        seed: of the training problems; the test problems are always the same.
+        seed: of the training problems and the corpus; the test problems are always the same.
+        corpus: rows of noisy text to pre-train on, corpus.jsonl.
+        replicated: whether each seed of the pipeline has its own.
     """
 
     name: str
     train: Count
     test: Count
     seed: int
+    corpus: Natural = 0
+    replicated: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -235,11 +239,12 @@ class TrainStage:
     Attributes:
         name: name of the stage, its folder and its model.
         model: one of the pipeline's models, or an earlier TrainStage.
-        data: an earlier SelectStage, or `gold`.
+        data: an earlier SelectStage, `gold`, or a file of a WorldStage, as in `world/corpus.jsonl`.
         k: use the set made from samples numbered below k; None: from all samples.
         settings: fields of the TrainConfig, as `name=value`.
         steps_of: a TrainStage; this one repeats its own data until it has taken at least as many steps.
         config: FILE[:ARGUMENT] of its TrainConfig; None: the pipeline's.
+        replicated: whether each seed of the pipeline trains its own; False: one for all, as a pre-trained model.
     """
 
     name: str
@@ -249,6 +254,7 @@ class TrainStage:
     settings: tuple[str, ...] = ()
     steps_of: str | None = None
     config: str | None = None
+    replicated: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -272,7 +278,7 @@ class SelectStage:
 
     Attributes:
         name: name of the stage and of its folder.
-        paths: SampleStages.
+        paths: SampleStages; or EvaluateStages that voted, whose samples solve the test problems.
         rules: paper or reference: distinct paths; nearest: the same number, chosen the other way; random:SEED: the same
             number, drawn; none: every right path; or a Python file with a RULE.
         ks: for each of these, also make the set from samples numbered below it.
@@ -324,6 +330,19 @@ StageConfig = WorldStage | DrawStage | TrainStage | SampleStage | SelectStage | 
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A question that some of a pipeline's stages answer. Pipelines that share a workdir share stages.
+
+    Attributes:
+        name: of its config.
+        stages: the stages.
+    """
+
+    name: str
+    stages: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PipelineConfig:
     """A pipeline of several models, stages and rounds. configs/quickstart.py and configs/gsm8k.py make one.
 
@@ -341,6 +360,12 @@ class PipelineConfig:
         k: samples per problem.
         temperature: temperature of the samples.
         seed: for training and sampling.
+        seeds: replicates of all that depends on the seed: seed, seed + 1 and so on; more can be added to a finished
+            run.
+        controls: of each comparison of RFT with SFT. steps: SFT for as many steps; random: as many right paths as the
+            rule keeps, drawn at random (pipeline/controls.py).
+        experiments: what the stages are for; the report says which of each are missing. A workdir remembers those that
+            were run in it.
         stages: in the order in which they run; the report is added at the end.
     """
 
@@ -359,4 +384,7 @@ class PipelineConfig:
     k: Count
     temperature: Temperature
     seed: int
+    seeds: Count = 1
+    controls: tuple[Literal["steps", "random"], ...] = ("steps", "random")
+    experiments: tuple[Experiment, ...] = ()
     stages: tuple[StageConfig, ...]

@@ -30,7 +30,7 @@ from rft_jax.hf import located
 from rft_jax.model import lora
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import recipe, stage_settings
-from rft_jax.pipeline.draw import drawn
+from rft_jax.pipeline.expansion import expanded
 from rft_jax.pipeline.pace import RESPONSE_CHARACTERS, MeanLengths, Pace, sampling_flops, training_flops
 from rft_jax.records.problem import Problem, read_problems
 from rft_jax.remote.address import is_remote
@@ -74,7 +74,7 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
         UserError: a model folder or a file of problems is missing.
     """
     recipe.stages(config, workdir)  # raises on unknown names
-    config = drawn(config)
+    config = expanded(config).config
     known = {stage.name: stage for stage in config.stages}
     model = architectures(config)
     train, test = (pace.lengths(*_problems(source, config, workdir)) for source in (config.problems, config.test))
@@ -115,7 +115,8 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
     for stage in config.stages:
         match stage:
             case WorldStage():
-                found.append(Estimate(stage.name, seconds=5, disk=300 * (stage.train + stage.test)))
+                written = 300 * (stage.train + stage.test) + 400 * stage.corpus
+                found.append(Estimate(stage.name, seconds=5, disk=written))
             case DrawStage():
                 found.append(Estimate(stage.name, seconds=5, disk=600 * (train.problems + test.problems)))
             case TrainStage():
@@ -128,12 +129,14 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
             case SampleStage():
                 found.append(sampled(stage, stage_settings.sampling(config, stage), train, k(stage)))
             case SelectStage():
-                samples = train.problems * samples_of(stage, None)
+                votes = [each for name in stage.paths if isinstance(each := known[name], EvaluateStage)]
+                voted = sum(stage_settings.evaluation(config, each).k for each in votes)
+                samples = train.problems * samples_of(stage, None) + test.problems * voted
                 found.append(Estimate(stage.name, seconds=3 + samples / 10_000, disk=samples * 100))
             case EvaluateStage():
                 evaluation = stage_settings.evaluation(config, stage)
-                votes = (evaluation.k,) if evaluation.k else ()
-                found.append(sampled(stage, evaluation, test, 1, *votes))
+                ks = (1, evaluation.k) if evaluation.k else (1,)
+                found.append(sampled(stage, evaluation, test, *ks))
             case _:
                 assert_never(stage)
     return [*found, Estimate("report", seconds=pace.starting, disk=1e6)]

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rft_jax.errors import UserError
@@ -19,6 +19,7 @@ def chosen(paths: list[Path], rule: str, **settings: object) -> list[tuple[int, 
     return [(path.problem, path.model, path.sample) for path in selected([[paths]], rules=rule, **settings).paths]
 
 
+@settings(max_examples=30)
 @given(path_lists(), st.integers(0, 3))
 def test_as_many_right_paths_of_each_problem_as_the_paper_keeps(paths: list[Path], seed: int) -> None:
     right = set(chosen(paths, "none"))
@@ -34,11 +35,13 @@ def test_as_many_right_paths_of_each_problem_as_the_paper_keeps(paths: list[Path
             assert set(found) <= right
 
 
+@settings(max_examples=30)
 @given(path_lists(), st.integers(0, 99), st.sampled_from(["random:1", "nearest"]))
 def test_files_and_their_order_do_not_matter(paths: list[Path], seed: int, rule: str) -> None:
     assert selected([shuffled(paths, seed, 3)], rules=rule).rows == selected([[paths]], rules=rule).rows
 
 
+@settings(max_examples=30)
 @given(path_lists(), st.sampled_from(["random:1", "nearest"]))
 def test_the_set_of_a_prefix_is_the_selection_from_it(paths: list[Path], rule: str) -> None:
     some = [path for path in paths if path.sample < 3]
