@@ -16,11 +16,14 @@ def write(folder: Path) -> Path:
     """
     run = collect(folder)
     parts = [
-        ("Results", sections.results(run)),
+        *((_on("Results", name), sections.results(part)) for name, part in run.by_problems()),
         ("By group", groups.by_field(run)),
         ("From samples to selected", sections.funnel(run)),
         ("Against k", sections.against_k(run)),
-        ("Against the fraction of the data", sections.against_fraction(run)),
+        *(
+            (_on("Against the fraction of the data", name), sections.against_fraction(part))
+            for name, part in run.by_problems()
+        ),
         ("Provenance", sections.provenance(run)),
         ("Training", sections.training(run)),
         ("Lengths", sections.lengths(run)),
@@ -36,3 +39,7 @@ def write(folder: Path) -> Path:
             page("Rejection-sampling fine-tuning", f"{folder.resolve().name}: {models}", parts), encoding="utf-8"
         )
     return target
+
+
+def _on(heading: str, problems: str) -> str:
+    return f"{heading} on {problems}" if problems else heading

@@ -124,17 +124,19 @@ def funnel(run: Workdir) -> str:
 def against_k(run: Workdir) -> str:
     """Returns plots of accuracy and distinct paths against k, where there are several k."""
     drawn = []
-    points: dict[str, list[tuple[float, float]]] = {}
-    for each in run.evaluations:
-        stage = run.stage(each.metrics["name"])
-        data = run.stage(stage.get("data", ""))
-        if data and data["rules"] != rules.NONE and len(data["paths"]) == 1:
-            k = stage["k"] or _samples(run, data["paths"][0])
-            points.setdefault(data["name"], []).append((k, each.measures[_MAIN]["mean"]))
-    points = {name: sorted(values) for name, values in points.items() if len(values) > 1}
-    if points:
-        svg = figures.curves("Accuracy against k", points, x="k, samples per problem", y=_MAIN, log=True, percent=True)
-        drawn.append((svg, "Accuracy after training on what a selection has of the first k samples."))
+    for problems, part in run.by_problems():
+        points: dict[str, list[tuple[float, float]]] = {}
+        for each in part.evaluations:
+            stage = run.stage(each.metrics["name"])
+            data = run.stage(stage.get("data", ""))
+            if data and data["rules"] != rules.NONE and len(data["paths"]) == 1:
+                k = stage["k"] or _samples(run, data["paths"][0])
+                points.setdefault(data["name"], []).append((k, each.measures[_MAIN]["mean"]))
+        points = {name: sorted(values) for name, values in points.items() if len(values) > 1}
+        if points:
+            title = f"Accuracy against k{f' on {problems}' if problems else ''}"
+            svg = figures.curves(title, points, x="k, samples per problem", y=_MAIN, log=True, percent=True)
+            drawn.append((svg, "Accuracy after training on what a selection has of the first k samples."))
     distinct: dict[str, list[tuple[float, float]]] = {}
     for selection in run.selections:
         if rules.repeats_lists(selection.statistics["rules"]):

@@ -14,17 +14,21 @@ def table(folder: Path) -> str:
         UserError: there is nothing to report.
     """
     run = collect(folder)
-    parts = [_accuracies(run), _differences(run), _paths(run)]
+    parts = []
+    for problems, part in run.by_problems():
+        parts += [_accuracies(part, problems), _differences(part)]
+    parts.append(_paths(run))
     return "\n\n".join(part for part in parts if part)
 
 
-def _accuracies(run: Workdir) -> str:
+def _accuracies(run: Workdir, problems: str) -> str:
     rows = [["model", "training rows", "steps", "maj1@1, %"]]
     for each in run.evaluations:
         model = each.metrics["name"]
         rows.append([model, *training_of(run, model), interval(each.measures["maj1@1"])])
     count = run.evaluations[0].metrics["count"] if run.evaluations else 0
-    return f"{count:,} held-out problems, 95 % intervals\n{_aligned(rows)}" if len(rows) > 1 else ""
+    title = problems or f"{count:,} held-out problems"
+    return f"{title}, 95 % intervals\n{_aligned(rows)}" if len(rows) > 1 else ""
 
 
 def _differences(run: Workdir) -> str:
