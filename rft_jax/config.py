@@ -214,13 +214,17 @@ class EvaluateConfig(SampleConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorldStage:
-    """Makes the embedded default's problems: train.jsonl and test.jsonl.
+    """Makes the embedded default's problems: train.jsonl, test.jsonl and so on.
 
     Attributes:
         name: name of the stage and of its folder.
         train, test: number of problems in each.
         seed: of the training problems and the corpus; the test problems are always the same.
         corpus: rows of noisy text to pre-train on, corpus.jsonl.
+        fresh: number of test problems that are none of the standard ones, fresh.jsonl.
+        variants: of each template, with other numbers, people and things, variants.jsonl.
+        templates: how many of the test problems, from the first, are varied.
+        fresh_seed: of fresh problems and variants, which are the same for all seeds of the pipeline.
         replicated: whether each seed of the pipeline has its own.
     """
 
@@ -229,7 +233,23 @@ class WorldStage:
     test: Count
     seed: int
     corpus: Natural = 0
+    fresh: Natural = 0
+    variants: Natural = 0
+    templates: Count = 100
+    fresh_seed: int = 0
     replicated: bool = True
+
+    @property
+    def files(self) -> dict[str, int]:
+        """The files that it makes, with their numbers of rows."""
+        rows = {
+            "train.jsonl": self.train,
+            "test.jsonl": self.test,
+            "corpus.jsonl": self.corpus,
+            "fresh.jsonl": self.fresh,
+            "variants.jsonl": self.variants * self.templates,
+        }
+        return {name: count for name, count in rows.items() if count}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -279,7 +299,8 @@ class SelectStage:
     Attributes:
         name: name of the stage and of its folder.
         paths: SampleStages; or EvaluateStages that voted, whose samples solve the test problems.
-        rules: paper or reference: distinct paths; none: every right path; or a Python file with a RULE.
+        rules: paper or reference: distinct paths; nearest: the same number, chosen the other way; random:SEED: the same
+            number, drawn; none: every right path; or a Python file with a RULE.
         ks: for each of these, also make the set from samples numbered below it.
     """
 
@@ -291,17 +312,19 @@ class SelectStage:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateStage:
-    """Evaluates a model on the test problems.
+    """Evaluates a model on the test problems, or on others.
 
     Attributes:
         name: name of the stage and of its folder.
         model: a TrainStage, or one of the pipeline's models.
-        against: earlier EvaluateStages to compare with.
+        problems: a file, hf:NAME:CONFIG:SPLIT, or STAGE/fresh.jsonl; None: the pipeline's test.
+        against: earlier EvaluateStages on the same problems to compare with.
         settings: fields of the EvaluateConfig, as `name=value`.
     """
 
     name: str
     model: str
+    problems: str | None = None
     against: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
 

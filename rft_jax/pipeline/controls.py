@@ -83,7 +83,7 @@ def _compared(
     """Returns an evaluation that is compared with a control's too, and the control's if there is none yet."""
     made: list[StageConfig] = []
     there = (each for each in earlier.values() if isinstance(each, EvaluateStage) and each.model == control)
-    other = next(there, None)
+    other = next((each for each in there if each.problems == evaluation.problems), None)
     if other is None:
         # eval-rft becomes eval-rft-random, rft-eval becomes rft-random-eval.
         name = evaluation.name.replace(evaluation.model, control)

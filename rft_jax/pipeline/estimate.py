@@ -6,6 +6,7 @@ distinct paths at k: an upper bound for a model that solves fewer problems than 
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 import os
@@ -77,7 +78,8 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
     config = expanded(config).config
     known = {stage.name: stage for stage in config.stages}
     model = architectures(config)
-    train, test = (pace.lengths(*_problems(source, config, workdir)) for source in (config.problems, config.test))
+    lengths = functools.cache(lambda source: pace.lengths(*_problems(source, config, workdir)))
+    train, test = lengths(config.problems), lengths(config.test)
 
     def k(stage: SampleStage) -> int:
         return stage_settings.sampling(config, stage).k
@@ -115,8 +117,7 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
     for stage in config.stages:
         match stage:
             case WorldStage():
-                written = 300 * (stage.train + stage.test) + 400 * stage.corpus
-                found.append(Estimate(stage.name, seconds=5, disk=written))
+                found.append(Estimate(stage.name, seconds=5, disk=400 * sum(stage.files.values())))
             case DrawStage():
                 found.append(Estimate(stage.name, seconds=5, disk=600 * (train.problems + test.problems)))
             case TrainStage():
@@ -130,13 +131,16 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
                 found.append(sampled(stage, stage_settings.sampling(config, stage), train, k(stage)))
             case SelectStage():
                 votes = [each for name in stage.paths if isinstance(each := known[name], EvaluateStage)]
-                voted = sum(stage_settings.evaluation(config, each).k for each in votes)
-                samples = train.problems * samples_of(stage, None) + test.problems * voted
+                voted = sum(
+                    stage_settings.evaluation(config, each).k * lengths(each.problems or config.test).problems
+                    for each in votes
+                )
+                samples = train.problems * samples_of(stage, None) + voted
                 found.append(Estimate(stage.name, seconds=3 + samples / 10_000, disk=samples * 100))
             case EvaluateStage():
                 evaluation = stage_settings.evaluation(config, stage)
                 ks = (1, evaluation.k) if evaluation.k else (1,)
-                found.append(sampled(stage, evaluation, test, *ks))
+                found.append(sampled(stage, evaluation, lengths(stage.problems or config.test), *ks))
             case _:
                 assert_never(stage)
     return [*found, Estimate("report", seconds=pace.starting, disk=1e6)]
@@ -197,11 +201,11 @@ def _problems(source: str, config: PipelineConfig, workdir: Path) -> tuple[list[
     file = next(file for file in (workdir / source, Path(source)) if file.exists() or file == Path(source))
     makers = {stage.name: stage for stage in config.stages if isinstance(stage, WorldStage | DrawStage)}
     name, _, inside = source.partition("/")
-    of_training = inside.startswith("train")
     match None if file.exists() else makers.get(name):
         case WorldStage() as world:
-            return generate.problems("train", 48, 0), world.train if of_training else world.test
+            return generate.problems("train", 48, 0), world.files[inside]
         case DrawStage() as draw:
+            of_training = inside.startswith("train")
             like, count = _problems(draw.train if of_training else draw.test, config, workdir)
             return like, in_use(count, draw.fraction if of_training else draw.test_fraction)
         case _:

@@ -30,6 +30,7 @@ from rft_jax.records.problem import read_problems
 from rft_jax.select import rules
 from rft_jax.task import auditing
 from rft_jax.task import task as tasks
+from rft_jax.world.fresh import STANDARD
 
 GOLD = "gold"
 CONFIG_FILE = "the config file"
@@ -96,6 +97,12 @@ class _Recipe:
         return [*made, self._report(made)]
 
     def _world(self, stage: WorldStage) -> Stage:
+        tested = max(each.test for each in self._config.stages if isinstance(each, WorldStage))
+        if (stage.fresh or stage.variants) and tested > STANDARD:
+            raise UserError(
+                f"stage {stage.name}: fresh problems and variants are told apart from at most {STANDARD:,} test "
+                f"problems, not {tested:,}"
+            )
         return Stage(
             name=stage.name,
             kind="world",
@@ -105,11 +112,14 @@ class _Recipe:
                 f"--test={stage.test}",
                 f"--seed={stage.seed}",
                 *((f"--corpus={stage.corpus}",) if stage.corpus else ()),
+                *((f"--fresh={stage.fresh}",) if stage.fresh else ()),
+                *((f"--variants={stage.variants}", f"--templates={stage.templates}") if stage.variants else ()),
+                *((f"--fresh_seed={stage.fresh_seed}",) if stage.fresh or stage.variants else ()),
             ),
             reads={},
             after=(),
             locations={"--output": str(self._workdir / stage.name)},
-            output=("train.jsonl", "test.jsonl", *(("corpus.jsonl",) if stage.corpus else ())),
+            output=tuple(stage.files),
         )
 
     def _draw(self, stage: DrawStage) -> Stage:
@@ -175,7 +185,7 @@ class _Recipe:
     def _select(self, stage: SelectStage) -> Stage:
         if not stage.paths:
             raise UserError(f"stage {stage.name} has no paths to select from")
-        problems, problems_after = self.problems(self._config.problems, stage)
+        solved = self._config.problems
         found = []
         for name in stage.paths:
             kind = type(self._known.get(name))
@@ -183,10 +193,14 @@ class _Recipe:
             if isinstance(sampled, EvaluateStage):
                 if not stage_settings.evaluation(self._config, sampled).k:
                     raise UserError(f"stage {stage.name} selects from {name}, which samples nothing: its k is 0")
-                problems, problems_after = self.problems(self._config.test, stage)
+                solved = self._tested(sampled)
             found.append(self._pattern(name, *(("votes",) if isinstance(sampled, EvaluateStage) else ()), "paths"))
-        if len({type(self._known[name]) for name in stage.paths}) > 1:
+        voted = [each for name in stage.paths if isinstance(each := self._known[name], EvaluateStage)]
+        if 0 < len(voted) < len(stage.paths):
             raise UserError(f"stage {stage.name} selects from paths of training problems and of test problems")
+        if len({self._tested(each) for each in voted}) > 1:
+            raise UserError(f"stage {stage.name} selects from paths of different test problems")
+        problems, problems_after = self.problems(solved, stage)
         try:
             rules.load(stage.rules)
         except UserError as error:
@@ -214,10 +228,16 @@ class _Recipe:
 
     def _evaluate(self, stage: EvaluateStage) -> Stage:
         model, after = self._model(stage.model, stage)
-        problems, problems_after = self.problems(self._config.test, stage)
+        problems, problems_after = self.problems(self._tested(stage), stage)
         made = stage_settings.evaluation(self._config, stage)
         for name in stage.against:
-            self._earlier(name, stage, EvaluateStage)
+            other = self._earlier(name, stage, EvaluateStage)
+            assert isinstance(other, EvaluateStage)
+            if self._tested(other) != self._tested(stage):
+                raise UserError(
+                    f"stage {stage.name}, on {self._tested(stage)}, cannot be compared with {name}, which is on "
+                    f"{self._tested(other)}"
+                )
         reads: dict[str, Reads] = {
             "--config.model": model,
             "--config.problems": problems,
@@ -239,6 +259,9 @@ class _Recipe:
             locations=locations,
             output=("metrics.json", "results.jsonl"),
         )
+
+    def _tested(self, stage: EvaluateStage) -> str:
+        return stage.problems or self._config.test
 
     def _report(self, made: list[Stage]) -> Stage:
         return Stage(
@@ -282,7 +305,10 @@ class _Recipe:
         name, _, file = source.partition("/")
         if stage is not None:
             name = self._replicates.of(name, self._replicates.number[stage.name])
-        if isinstance(self._known.get(name), WorldStage | DrawStage) and file:
+        maker = self._known.get(name)
+        if isinstance(maker, WorldStage) and file and file not in maker.files:
+            raise UserError(f"stage {name} makes no {file}{did_you_mean(file, maker.files)}: {', '.join(maker.files)}")
+        if isinstance(maker, WorldStage | DrawStage) and file:
             return str(self._workdir / name / file), (name,)
         return source, ()
 

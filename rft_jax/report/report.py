@@ -20,11 +20,14 @@ def write(folder: Path) -> Path:
         ("The paper's tables", paper_tables.tables(run)),
         ("The paper's figures", paper_figures.figures(run)),
         ("The paper's claims", experiments.claims(run)),
-        ("Results", sections.results(run)),
+        *((_on("Results", name), sections.results(part)) for name, part in run.by_problems()),
         ("By group", groups.by_field(run)),
         ("From samples to selected", sections.funnel(run)),
         ("Against k", sections.against_k(run)),
-        ("Against the fraction of the data", sections.against_fraction(run)),
+        *(
+            (_on("Against the fraction of the data", name), sections.against_fraction(part))
+            for name, part in run.by_problems()
+        ),
         ("Provenance", sections.provenance(run)),
         ("Training", sections.training(run)),
         ("Lengths", sections.lengths(run)),
@@ -40,3 +43,7 @@ def write(folder: Path) -> Path:
             page("Rejection-sampling fine-tuning", f"{folder.resolve().name}: {models}", parts), encoding="utf-8"
         )
     return target
+
+
+def _on(heading: str, problems: str) -> str:
+    return f"{heading} on {problems}" if problems else heading

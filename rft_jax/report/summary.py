@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rft_jax.report.collect import Workdir, collect
 from rft_jax.report.sections import interval, training_of
+from rft_jax.select import rules
 
 
 def table(folder: Path) -> str:
@@ -13,17 +14,21 @@ def table(folder: Path) -> str:
         UserError: there is nothing to report.
     """
     run = collect(folder)
-    parts = [_accuracies(run), _differences(run), _paths(run)]
+    parts = []
+    for problems, part in run.by_problems():
+        parts += [_accuracies(part, problems), _differences(part)]
+    parts.append(_paths(run))
     return "\n\n".join(part for part in parts if part)
 
 
-def _accuracies(run: Workdir) -> str:
+def _accuracies(run: Workdir, problems: str) -> str:
     rows = [["model", "training rows", "steps", "maj1@1, %"]]
     for each in run.evaluations:
         model = each.metrics["name"]
         rows.append([model, *training_of(run, model), interval(each.measures["maj1@1"])])
     count = run.evaluations[0].metrics["count"] if run.evaluations else 0
-    return f"{count:,} held-out problems, 95 % intervals\n{_aligned(rows)}" if len(rows) > 1 else ""
+    title = problems or f"{count:,} held-out problems"
+    return f"{title}, 95 % intervals\n{_aligned(rows)}" if len(rows) > 1 else ""
 
 
 def _differences(run: Workdir) -> str:
@@ -38,7 +43,7 @@ def _differences(run: Workdir) -> str:
 def _paths(run: Workdir) -> str:
     rows = []
     for selection in run.selections:
-        if selection.statistics["rules"] == "none":
+        if rules.repeats_lists(selection.statistics["rules"]):
             continue
         at_k = selection.statistics["united"]["at_k"]
         rows += [[selection.name, *(f"k={k}: {values['distinct']:.2f}" for k, values in at_k.items())]]

@@ -44,7 +44,7 @@ def test_what_two_experiments_need_has_one_name_in_both(size, folder, tmp_path):
     by_name, by_command = {}, {}
     for name in EXPERIMENTS:
         for stage in recipe.stages(experiment(name, size, folder), tmp_path)[:-1]:
-            command = (stage.script, *stage.flags, *sorted(map(str, stage.reads.items())))
+            command = (stage.script, *stage.flags, *sorted(map(str, stage.reads.items())), *stage.after)
             # What each evaluation is compared with is in the report; the control's settings are those of its like.
             assert by_name.setdefault(stage.name, command) == command
             if stage.kind != "evaluate":

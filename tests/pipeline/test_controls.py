@@ -45,6 +45,17 @@ def test_a_control_that_is_there_is_taken():
     assert stages["rft-eval"].against == ("sft-eval", "long-eval", "rft-random-eval")
 
 
+def test_on_other_problems_controls_are_evaluated_there_and_not_trained_again():
+    anew = (
+        EvaluateStage(name="fresh-sft", model="sft", problems="fresh.jsonl"),
+        EvaluateStage(name="fresh-rft", model="rft", problems="fresh.jsonl", against=("fresh-sft",)),
+    )
+    stages = made(COMPARED, *anew)
+    assert list(stages)[5:] == ["rft-eval", "fresh-sft", "fresh-rft-steps", "fresh-rft-random", "fresh-rft"]
+    assert stages["fresh-rft-random"] == dataclasses.replace(anew[1], name="fresh-rft-random", model="rft-random")
+    assert stages["fresh-rft"].against == ("fresh-sft", "fresh-rft-steps", "fresh-rft-random")
+
+
 def test_controls_are_chosen_and_made_once():
     assert list(made(COMPARED, controls=())) == ["rft-eval"]
     assert list(made(COMPARED, controls=("steps",))) == ["rft-steps", "rft-steps-eval", "rft-eval"]
