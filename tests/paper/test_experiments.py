@@ -19,14 +19,16 @@ EXPERIMENTS = sorted(file.stem for file in CONFIGS.glob("*.py"))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Returns a folder that stands for a model, so that none is asked of the hub."""
-    return tmp_path_factory.mktemp("model")
+    """Returns a folder for folders that stand for models, so that none is asked of the hub."""
+    return tmp_path_factory.mktemp("models")
 
 
 def experiment(name, size, folder):
     made = load(f"{CONFIGS / name}.py:{size}", PipelineConfig)
-    models = tuple(f"{model.partition('=')[0]}={folder}" for model in made.models)
-    return dataclasses.replace(made, models=models)
+    names = [model.partition("=")[0] for model in made.models]
+    for each in names:
+        (folder / each).mkdir(exist_ok=True)
+    return dataclasses.replace(made, models=tuple(f"{each}={folder / each}" for each in names))
 
 
 @pytest.mark.parametrize("size", PRESETS)
@@ -77,7 +79,7 @@ def test_the_claims_compare_what_the_experiments_evaluate(size):
 
 
 def test_a_size_or_experiment_that_does_not_exist_lists_those_that_do():
-    with pytest.raises(UserError, match="no size 'small'.*full, smollm2, tiny"):
+    with pytest.raises(UserError, match=r"no size 'small'.*full, smollm2, tiny"):
         load(f"{CONFIGS / 'rft'}.py:small", PipelineConfig)
-    with pytest.raises(UserError, match="did you mean 'rft_k'.*has all, data_fraction, .*votes"):
+    with pytest.raises(UserError, match=r"did you mean 'rft_k'.*has all, data_fraction, .*votes"):
         load(f"{CONFIGS / 'rftk'}.py:tiny", PipelineConfig)
