@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rft_jax.files import whole_file
-from rft_jax.report import audits, groups, sections
+from rft_jax.report import audits, comparisons, groups, sections
 from rft_jax.report.collect import collect
 from rft_jax.report.page import page
 
@@ -17,6 +17,7 @@ def write(folder: Path) -> Path:
     run = collect(folder)
     parts = [
         ("Results", sections.results(run)),
+        ("Comparisons", comparisons.section(run)),
         ("By group", groups.by_field(run)),
         ("From samples to selected", sections.funnel(run)),
         ("Against k", sections.against_k(run)),
