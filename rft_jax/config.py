@@ -203,6 +203,8 @@ class EvaluateConfig(SampleConfig):
         audit: graders that also judge every path, for comparison; none: the task's.
         groups: fields of the problems (level,type) by which accuracy is broken down; none: the task's, as far as the
             problems have them.
+        cluster: a field of the problems, such as a template's id, whose problems resemble each other: intervals and
+            comparisons then go by its values; none: problems are independent.
     """
 
     k: Natural
@@ -210,6 +212,7 @@ class EvaluateConfig(SampleConfig):
     grader: str | None = None
     audit: tuple[str, ...] | None = None
     groups: tuple[str, ...] | None = None
+    cluster: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

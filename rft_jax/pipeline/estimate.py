@@ -78,7 +78,7 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
     config = expanded(config).config
     known = {stage.name: stage for stage in config.stages}
     model = architectures(config)
-    lengths = functools.cache(lambda source: pace.lengths(*_problems(source, config, workdir)))
+    lengths = functools.cache(lambda source: pace.lengths(*problems_like(source, config, workdir)))
     train, test = lengths(config.problems), lengths(config.test)
 
     def k(stage: SampleStage) -> int:
@@ -196,7 +196,7 @@ def distinct(k: int) -> float:
     return at_low + (at_high - at_low) * math.log(max(k, 1) / low) / math.log(high / low)
 
 
-def _problems(source: str, config: PipelineConfig, workdir: Path) -> tuple[list[Problem], int]:
+def problems_like(source: str, config: PipelineConfig, workdir: Path) -> tuple[list[Problem], int]:
     """Returns problems like those of a source, which a stage may have yet to make, and how many it has."""
     file = next(file for file in (workdir / source, Path(source)) if file.exists() or file == Path(source))
     makers = {stage.name: stage for stage in config.stages if isinstance(stage, WorldStage | DrawStage)}
@@ -206,7 +206,7 @@ def _problems(source: str, config: PipelineConfig, workdir: Path) -> tuple[list[
             return generate.problems("train", 48, 0), world.files[inside]
         case DrawStage() as draw:
             of_training = inside.startswith("train")
-            like, count = _problems(draw.train if of_training else draw.test, config, workdir)
+            like, count = problems_like(draw.train if of_training else draw.test, config, workdir)
             return like, in_use(count, draw.fraction if of_training else draw.test_fraction)
         case _:
             named = source.startswith("hf:") or is_remote(source)  # no file of this machine
