@@ -1,13 +1,17 @@
 """The experiments of a workdir: what is missing of each, and which of the paper's claims they show."""
 
+import dataclasses
+
 from rft_jax.evidence.compare import Comparison, compare
+from rft_jax.evidence.intervals import percent
 from rft_jax.evidence.verdict import holm, verdict
+from rft_jax.paper import claims as paper_claims
 from rft_jax.paper.claims import Claim
-from rft_jax.paper.claims import claims as claimed
-from rft_jax.report.cell import replicates, right
+from rft_jax.report.cell import MEASURE, evaluated, names_of
 from rft_jax.report.collect import Workdir
 from rft_jax.report.page import fold, paragraph, table
 from rft_jax.report.paper_tables import preset_of
+from rft_jax.report.replicates import Replicates, measured, seed_of
 
 
 def missing(run: Workdir) -> str:
@@ -17,7 +21,7 @@ def missing(run: Workdir) -> str:
         return ""
     rows, left = [], ""
     for each in experiments:
-        names = [name for base in each["stages"] for name in replicates(run, base)]
+        names = [name for base in each["stages"] for name in names_of(run, base)]
         waiting = [name for name in names if not run.records.get(name, {}).get("done")]
         rows.append(
             [each["name"], len(names) - len(waiting), len(names), "complete" if not waiting else "not complete"]
@@ -33,12 +37,10 @@ def claims(run: Workdir) -> str:
     if size is None:
         return ""
     found: list[tuple[Claim, Comparison]] = []
-    for claim in claimed(size):
-        first, second = right(run, claim.first), right(run, claim.second)
-        if first is None or second is None or (len(first) != len(second) and 1 not in (len(first), len(second))):
-            continue
-        if first.shape[1] == second.shape[1]:
-            found.append((claim, compare(first, second)))
+    for claim in paper_claims.claims(size):
+        first, second = evaluated(run, claim.first), evaluated(run, claim.second)
+        if first is not None and second is not None and (compared := _compared(run, first, second)) is not None:
+            found.append((claim, compared))
     adjusted = holm([comparison.p for _, comparison in found])
     rows = []
     for (claim, comparison), p in zip(found, adjusted, strict=True):
@@ -53,11 +55,24 @@ def claims(run: Workdir) -> str:
     return intro + table(["claim", "points", "p", "the second is", "the paper's claim is"], rows) if rows else ""
 
 
-def _points(comparison: Comparison) -> str:
-    mean, low, high = (
-        100 * end for end in (comparison.difference.mean, comparison.difference.low, comparison.difference.high)
+def _compared(run: Workdir, first: Replicates, second: Replicates) -> Comparison | None:
+    """Returns a comparison over the seeds that both have; of a model that all seeds share, there is one."""
+    one, other = ({seed_of(run, each): each for each in group.evaluations} for group in (first, second))
+    common = sorted(one.keys() & other.keys())
+    if len(one) > 1 and len(other) > 1:
+        one, other = ({seed: group[seed] for seed in common} for group in (one, other))
+    if not one or not other:
+        return None
+    grader = second.first.grader
+    before, after = (
+        [[bool(right) for right in measured(evaluation, grader, MEASURE)] for evaluation in group.values()]
+        for group in (one, other)
     )
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+    return compare(before, after)
+
+
+def _points(comparison: Comparison) -> str:
+    return percent(dataclasses.asdict(comparison.difference), signed=True)
 
 
 def _shows(claim: Claim, told: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from rft_jax.paper import published
 from rft_jax.paper.cells import evaluation, rft_name, set_name, sft_name
 from rft_jax.paper.preset import Preset, load
-from rft_jax.report.cell import VOTE, accuracy, at_k, seconds, selections, shown, spread
+from rft_jax.report.cell import MEASURE, accuracy, at_k, seconds, selections, shown, spread
 from rft_jax.report.collect import Workdir
 from rft_jax.report.page import paragraph, table
 
@@ -49,8 +49,8 @@ def _row(
         yield ["  paper", *values]
 
 
-def _accuracy(run: Workdir, name: Callable[[str], str], kind: str = "greedy") -> Callable[[str], str]:
-    return lambda model: shown(accuracy(run, evaluation(name(model)), kind))
+def _accuracy(run: Workdir, name: Callable[[str], str], measure: str = MEASURE) -> Callable[[str], str]:
+    return lambda model: shown(accuracy(run, evaluation(name(model)), measure))
 
 
 def _table_1(run: Workdir, size: Preset) -> Iterator[Row]:
@@ -58,11 +58,11 @@ def _table_1(run: Workdir, size: Preset) -> Iterator[Row]:
     shots = f", {size.shots} shots" if size.shots else ""
     yield from _row("pre-training loss", size, lambda model: loss(run, model), published.PRETRAINING_LOSS)
     yield from _row(f"ICL{shots}", size, _accuracy(run, str), published.ICL)
-    yield from _row(f"ICL{shots}, {votes}", size, _accuracy(run, str, VOTE), published.ICL_VOTES)
+    yield from _row(f"ICL{shots}, {votes}", size, _accuracy(run, str, votes), published.ICL_VOTES)
     yield from _row("SFT", size, _accuracy(run, sft_name), published.SFT)
-    yield from _row(f"SFT, {votes}", size, _accuracy(run, sft_name, VOTE), published.SFT_VOTES)
+    yield from _row(f"SFT, {votes}", size, _accuracy(run, sft_name, votes), published.SFT_VOTES)
     yield from _row(f"RFT, k = {size.k}", size, _accuracy(run, rft_name), published.RFT)
-    yield from _row(f"RFT, {votes}", size, _accuracy(run, rft_name, VOTE), published.RFT_VOTES)
+    yield from _row(f"RFT, {votes}", size, _accuracy(run, rft_name, votes), published.RFT_VOTES)
     yield from _row("control: SFT, RFT's steps", size, _accuracy(run, lambda model: f"{rft_name(model)}-steps"))
     yield from _row("control: as many at random", size, _accuracy(run, lambda model: f"{rft_name(model)}-random"))
     for name, greedy, voted in (
@@ -71,7 +71,7 @@ def _table_1(run: Workdir, size: Preset) -> Iterator[Row]:
     ):
         trained = _variant(name)
         yield from _row(f"RFT-{name.upper()}", size, _accuracy(run, trained), greedy)
-        yield from _row(f"RFT-{name.upper()}, {votes}", size, _accuracy(run, trained, VOTE), voted)
+        yield from _row(f"RFT-{name.upper()}, {votes}", size, _accuracy(run, trained, votes), voted)
     every = f"right paths, % of {size.k}"
     yield from _row(every, size, _right(run, _own_set(), size), published.RIGHT_OF_100)
     distinct = _paths(run, _own_set(), size.k, "distinct_with_gold")
