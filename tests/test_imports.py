@@ -23,6 +23,7 @@ FLOORS: list[set[str]] = [
     {"records"},
     {"config_flag", "runtime", "command"},
     {"config_checks"},
+    {"paper"},
     {"config"},
     {"remote"},
     {"distributed"},

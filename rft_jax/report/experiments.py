@@ -56,10 +56,10 @@ def claims(run: Workdir) -> str:
 
 
 def _compared(run: Workdir, first: Replicates, second: Replicates) -> Comparison | None:
-    """Returns a comparison over the seeds that both have; of a model that all seeds share, there is one."""
+    """Returns a comparison over the seeds that both have; a model that all seeds share stands beside each of them."""
     one, other = ({seed_of(run, each): each for each in group.evaluations} for group in (first, second))
-    common = sorted(one.keys() & other.keys())
-    if len(one) > 1 and len(other) > 1:
+    if not any(_is_shared(run, group) for group in (first, second)):
+        common = sorted(one.keys() & other.keys())
         one, other = ({seed: group[seed] for seed in common} for group in (one, other))
     if not one or not other:
         return None
@@ -69,6 +69,10 @@ def _compared(run: Workdir, first: Replicates, second: Replicates) -> Comparison
         for group in (one, other)
     )
     return compare(before, after)
+
+
+def _is_shared(run: Workdir, group: Replicates) -> bool:
+    return run.stage(group.first.name).get("replicate") is None
 
 
 def _points(comparison: Comparison) -> str:
