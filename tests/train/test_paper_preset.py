@@ -75,4 +75,6 @@ def test_the_first_loss_is_the_references(sharp_model, tmp_path):
         losses = [model(**part).loss.item() for part in parts]
     np.testing.assert_allclose(first["loss"], np.mean(losses), rtol=1e-5)
     tokens = [int((part["labels"] != -100).sum()) for part in parts]
-    assert abs(np.average(losses, weights=tokens) - first["loss"]) > 1e-4 * first["loss"]  # a token mean would be another
+    assert (
+        abs(np.average(losses, weights=tokens) - first["loss"]) > 1e-4 * first["loss"]
+    )  # a token mean would be another
