@@ -1,4 +1,4 @@
-"""Joint tokens beside those that the reference's code makes: its procedure with sentencepiece, which it reads Llama by."""
+"""Joint tokens beside those of the reference's procedure, by sentencepiece, with which it reads Llama's."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def tokenise(sample, problems, *, joint, begin, end, max_length=LIMIT):
 @pytest.mark.parametrize("rows", [300, pytest.param(None, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("begin", [1, 2])
 def test_joint_tokens_and_their_mask_are_the_references(tmp_path, begin, rows):
-    """Source and target as one text, `</s>` behind; the mask is as long as the source's own tokens; cut at the right."""
+    """Source and target as one text, `</s>` behind; a mask as long as the source's own tokens; cut at the right."""
     sentencepiece = pytest.importorskip("sentencepiece")
     sample = tokenizers.load("llama2-legacy", tmp_path)
     theirs = sentencepiece.SentencePieceProcessor(model_file=str(sample.folder / "tokenizer.model"))
@@ -40,20 +40,18 @@ def test_joint_tokens_and_their_mask_are_the_references(tmp_path, begin, rows):
         assert ours.prompts[number] == 1 + len(theirs.encode(source))
     assert ours.cut == cut
     if rows is None:
-        assert (ours.cut, ours.emptied, ours.merged) == (16, 0, 0)
+        assert (ours.cut, ours.emptied, ours.merged) == (11, 0, 2)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "begin", "end", "differ", "merged"), [("llama2", 1, 2, 2, 0), ("llama3", 128_000, 128_001, 1_819, 0)]
-)
-def test_in_how_many_rows_a_response_has_other_tokens_alone(tmp_path, name, begin, end, differ, merged):
+@pytest.mark.parametrize(("name", "begin", "end", "rows"), [("llama2", 1, 2, 2), ("llama3", 128_000, 128_001, 1_819)])
+def test_in_how_many_rows_a_token_spans_the_border(tmp_path, name, begin, end, rows):
     sample, problems = tokenizers.load(name, tmp_path), gsm8k()
     joint, exact = (
         tokenise(sample, problems, joint=joint, begin=(begin,), end=end, max_length=2048) for joint in (True, False)
     )
     unequal = [number for number in range(len(problems)) if not np.array_equal(joint[number], exact[number])]
-    assert (len(unequal), joint.merged) == (differ, merged)
+    assert len(unequal) == joint.merged == rows
 
 
 def test_no_question_has_a_line_break():

@@ -1,4 +1,4 @@
-"""Preset `paper` and `rules=reference` in a whole pipeline: each stage did what the reference's code would have done."""
+"""Preset `paper` and `rules=reference` in a whole pipeline: each stage did what the reference would have done."""
 
 import json
 import os

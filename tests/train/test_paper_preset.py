@@ -1,4 +1,4 @@
-"""Preset `paper` beside the reference's procedure, in torch: tokens, mask, cut, begin token and mean of means at once."""
+"""Preset `paper` beside the reference's procedure in torch: tokens, mask, cut, begin token and mean of means."""
 
 import dataclasses
 import json
