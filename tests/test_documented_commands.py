@@ -76,3 +76,9 @@ def test_fields_named_in_text_exist():
     for page in [*(page for page in PAGES if page != "BUILD.md"), *DOCSTRINGS]:
         named = re.findall(r"--config\.([\w.]*\w)", (ROOT / page).read_text(encoding="utf-8"))
         assert set(named) <= fields, page
+
+
+def test_files_named_in_text_exist():
+    for page in [*PAGES, *DOCSTRINGS]:
+        named = re.findall(r"(?:tests|configs|launch|rft_jax)/[\w/]+\.(?:py|sh|md)\b", (ROOT / page).read_text("utf-8"))
+        assert [name for name in named if not (ROOT / name).exists()] == [], page

@@ -3,9 +3,9 @@
     python launch/pipeline.py --config=configs/paper/faithful.py:full --workdir=OUT
     python launch/pipeline.py --config=configs/paper/faithful.py:tiny --workdir=OUT
 
-`full` is Llama 2 7B of the hub; `SIZE=FOLDER`, as in `llama2-13b=/models/13b`, is another size of configs/sft.py. `tiny`
-is the embedded base model on 80 of its problems, in about three minutes on two cores. README.md beside this file lists
-the reference's surprises, and what is not reproduced.
+`full` is Llama 2 7B of the hub; `SIZE=FOLDER`, as in `llama2-13b=/models/13b`, is another size of configs/sft.py;
+`tiny` is the embedded base model on 80 of its problems, in about three minutes on two cores. README.md beside this file
+lists the reference's surprises, and what is not reproduced.
 
 What to expect of `full` (paper, table 1): 41.6 % after SFT, 47.5 % after RFT.
 """
