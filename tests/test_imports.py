@@ -28,7 +28,7 @@ FLOORS: list[set[str]] = [
     {"distributed"},
     {"files", "one_writer", "hardware", "provenance"},
     {"stopping"},
-    {"plugin", "environment", "ranges"},
+    {"plugin", "environment", "ranges", "evidence"},
     {"errors", "names"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -88,7 +88,7 @@ def test_only_checkpoint_imports_orbax():
     assert users <= {"checkpoint.py"}
 
 
-@pytest.mark.parametrize("room", ["remote", "records", "task", "select", "world"])
+@pytest.mark.parametrize("room", ["remote", "records", "task", "select", "world", "evidence"])
 def test_runs_without_jax(room):
     modules = [
         ".".join(file.relative_to(ROOT).with_suffix("").parts) for file in (ROOT / "rft_jax" / room).glob("[!_]*.py")
