@@ -217,18 +217,42 @@ class EvaluateConfig(SampleConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorldStage:
-    """Makes the embedded default's problems: train.jsonl and test.jsonl.
+    """Makes the embedded default's problems: train.jsonl, test.jsonl and so on.
 
     Attributes:
         name: name of the stage and of its folder.
         train, test: number of problems in each.
-        seed: of the training problems; the test problems are always the same.
+        seed: of the training problems and the corpus; the test problems are always the same.
+        corpus: rows of noisy text to pre-train on, corpus.jsonl.
+        fresh: number of test problems that are none of the standard ones, fresh.jsonl.
+        variants: of each template, with other numbers, people and things, variants.jsonl.
+        templates: how many of the test problems, from the first, are varied.
+        fresh_seed: of fresh problems and variants, which are the same for all seeds of the pipeline.
+        replicated: whether each seed of the pipeline has its own.
     """
 
     name: str
     train: Count
     test: Count
     seed: int
+    corpus: Natural = 0
+    fresh: Natural = 0
+    variants: Natural = 0
+    templates: Count = 100
+    fresh_seed: int = 0
+    replicated: bool = True
+
+    @property
+    def files(self) -> dict[str, int]:
+        """The files that it makes, with their numbers of rows."""
+        rows = {
+            "train.jsonl": self.train,
+            "test.jsonl": self.test,
+            "corpus.jsonl": self.corpus,
+            "fresh.jsonl": self.fresh,
+            "variants.jsonl": self.variants * self.templates,
+        }
+        return {name: count for name, count in rows.items() if count}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -238,11 +262,12 @@ class TrainStage:
     Attributes:
         name: name of the stage, its folder and its model.
         model: one of the pipeline's models, or an earlier TrainStage.
-        data: an earlier SelectStage, or `gold`.
+        data: an earlier SelectStage, `gold`, or a file of a WorldStage, as in `world/corpus.jsonl`.
         k: use the set made from samples numbered below k; None: from all samples.
         settings: fields of the TrainConfig, as `name=value`.
         steps_of: a TrainStage; this one repeats its own data until it has taken at least as many steps.
         config: FILE[:ARGUMENT] of its TrainConfig; None: the pipeline's.
+        replicated: whether each seed of the pipeline trains its own; False: one for all, as a pre-trained model.
     """
 
     name: str
@@ -252,6 +277,7 @@ class TrainStage:
     settings: tuple[str, ...] = ()
     steps_of: str | None = None
     config: str | None = None
+    replicated: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -275,8 +301,9 @@ class SelectStage:
 
     Attributes:
         name: name of the stage and of its folder.
-        paths: SampleStages.
-        rules: paper or reference: distinct paths; none: every right path; or a Python file with a RULE.
+        paths: SampleStages; or EvaluateStages that voted, whose samples solve the test problems.
+        rules: paper or reference: distinct paths; nearest: the same number, chosen the other way; random:SEED: the same
+            number, drawn; none: every right path; or a Python file with a RULE.
         ks: for each of these, also make the set from samples numbered below it.
     """
 
@@ -288,17 +315,19 @@ class SelectStage:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateStage:
-    """Evaluates a model on the test problems.
+    """Evaluates a model on the test problems, or on others.
 
     Attributes:
         name: name of the stage and of its folder.
         model: a TrainStage, or one of the pipeline's models.
-        against: earlier EvaluateStages to compare with.
+        problems: a file, hf:NAME:CONFIG:SPLIT, or STAGE/fresh.jsonl; None: the pipeline's test.
+        against: earlier EvaluateStages on the same problems to compare with.
         settings: fields of the EvaluateConfig, as `name=value`.
     """
 
     name: str
     model: str
+    problems: str | None = None
     against: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
 
@@ -326,6 +355,21 @@ StageConfig = WorldStage | DrawStage | TrainStage | SampleStage | SelectStage | 
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A question that some of a pipeline's stages answer. Pipelines that share a workdir share stages.
+
+    Attributes:
+        name: of its config.
+        size: of rft_jax/paper/preset.py.
+        stages: the stages.
+    """
+
+    name: str
+    size: str
+    stages: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PipelineConfig:
     """A pipeline of several models, stages and rounds. configs/quickstart.py and configs/gsm8k.py make one.
 
@@ -343,6 +387,12 @@ class PipelineConfig:
         k: samples per problem.
         temperature: temperature of the samples.
         seed: for training and sampling.
+        seeds: replicates of all that depends on the seed: seed, seed + 1 and so on; more can be added to a finished
+            run.
+        controls: of each comparison of RFT with SFT. steps: SFT for as many steps; random: as many right paths as the
+            rule keeps, drawn at random (pipeline/controls.py).
+        experiments: what the stages are for; the report says which of each are missing. A workdir remembers those that
+            were run in it.
         stages: in the order in which they run; the report is added at the end.
     """
 
@@ -361,4 +411,7 @@ class PipelineConfig:
     k: Count
     temperature: Temperature
     seed: int
+    seeds: Count = 1
+    controls: tuple[Literal["steps", "random"], ...] = ("steps", "random")
+    experiments: tuple[Experiment, ...] = ()
     stages: tuple[StageConfig, ...]

@@ -23,13 +23,14 @@ from rft_jax.data.fraction import in_use
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.hf import located
 from rft_jax.pipeline import stage_settings
-from rft_jax.pipeline.draw import drawn
+from rft_jax.pipeline.expansion import expanded
 from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
 from rft_jax.records.problem import read_problems
 from rft_jax.select import rules
 from rft_jax.task import auditing
 from rft_jax.task import task as tasks
+from rft_jax.world.fresh import STANDARD
 
 GOLD = "gold"
 CONFIG_FILE = "the config file"
@@ -55,15 +56,17 @@ class _Recipe:
     """What the stages need to know about each other while they are made."""
 
     def __init__(self, config: PipelineConfig, workdir: Path) -> None:
-        config = drawn(config)
+        for stage in config.stages:
+            if not isinstance(stage, StageConfig):
+                kinds = ", ".join(kind.__name__ for kind in get_args(StageConfig))
+                raise UserError(f"a stage of the config is a {type(stage).__name__}, not one of {kinds}")
+        self._replicates = expanded(config)
+        config = self._replicates.config
         self._config, self._workdir = config, workdir
         self._models = _named_folders(config.models)
         self._reader = tasks.load(config.task).reader
         self._known: dict[str, StageConfig] = {}
         for stage in config.stages:
-            if not isinstance(stage, StageConfig):
-                kinds = ", ".join(kind.__name__ for kind in get_args(StageConfig))
-                raise UserError(f"a stage of the config is a {type(stage).__name__}, not one of {kinds}")
             if not stage.name.strip(".") or not all(letter.isalnum() or letter in "-_." for letter in stage.name):
                 raise UserError(f"stage name '{stage.name}': use letters, digits, '-', '_' and '.'")
             if stage.name in self._known or stage.name in self._models or stage.name in (GOLD, "report", "stale"):
@@ -94,15 +97,29 @@ class _Recipe:
         return [*made, self._report(made)]
 
     def _world(self, stage: WorldStage) -> Stage:
+        tested = max(each.test for each in self._config.stages if isinstance(each, WorldStage))
+        if (stage.fresh or stage.variants) and tested > STANDARD:
+            raise UserError(
+                f"stage {stage.name}: fresh problems and variants are told apart from at most {STANDARD:,} test "
+                f"problems, not {tested:,}"
+            )
         return Stage(
             name=stage.name,
             kind="world",
             script="launch/make_problems.py",
-            flags=(f"--train={stage.train}", f"--test={stage.test}", f"--seed={stage.seed}"),
+            flags=(
+                f"--train={stage.train}",
+                f"--test={stage.test}",
+                f"--seed={stage.seed}",
+                *((f"--corpus={stage.corpus}",) if stage.corpus else ()),
+                *((f"--fresh={stage.fresh}",) if stage.fresh else ()),
+                *((f"--variants={stage.variants}", f"--templates={stage.templates}") if stage.variants else ()),
+                *((f"--fresh_seed={stage.fresh_seed}",) if stage.fresh or stage.variants else ()),
+            ),
             reads={},
             after=(),
             locations={"--output": str(self._workdir / stage.name)},
-            output=("train.jsonl", "test.jsonl"),
+            output=tuple(stage.files),
         )
 
     def _draw(self, stage: DrawStage) -> Stage:
@@ -147,7 +164,7 @@ class _Recipe:
 
     def _sample(self, stage: SampleStage) -> Stage:
         model, after = self._model(stage.model, stage)
-        problems, problems_after = self.problems(self._config.problems)
+        problems, problems_after = self.problems(self._config.problems, stage)
         return Stage(
             name=stage.name,
             kind="sample",
@@ -168,8 +185,22 @@ class _Recipe:
     def _select(self, stage: SelectStage) -> Stage:
         if not stage.paths:
             raise UserError(f"stage {stage.name} has no paths to select from")
+        solved = self._config.problems
+        found = []
         for name in stage.paths:
-            self._earlier(name, stage, SampleStage)
+            kind = type(self._known.get(name))
+            sampled = self._earlier(name, stage, EvaluateStage if kind is EvaluateStage else SampleStage)
+            if isinstance(sampled, EvaluateStage):
+                if not stage_settings.evaluation(self._config, sampled).k:
+                    raise UserError(f"stage {stage.name} selects from {name}, which samples nothing: its k is 0")
+                solved = self._tested(sampled)
+            found.append(self._pattern(name, *(("votes",) if isinstance(sampled, EvaluateStage) else ()), "paths"))
+        voted = [each for name in stage.paths if isinstance(each := self._known[name], EvaluateStage)]
+        if 0 < len(voted) < len(stage.paths):
+            raise UserError(f"stage {stage.name} selects from paths of training problems and of test problems")
+        if len({self._tested(each) for each in voted}) > 1:
+            raise UserError(f"stage {stage.name} selects from paths of different test problems")
+        problems, problems_after = self.problems(solved, stage)
         try:
             rules.load(stage.rules)
         except UserError as error:
@@ -177,7 +208,6 @@ class _Recipe:
         own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
         file = tasks.Reference.parse(self._config.task).file
         own_task: dict[str, Reads] = {"the task": file} if file else {}
-        problems, problems_after = self.problems(self._config.problems)
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
         return Stage(
             name=stage.name,
@@ -186,7 +216,7 @@ class _Recipe:
             flags=(f"--task={self._config.task}", f"--rules={stage.rules}", *ks),
             reads={
                 "--problems": problems,
-                "--paths": tuple(f"{self._pattern(name, 'paths')}/*.jsonl" for name in stage.paths),
+                "--paths": tuple(f"{pattern}/*.jsonl" for pattern in found),
                 **own_rule,
                 **own_task,
                 **_own_graders(self._config.task, None, None),
@@ -198,10 +228,16 @@ class _Recipe:
 
     def _evaluate(self, stage: EvaluateStage) -> Stage:
         model, after = self._model(stage.model, stage)
-        problems, problems_after = self.problems(self._config.test)
+        problems, problems_after = self.problems(self._tested(stage), stage)
         made = stage_settings.evaluation(self._config, stage)
         for name in stage.against:
-            self._earlier(name, stage, EvaluateStage)
+            other = self._earlier(name, stage, EvaluateStage)
+            assert isinstance(other, EvaluateStage)
+            if self._tested(other) != self._tested(stage):
+                raise UserError(
+                    f"stage {stage.name}, on {self._tested(stage)}, cannot be compared with {name}, which is on "
+                    f"{self._tested(other)}"
+                )
         reads: dict[str, Reads] = {
             "--config.model": model,
             "--config.problems": problems,
@@ -223,6 +259,9 @@ class _Recipe:
             locations=locations,
             output=("metrics.json", "results.jsonl"),
         )
+
+    def _tested(self, stage: EvaluateStage) -> str:
+        return stage.problems or self._config.test
 
     def _report(self, made: list[Stage]) -> Stage:
         return Stage(
@@ -248,7 +287,10 @@ class _Recipe:
 
     def _data(self, stage: TrainStage) -> tuple[str, tuple[str, ...]]:
         if stage.data == GOLD:
-            return self.problems(self._config.problems)
+            return self.problems(self._config.problems, stage)
+        made, after = self.problems(stage.data, stage)
+        if after:
+            return made, after
         selected = self._earlier(stage.data, stage, SelectStage, GOLD)
         assert isinstance(selected, SelectStage)
         file = self._workdir / stage.data / SELECTED
@@ -258,11 +300,16 @@ class _Recipe:
             file = with_infix(file, f"k{stage.k}")
         return str(file), (stage.data,)
 
-    def problems(self, source: str) -> tuple[str, tuple[str, ...]]:
-        """Returns where problems are, and the stage that makes them, if any (`world` for `world/train.jsonl`)."""
+    def problems(self, source: str, stage: StageConfig | None = None) -> tuple[str, tuple[str, ...]]:
+        """Returns where a stage's problems are, and what makes them, if any (`world` for `world/train.jsonl`)."""
         name, _, file = source.partition("/")
-        if isinstance(self._known.get(name), WorldStage | DrawStage) and file:
-            return str(self._workdir / source), (name,)
+        if stage is not None:
+            name = self._replicates.of(name, self._replicates.number[stage.name])
+        maker = self._known.get(name)
+        if isinstance(maker, WorldStage) and file and file not in maker.files:
+            raise UserError(f"stage {name} makes no {file}{did_you_mean(file, maker.files)}: {', '.join(maker.files)}")
+        if isinstance(maker, WorldStage | DrawStage) and file:
+            return str(self._workdir / name / file), (name,)
         return source, ()
 
     def _earlier(self, name: str, stage: StageConfig, kind: type[StageConfig], *others: str) -> StageConfig:
@@ -310,12 +357,14 @@ def _named_folders(models: tuple[str, ...]) -> dict[str, str]:
 
 def describe(config: PipelineConfig) -> dict[str, object]:
     """Returns the config as JSON values for the report, with the kind of each stage."""
-    config = drawn(config)
-    fields = dataclasses.asdict(config)
+    made = expanded(config)
+    fields = dataclasses.asdict(made.config) | {"seeds": config.seeds, "controls": config.controls}
     fields["models"] = [f"{name}={folder}" for name, folder in _named_folders(config.models).items()]
     fields["stages"] = [
-        {"kind": type(stage).__name__.removesuffix("Stage").lower()} | dataclasses.asdict(stage)
-        for stage in config.stages
+        {"kind": type(stage).__name__.removesuffix("Stage").lower()}
+        | dataclasses.asdict(stage)
+        | {"base": made.base[stage.name], "replicate": made.number[stage.name]}
+        for stage in made.config.stages
     ]
     return fields
 

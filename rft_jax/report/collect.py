@@ -103,9 +103,31 @@ class Workdir:
     samplings: list[Sampling]
     problems: list[Problem] | None
 
+    def by_problems(self) -> "list[tuple[str, Workdir]]":
+        """Returns the run once for each set of problems that it was evaluated on, with a name; "" if there is only one.
+
+        Accuracies on different problems do not belong beside each other.
+        """
+        sets: dict[tuple[str, int], list[Evaluation]] = {}
+        for each in self.evaluations:
+            asked = each.metrics.get("fingerprint", each.metrics["problems"])  # those of before have none
+            sets.setdefault((asked, each.metrics["count"]), []).append(each)
+        if len(sets) < 2:
+            return [("", self)]
+        parts = []
+        for (_, count), found in sets.items():
+            name = f"{_short(found[0].metrics['problems'])}, {count:,} problems"
+            parts.append((name, dataclasses.replace(self, evaluations=found)))
+        return parts
+
     def stage(self, name: str) -> dict[str, Any]:
         """Returns a stage's entry in the plan, or {}."""
         return next((stage for stage in self.plan.get("stages", ()) if stage["name"] == name), {})
+
+
+def _short(problems: str) -> str:
+    """Returns the end of a path by which its reader knows it: `world/test.jsonl`."""
+    return problems if problems.startswith("hf:") else "/".join(Path(problems).parts[-2:])
 
 
 def criteria_of(selection: Selection | None) -> Criteria:

@@ -14,10 +14,12 @@ from rft_jax.report.collect import Selection, Workdir, criteria_of
 from rft_jax.report.page import escape, fold, paragraph, side_by_side, table
 from rft_jax.report.replicates import base_of, replicates, seed_of
 from rft_jax.report.verdicts import Verdict, judge
+from rft_jax.select import rules
 from rft_jax.select.statistics import COLUMNS, RARE
 
 _PROBLEMS, _REJECTED = 20, 8
 _MAIN = "maj1@1"
+_OF_THE_PAPER = ("paper", "reference", rules.NONE)  # rules of selection
 
 
 def kind_of(run: Workdir, model: str) -> str:
@@ -28,11 +30,13 @@ def kind_of(run: Workdir, model: str) -> str:
     data = run.stage(stage["data"])
     if not data:
         return "sft, longer" if stage["steps_of"] else "sft" if fraction_of(run, stage) == 1 else "sft, part"
-    if data["rules"] == "none":
-        return "no dedup"
+    if data["rules"] not in _OF_THE_PAPER:
+        return rules.label(data["rules"])
     models = {run.stage(path)["model"] for path in data["paths"]}
     if any(run.stage(run.stage(model).get("data", "")) for model in models):
         return "later round"  # its paths come from models trained on paths, which the paper has not
+    if data["rules"] == rules.NONE:
+        return "no dedup" if len(models) == 1 else "union, no dedup"
     return "union" if len(models) > 1 else "rft"
 
 
@@ -118,20 +122,22 @@ def funnel(run: Workdir) -> str:
 def against_k(run: Workdir) -> str:
     """Returns plots of accuracy and distinct paths against k, where there are several k."""
     drawn = []
-    points: dict[str, list[tuple[float, float]]] = {}
-    for each in run.evaluations:
-        stage = run.stage(each.metrics["name"])
-        data = run.stage(stage.get("data", ""))
-        if data and data["rules"] != "none" and len(data["paths"]) == 1:
-            k = stage["k"] or _samples(run, data["paths"][0])
-            points.setdefault(base_of(run, data["name"]), []).append((k, each.measures[_MAIN]["mean"]))
-    points = {name: _means(values) for name, values in points.items() if len(_means(values)) > 1}
-    if points:
-        svg = figures.curves("Accuracy against k", points, x="k, samples per problem", y=_MAIN, log=True, percent=True)
-        drawn.append((svg, "Accuracy of RFT on the paths selected from the first k samples."))
+    for problems, part in run.by_problems():
+        points: dict[str, list[tuple[float, float]]] = {}
+        for each in part.evaluations:
+            stage = run.stage(each.metrics["name"])
+            data = run.stage(stage.get("data", ""))
+            fit = data and data["rules"] != rules.NONE and len(data["paths"]) == 1
+            if fit and (k := stage["k"] or _samples(run, data["paths"][0])):
+                points.setdefault(base_of(run, data["name"]), []).append((k, each.measures[_MAIN]["mean"]))
+        points = {name: means for name, values in points.items() if len(means := _means(values)) > 1}
+        if points:
+            title = f"Accuracy against k{f' on {problems}' if problems else ''}"
+            svg = figures.curves(title, points, x="k, samples per problem", y=_MAIN, log=True, percent=True)
+            drawn.append((svg, "Accuracy after training on what a selection has of the first k samples."))
     distinct: dict[str, list[tuple[float, float]]] = {}
     for selection in run.selections:
-        if selection.statistics["rules"] == "none":
+        if rules.repeats_lists(selection.statistics["rules"]):
             continue
         for model, counts in _funnels(selection):
             distinct[model] = [(int(k), values["distinct"]) for k, values in counts["at_k"].items()]
@@ -236,7 +242,10 @@ def browse(run: Workdir) -> str:
     criteria = criteria_of(selection)
     grader, equations = criteria.load_graders()[0], criteria.load_equations()
     stops = criteria.load_task().template.stops
-    verdicts = {n: judge(run.problems[n], paths[n], selected[n], grader, equations, stops) for n in chosen}
+    distinct = not rules.repeats_lists(selection.statistics["rules"])
+    verdicts = {
+        n: judge(run.problems[n], paths[n], selected[n], grader, equations, stops, distinct=distinct) for n in chosen
+    }
     return "".join(_one_problem(n, run.problems[n], len(paths[n]), verdicts[n]) for n in chosen)
 
 
@@ -308,7 +317,7 @@ def _funnels(selection: Selection) -> list[tuple[str, dict[str, Any]]]:
 
 def _widest(selections: list[Selection]) -> Selection | None:
     """Returns the selection from the most samples, preferring those that keep distinct paths only."""
-    fit = [each for each in selections if each.statistics["rules"] != "none"] or selections
+    fit = [each for each in selections if not rules.repeats_lists(each.statistics["rules"])] or selections
     return max(fit, key=lambda each: int(each.statistics["united"]["samples"]), default=None)
 
 
@@ -332,9 +341,10 @@ def training_of(run: Workdir, model: str) -> tuple[str, str]:
     return rows, f"{losses[-1][0]:,}" if losses else "–"
 
 
-def _samples(run: Workdir, sampling: str) -> int:
-    selection = next(each for each in run.selections if run.stage(each.name).get("paths") == [sampling])
-    return max(int(k) for k in selection.statistics["united"]["at_k"])
+def _samples(run: Workdir, sampling: str) -> int | None:
+    """Returns the k of the paths of a selection, or None where that is gone."""
+    selection = next((each for each in run.selections if run.stage(each.name).get("paths") == [sampling]), None)
+    return None if selection is None else max(int(k) for k in selection.statistics["united"]["at_k"])
 
 
 def _means(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -6,6 +6,7 @@ from rft_jax.report import comparisons
 from rft_jax.report.collect import Workdir, collect
 from rft_jax.report.replicates import replicates
 from rft_jax.report.sections import training_of
+from rft_jax.select import rules
 
 
 def table(folder: Path) -> str:
@@ -15,17 +16,21 @@ def table(folder: Path) -> str:
         UserError: there is nothing to report.
     """
     run = collect(folder)
-    parts = [_accuracies(run), _differences(run), _paths(run)]
+    parts = []
+    for problems, part in run.by_problems():
+        parts.append(_accuracies(part, problems))
+    parts += [_differences(run), _paths(run)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _accuracies(run: Workdir) -> str:
+def _accuracies(run: Workdir, problems: str) -> str:
     rows = [["model", "training rows", "steps", "maj1@1, %"]]
     for each in replicates(run):
         figure = each.told(each.first.grader, comparisons.MEASURE)
         rows.append([each.model, *training_of(run, each.first.metrics["name"]), figure])
     count = run.evaluations[0].metrics["count"] if run.evaluations else 0
-    return f"{count:,} held-out problems, 95 % intervals\n{_aligned(rows)}" if len(rows) > 1 else ""
+    title = problems or f"{count:,} held-out problems"
+    return f"{title}, 95 % intervals\n{_aligned(rows)}" if len(rows) > 1 else ""
 
 
 def _differences(run: Workdir) -> str:
@@ -39,7 +44,7 @@ def _differences(run: Workdir) -> str:
 def _paths(run: Workdir) -> str:
     rows = []
     for selection in run.selections:
-        if selection.statistics["rules"] == "none":
+        if rules.repeats_lists(selection.statistics["rules"]):
             continue
         at_k = selection.statistics["united"]["at_k"]
         rows += [[selection.name, *(f"k={k}: {values['distinct']:.2f}" for k, values in at_k.items())]]

@@ -4,13 +4,13 @@ import dataclasses
 import json
 
 import pytest
-from rft_jax.evidence.intervals import share
 
 from rft_jax.config import EvaluateConfig
 from rft_jax.config_flag import load
 from rft_jax.errors import UserError
 from rft_jax.evaluate import groups, loop
 from rft_jax.evaluate.grade import Result
+from rft_jax.evidence.intervals import share
 from rft_jax.pipeline.stage_settings import root
 from rft_jax.records.path import Path, write_paths
 from rft_jax.report import report
