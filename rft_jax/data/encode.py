@@ -117,8 +117,8 @@ class Encoder:
 
         Args:
             problems, source, rows: as for `prompts`.
-            joint: tokenise prompt and response jointly, as the reference does (PAPER.md, trap 1): where the tokenizer
-                merges across the border, what precedes the loss is then not what is sampled from.
+            joint: tokenise prompt and response jointly, as the reference does (configs/paper/README.md, trap 1): where
+                the tokenizer merges across the border, what precedes the loss is then not what is sampled from.
 
         Raises:
             UserError: a row is empty, or one of the three properties cannot hold for it; it names file and line.

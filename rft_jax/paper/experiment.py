@@ -15,7 +15,8 @@ def experiment(name: str, preset: Preset, cells: Iterable[Sequence[StageConfig]]
         cells: stages, each with what it needs before it.
     """
     stages = _once(stage for cell in cells for stage in cell)
-    return _pipeline(preset, stages, (Experiment(name=name, stages=tuple(stage.name for stage in stages)),))
+    named = Experiment(name=name, size=preset.name, stages=tuple(stage.name for stage in stages))
+    return _pipeline(preset, stages, (named,))
 
 
 def together(preset: Preset, experiments: Iterable[PipelineConfig]) -> PipelineConfig:

@@ -21,6 +21,7 @@ class Preset:
         models: maps the paper's kind of name to a folder or a name of the hub; those that are made are in `made`.
         names: all models, the weakest first.
         students: models of RFT.
+        unmoved: the one that RFT does not make better in the paper.
         base: the model of the experiments on one model.
         fraction_models, curve_models, hot_models, union_students: models of the experiments on fractions of the data,
             on k, on temperature and on unions.
@@ -47,6 +48,7 @@ class Preset:
     models: Mapping[str, str]
     names: tuple[str, ...]
     students: tuple[str, ...]
+    unmoved: str | None = None
     base: str
     fraction_models: tuple[str, ...]
     curve_models: tuple[str, ...]
@@ -93,6 +95,7 @@ FULL = Preset(
     },
     names=tuple(_SIZES),
     students=("7B", "7B-2", "13B", "13B-2", "33B"),
+    unmoved="33B",
     base="7B-2",
     fraction_models=tuple(_SIZES),
     curve_models=("7B", "7B-2", "13B", "13B-2"),
@@ -139,7 +142,7 @@ def _pretrained(name: str, rows: int) -> TrainStage:
     )
 
 
-_ROWS = 16_000
+_ROWS = 4_000
 
 TINY = Preset(
     name="tiny",
@@ -157,7 +160,7 @@ TINY = Preset(
     made=(
         WorldStage(name="world", train=256, test=600, seed=0),
         WorldStage(name="corpus", train=1, test=1, seed=1, corpus=_ROWS, replicated=False),
-        _pretrained("middle", 4_000),
+        _pretrained("middle", 1_500),
         _pretrained("late", _ROWS),
     ),
     problems="world/train.jsonl",

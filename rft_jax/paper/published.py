@@ -67,7 +67,9 @@ DISTINCT_AT_K: Final[Mapping[int, Row]] = {
 }
 DISTINCT_OF_UNION: Final = {"U13B": 12.84, "U33B": 13.65}
 RIGHT_OF_100: Final = _row(53.3, 60.8, 62.5, 71.6, 88.7)
-HOT: Final = {"model": "33B", "temperature": 1.0, "right": 82.4, "distinct": 4.77}
+# Of 33B at T = 1.0.
+HOT_RIGHT: Final = 82.4
+HOT_DISTINCT: Final = 4.77
 
 # Device hours on A100-80GBs, table 4.
 SFT_HOURS: Final = _row(0.6, 0.6, 4, 4, 40, 74, 80)

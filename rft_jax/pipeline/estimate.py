@@ -10,11 +10,13 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import assert_never
 
+from rft_jax import names
 from rft_jax.config import (
+    ContaminationStage,
     DrawStage,
     EvaluateStage,
     PipelineConfig,
@@ -40,6 +42,8 @@ from rft_jax.world import generate
 
 # The paper's distinct paths per problem, table 2 (7B): k -> paths.
 _DISTINCT = {1: 1.17, 3: 1.44, 6: 1.74, 12: 2.20, 25: 2.93, 50: 3.94, 100: 5.25}
+
+_PAIRS_PER_S, _BYTES_PER_S = 2e6, 2e6  # of the comparison of problems, and of a corpus by one processor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +82,7 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
     config = expanded(config).config
     known = {stage.name: stage for stage in config.stages}
     model = architectures(config)
-    lengths = functools.cache(lambda source: pace.lengths(*_problems(source, config, workdir)))
+    lengths = functools.cache(lambda source: pace.lengths(*problems_like(source, config, workdir)))
     train, test = lengths(config.problems), lengths(config.test)
 
     def k(stage: SampleStage) -> int:
@@ -120,6 +124,9 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
                 found.append(Estimate(stage.name, seconds=5, disk=400 * sum(stage.files.values())))
             case DrawStage():
                 found.append(Estimate(stage.name, seconds=5, disk=600 * (train.problems + test.problems)))
+            case ContaminationStage():
+                seconds = 3 + train.problems * test.problems / _PAIRS_PER_S + _bytes(stage.corpus) / _BYTES_PER_S
+                found.append(Estimate(stage.name, seconds=seconds, disk=1e6))
             case TrainStage():
                 architecture, settings = model(stage.model), stage_settings.training(config, stage)
                 tokens = rows(stage) * epochs(stage) * (train.prompt + train.response)
@@ -196,7 +203,7 @@ def distinct(k: int) -> float:
     return at_low + (at_high - at_low) * math.log(max(k, 1) / low) / math.log(high / low)
 
 
-def _problems(source: str, config: PipelineConfig, workdir: Path) -> tuple[list[Problem], int]:
+def problems_like(source: str, config: PipelineConfig, workdir: Path) -> tuple[list[Problem], int]:
     """Returns problems like those of a source, which a stage may have yet to make, and how many it has."""
     file = next(file for file in (workdir / source, Path(source)) if file.exists() or file == Path(source))
     makers = {stage.name: stage for stage in config.stages if isinstance(stage, WorldStage | DrawStage)}
@@ -206,12 +213,17 @@ def _problems(source: str, config: PipelineConfig, workdir: Path) -> tuple[list[
             return generate.problems("train", 48, 0), world.files[inside]
         case DrawStage() as draw:
             of_training = inside.startswith("train")
-            like, count = _problems(draw.train if of_training else draw.test, config, workdir)
+            like, count = problems_like(draw.train if of_training else draw.test, config, workdir)
             return like, in_use(count, draw.fraction if of_training else draw.test_fraction)
         case _:
             named = source.startswith("hf:") or is_remote(source)  # no file of this machine
             there = read_problems(source if named else file, tasks.load(config.task).reader)
             return there, len(there)
+
+
+def _bytes(patterns: Sequence[str]) -> int:
+    """Returns how many bytes the files of this machine have that match."""
+    return sum(Path(name).stat().st_size for pattern in patterns for name in names.matches(pattern))
 
 
 def default_chips(hardware: str) -> int:

@@ -6,11 +6,13 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any
 
+from rft_jax.evidence.intervals import percent
 from rft_jax.records.lines import read_objects, with_infix
 from rft_jax.records.problem import Problem
 from rft_jax.report import figures, paper
 from rft_jax.report.collect import Selection, Workdir, criteria_of
 from rft_jax.report.page import escape, fold, paragraph, side_by_side, table
+from rft_jax.report.replicates import base_of, replicates, seed_of
 from rft_jax.report.verdicts import Verdict, judge
 from rft_jax.select import rules
 from rft_jax.select.statistics import COLUMNS, RARE
@@ -45,7 +47,7 @@ def fraction_of(run: Workdir, stage: dict[str, Any]) -> Fraction:
 
 
 def results(run: Workdir) -> str:
-    """Returns the accuracies beside the paper's, a plot of their intervals, and the comparisons."""
+    """Returns the accuracies beside the paper's, over all seeds where there are several, and a plot of them."""
     if not run.evaluations:
         return ""
     measures = list(dict.fromkeys(name for each in run.evaluations for name in each.measures))
@@ -55,9 +57,9 @@ def results(run: Workdir) -> str:
         for name in dict.fromkeys(name for each in run.evaluations for name in each.metrics["graders"])
         if any(each.grader != name for each in run.evaluations)
     ]
-    rows, compared, marks = [], [], {}
-    for each in run.evaluations:
-        metrics = each.metrics
+    rows, by_seed, marks = [], [], {}
+    for group in replicates(run):
+        metrics = group.first.metrics
         kind = kind_of(run, metrics["name"])
         rows_of, steps = training_of(run, metrics["name"])
         named, figure = paper.ACCURACY.get(kind, ("", None))
@@ -65,35 +67,31 @@ def results(run: Workdir) -> str:
             named, figure = "", None  # the paper's figure is for all samples
         rows.append(
             [
-                metrics["name"], rows_of, steps,
-                *(interval(each.measures.get(measure)) for measure in measures),
-                *(interval(metrics["graders"].get(name, {}).get(_MAIN)) for name in audits),
+                group.model, rows_of, steps,
+                *(group.told(group.first.grader, measure) for measure in measures),
+                *(group.told(name, _MAIN) for name in audits),
                 f"{figure} ({named})" if figure else "–",
             ]
         )  # fmt: skip
-        estimate = each.measures[_MAIN]
-        marks[metrics["name"]] = (estimate["mean"], estimate["low"], estimate["high"])
-        for other in metrics["against"]:
-            compared.append(
-                [
-                    f"{metrics['name']} against {other['name']}", interval(other["difference"], signed=True),
-                    other["only_second"], other["only_first"], f"{other['p']:.2g}",
-                ]
-            )  # fmt: skip
+        if estimate := group.estimate(group.first.grader, _MAIN):
+            marks[group.model] = (estimate["mean"], estimate["low"], estimate["high"])
+        if len(group.evaluations) > 1:
+            figures_of = {seed_of(run, each): percent(each.measures[_MAIN]) for each in group.evaluations}
+            by_seed.append([group.model, *(figures_of.get(seed, "–") for seed in range(group.planned))])
     count = run.evaluations[0].metrics["count"]
+    over = ", of models with several seeds over seeds and problems" if by_seed else ""
     intro = paragraph(
-        f"Percent of {count:,} held-out problems, with 95 % intervals. Graded by {' or '.join(graders)}; audited by "
-        f"{', '.join(audits) or 'none'}. The paper's column is for Llama 2 7B on GSM8K, another model and other "
+        f"Percent of {count:,} held-out problems, with 95 % intervals{over}. Graded by {' or '.join(graders)}; audited "
+        f"by {', '.join(audits) or 'none'}. The paper's column is for Llama 2 7B on GSM8K, another model and other "
         "problems: compare the order and size of the differences, not the values."
     )
     head = ["model", "training rows", "steps", *measures, *(f"{_MAIN}, {name}" for name in audits), "paper"]
     plot = side_by_side(
         [(figures.intervals("Accuracy with its interval", marks, x=_MAIN), "maj1@1 with its 95 % interval.")]
     )
-    pairs = table(
-        ["on the same problems", "points of maj1@1", "only the first", "only the second", "McNemar p"], compared
-    )
-    return intro + table(head, rows) + plot + pairs
+    seeds = [f"seed {seed}" for seed in range(max(map(len, by_seed), default=1) - 1)]
+    each_seed = fold("Seed by seed", "over problems alone", table([_MAIN, *seeds], by_seed)) if by_seed else ""
+    return intro + table(head, rows) + each_seed + plot
 
 
 def funnel(run: Workdir) -> str:
@@ -131,8 +129,8 @@ def against_k(run: Workdir) -> str:
             data = run.stage(stage.get("data", ""))
             if data and data["rules"] != rules.NONE and len(data["paths"]) == 1:
                 k = stage["k"] or _samples(run, data["paths"][0])
-                points.setdefault(data["name"], []).append((k, each.measures[_MAIN]["mean"]))
-        points = {name: sorted(values) for name, values in points.items() if len(values) > 1}
+                points.setdefault(base_of(run, data["name"]), []).append((k, each.measures[_MAIN]["mean"]))
+        points = {name: _means(values) for name, values in points.items() if len(_means(values)) > 1}
         if points:
             title = f"Accuracy against k{f' on {problems}' if problems else ''}"
             svg = figures.curves(title, points, x="k, samples per problem", y=_MAIN, log=True, percent=True)
@@ -165,7 +163,7 @@ def against_fraction(run: Workdir) -> str:
             points.append((float(fraction_of(run, stage)), each.measures[_MAIN]["mean"]))
     if len({fraction for fraction, _ in points}) < 2:
         return ""
-    series = {"here": sorted(points), "paper, 7B-2": [(x, y / 100) for x, y in paper.ACCURACY_AT_FRACTION.items()]}
+    series = {"here": _means(points), "paper, 7B-2": [(x, y / 100) for x, y in paper.ACCURACY_AT_FRACTION.items()]}
     svg = figures.curves(
         "Accuracy against the fraction of the data", series, x="fraction of the training problems", y=_MAIN, log=True,
         percent=True, dashed=["paper, 7B-2"],
@@ -348,16 +346,15 @@ def _samples(run: Workdir, sampling: str) -> int:
     return max(int(k) for k in selection.statistics["united"]["at_k"])
 
 
+def _means(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Returns the mean at each x, in order: over the seeds."""
+    heights: dict[float, list[float]] = {}
+    for x, y in points:
+        heights.setdefault(x, []).append(y)
+    return [(x, sum(values) / len(values)) for x, values in sorted(heights.items())]
+
+
 def _smooth(losses: list[tuple[int, float]]) -> list[tuple[float, float]]:
     steps = max(1, len(losses) // 50)
     parts = [losses[first : first + steps] for first in range(0, len(losses), steps)]
     return [(part[-1][0], sum(loss for _, loss in part) / len(part)) for part in parts]
-
-
-def interval(estimate: dict[str, float] | None, signed: bool = False) -> str:
-    """Returns `41.6 (38.9 to 44.3)` for shares 0.416, 0.389 and 0.443, or a dash for None."""
-    if estimate is None:
-        return "–"
-    sign = "+" if signed else ""
-    mean, low, high = (f"{100 * estimate[name]:{sign}.1f}" for name in ("mean", "low", "high"))
-    return f"{mean} ({low} to {high})"

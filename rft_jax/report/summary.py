@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from rft_jax.report import comparisons
 from rft_jax.report.collect import Workdir, collect
-from rft_jax.report.sections import interval, training_of
+from rft_jax.report.replicates import replicates
+from rft_jax.report.sections import training_of
 from rft_jax.select import rules
 
 
@@ -23,21 +25,20 @@ def table(folder: Path) -> str:
 
 def _accuracies(run: Workdir, problems: str) -> str:
     rows = [["model", "training rows", "steps", "maj1@1, %"]]
-    for each in run.evaluations:
-        model = each.metrics["name"]
-        rows.append([model, *training_of(run, model), interval(each.measures["maj1@1"])])
+    for each in replicates(run):
+        figure = each.told(each.first.grader, comparisons.MEASURE)
+        rows.append([each.model, *training_of(run, each.first.metrics["name"]), figure])
     count = run.evaluations[0].metrics["count"] if run.evaluations else 0
     title = problems or f"{count:,} held-out problems"
     return f"{title}, 95 % intervals\n{_aligned(rows)}" if len(rows) > 1 else ""
 
 
 def _differences(run: Workdir) -> str:
-    rows = [["on the same problems", "points", "McNemar p"]]
-    for each in run.evaluations:
-        for other in each.metrics["against"]:
-            name = f"{each.metrics['name']} against {other['name']}"
-            rows.append([name, interval(other["difference"], signed=True), f"{other['p']:.1g}"])
-    return _aligned(rows) if len(rows) > 1 else ""
+    found = comparisons.compared(run)
+    if not found:
+        return ""
+    wide = _aligned([comparisons.HEAD, *comparisons.rows(found)])
+    return "\n".join([wide, *comparisons.notes(found)])
 
 
 def _paths(run: Workdir) -> str:

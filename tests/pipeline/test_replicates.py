@@ -50,12 +50,12 @@ def stages(tmp_path, config=CONFIG):
 def test_each_seed_has_its_own_of_what_depends_on_it():
     made = expanded(CONFIG)
     names = [stage.name for stage in made.config.stages]
-    own = [stage.name for stage in CONFIG.stages if stage.name not in SHARED]
+    own = ["contamination", *(stage.name for stage in CONFIG.stages if stage.name not in SHARED)]
     assert sorted(names) == sorted(
         [*SHARED, *(f"{name}{suffix}" for name in own for suffix in ("", ".seed12", ".seed13"))]
     )
     assert [made.number[name] for name in SHARED] == [None] * len(SHARED)
-    assert made.number["rft"] == 0 and made.number["rft.seed13"] == 2
+    assert (made.number["rft"], made.number["rft.seed13"]) == (0, 2)
     assert made.base["rft.seed13"] == made.base["rft"] == "rft"
 
 
@@ -78,10 +78,14 @@ def test_a_replicate_reads_its_own_stages_and_the_shared_ones(tmp_path):
 
 def test_seeds_are_raised_and_a_stages_own_too(tmp_path):
     made = stages(tmp_path)
-    assert "--config.seed=11" in made["sft"].flags and "--config.seed=13" in made["sft.seed13"].flags
-    assert "--config.seed=40" in made["paths"].flags and "--config.seed=42" in made["paths.seed13"].flags
-    assert "--seed=5" in made["world"].flags and "--seed=7" in made["world.seed13"].flags
-    assert "--rules=random:11" in made["set"].flags and "--rules=random:13" in made["set.seed13"].flags
+    assert "--config.seed=11" in made["sft"].flags
+    assert "--config.seed=13" in made["sft.seed13"].flags
+    assert "--config.seed=40" in made["paths"].flags
+    assert "--config.seed=42" in made["paths.seed13"].flags
+    assert "--seed=5" in made["world"].flags
+    assert "--seed=7" in made["world.seed13"].flags
+    assert "--rules=random:11" in made["set"].flags
+    assert "--rules=random:13" in made["set.seed13"].flags
     assert "--config.seed=11" in made["better"].flags
 
 

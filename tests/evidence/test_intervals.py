@@ -4,9 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy import stats
-
 from rft_jax.evaluate.intervals import bootstrap, compare, mcnemar, pass_at_k, wilson
+from scipy import stats
 
 
 @pytest.mark.parametrize(("right", "count"), [(0, 7), (7, 7), (1, 2), (647, 1319), (3, 1000)])
