@@ -30,19 +30,24 @@ def lines(config: PipelineConfig, workdir: Path) -> Iterator[str]:
     if not pairs:
         return
     seeds = getattr(config, "seeds", 1)
-    _, problems = problems_like(drawn(config).test, drawn(config), workdir)
-    if problems < 2:
+    whole = drawn(config)
+    tested = {stage.name: stage.problems or whole.test for stage in evaluations}
+    counts = {source: problems_like(source, whole, workdir)[1] for source in set(tested.values())}
+    pairs = [pair for pair in pairs if counts[tested[pair[0]]] > 1]
+    if not pairs:
         return
     seen = finished(workdir)
     yield ""
     for pair in pairs:
+        problems = counts[tested[pair[0]]]
+        compared = sum(tested[first] == tested[pair[0]] for first, _ in pairs)  # each set of problems has its own table
         assumed = power.observed([seen[pair]]) if pair in seen else power.DEFAULT
-        least = power.smallest(problems, seeds, len(pairs), assumed)
+        least = power.smallest(problems, seeds, compared, assumed)
         most = f"no difference of up to {100 * assumed.differing:.0f} points can be shown"
         yield (
             f"{pair[0]} against {pair[1]}: with {_count(problems, 'problem')} and {_count(seeds, 'seed')}, "
             + (most if least is None else f"differences of at least {100 * least:.1f} points can be shown")
-            + f" (power {power.POWER}, {_count(len(pairs), 'comparison')}"
+            + f" (power {power.POWER}, {_count(compared, 'comparison')}"
             + (f"; {assumed.differing:.1%} differ in what is finished)" if pair in seen else ")")
         )
     if any(pair not in seen for pair in pairs):
