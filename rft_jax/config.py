@@ -364,7 +364,26 @@ class ContaminationStage:
     corpus: tuple[str, ...] = ()
 
 
-StageConfig = WorldStage | DrawStage | ContaminationStage | TrainStage | SampleStage | SelectStage | EvaluateStage
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossStage:
+    """Measures a model's loss on text: loss.json.
+
+    Attributes:
+        name: name of the stage and of its folder.
+        model: a TrainStage, or one of the pipeline's models.
+        text: a file, hf:NAME:CONFIG:SPLIT, or a file of a WorldStage, as in `world/corpus.jsonl`.
+        field: of its rows, which holds the text, or several, separated by commas; None: the file is one text.
+    """
+
+    name: str
+    model: str
+    text: str
+    field: str | None = None
+
+
+StageConfig = (
+    WorldStage | DrawStage | ContaminationStage | TrainStage | SampleStage | SelectStage | EvaluateStage | LossStage
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from rft_jax.config import (
     ContaminationStage,
     DrawStage,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
     SampleConfig,
     SampleStage,
@@ -36,6 +37,7 @@ from rft_jax.world.fresh import STANDARD
 GOLD = "gold"
 CONFIG_FILE = "the config file"
 SELECTED = "selected.jsonl"
+LOSS = "loss.json"
 
 
 def stages(config: PipelineConfig, workdir: Path) -> list[Stage]:
@@ -89,6 +91,8 @@ class _Recipe:
                     made.append(self._select(stage))
                 case EvaluateStage():
                     made.append(self._evaluate(stage))
+                case LossStage():
+                    made.append(self._loss(stage))
                 case _:
                     assert_never(stage)
         return [*made, self._report(made)]
@@ -268,6 +272,20 @@ class _Recipe:
             after=after + problems_after + stage.against,
             locations=locations,
             output=("metrics.json", "results.jsonl"),
+        )
+
+    def _loss(self, stage: LossStage) -> Stage:
+        model, after = self._model(stage.model, stage)
+        text, text_after = self.problems(stage.text, stage)
+        return Stage(
+            name=stage.name,
+            kind="loss",
+            script="launch/loss.py",
+            flags=(f"--field={stage.field}",) if stage.field else (),
+            reads={"--model": model, "the text": text},
+            after=after + text_after,
+            locations={"--text": names.join_list([text]), "--output": str(self._workdir / stage.name / LOSS)},
+            output=(LOSS,),
         )
 
     def _tested(self, stage: EvaluateStage) -> str:
