@@ -5,7 +5,8 @@
 writes OUT/metrics.json (accuracies by each grader, with 95 % intervals), OUT/results.jsonl (problem by problem) and
 OUT/paths. maj1@1 is from one greedy path. `--config.k=100` adds maj1@100 and pass@k from 100 samples at T = 0.7;
 `--config.against=OUT1,OUT2` compares with other evaluations, problem by problem; `--config.groups=level,type` breaks
-accuracy down by fields of the problems. `configs/evaluate.py:paper` samples as the reference does;
+accuracy down by fields of the problems; `--config.cluster=template` makes intervals that allow for problems of one
+template resembling each other. `configs/evaluate.py:paper` samples as the reference does;
 `configs/evaluate.py:shots` shows 8 worked examples to a model that was only pre-trained, taken from
 `--config.shots_from=train.jsonl`.
 
@@ -20,7 +21,7 @@ accuracy down by fields of the problems. `configs/evaluate.py:paper` samples as 
 
 What to expect on GSM8K's test problems (paper, table 1): 41.6 % for Llama 2 7B after SFT, 14.6 % with 8 shots. On 1,319
 problems, a difference between two models of less than about 2 points means nothing. GSM-Symbolic's instances of one
-template resemble each other, so its intervals, which take the problems as independent, are too narrow.
+template resemble each other, so its intervals go by template.
 """
 
 import dataclasses
@@ -48,7 +49,7 @@ def get_config(argument: str = "") -> EvaluateConfig:
         mesh=MeshConfig(data=-1, fsdp=1, tensor=1),
         rows=None,
     )
-    symbolic = dataclasses.replace(config, task=":question,answer", groups=("id",))
+    symbolic = dataclasses.replace(config, task=":question,answer", groups=("id",), cluster="id")
     math = dataclasses.replace(config, task=":problem,solution", grader="boxed", max_new_tokens=1024)
     presets = {
         "": config,

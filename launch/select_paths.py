@@ -46,8 +46,9 @@ _TASK = flags.DEFINE_string(
 _RULES = flags.DEFINE_string(
     "rules",
     "paper",
-    "paper: one path per list of equations, whatever the order of files; reference: the reference's exact output; "
-    "none: every correct path; or a FILE.py with a RULE.",
+    "paper: one path per list of equations, the one that reads least like the others, whatever the order of files; "
+    "nearest: the one that reads most like them; random[:SEED]: as many correct paths as paper keeps, drawn; none: "
+    "every correct path; reference: the reference's exact output; or a FILE.py with a RULE.",
 )
 _GRADER = flags.DEFINE_string(
     "grader",
@@ -76,7 +77,8 @@ def main() -> None:
     """Selects the paths and prints the table."""
     audits = None if _AUDIT.value is None else _names(_AUDIT)
     _refuse_unknown(_TASK, [task.Reference.parse(_TASK.value).name], task.SHIPPED)
-    _refuse_unknown(_RULES, [_RULES.value], rules.SHIPPED)
+    if not rules.is_shipped(_RULES.value):
+        _refuse_unknown(_RULES, [_RULES.value], rules.SHIPPED)
     _refuse_unknown(_GRADER, [_GRADER.value or "reference"], grader.SHIPPED)
     _refuse_unknown(_AUDIT, audits or [], grader.SHIPPED)
     part = _part()

@@ -102,7 +102,9 @@ def load(reference: str, *schemas: type[Schema]) -> Schema:
     name, _, argument = reference.partition(":")
     path = Path(name)
     if not path.is_file():
-        raise UserError(f"no config file {path}; give --config=FILE, for instance configs/sft.py")
+        beside = sorted(each.stem for each in path.parent.glob("*.py")) if str(path.parent) != "." else []
+        told = f"{did_you_mean(path.stem, beside)}; {path.parent} has {', '.join(beside)}" if beside else ""
+        raise UserError(f"no config file {path}{told or '; give --config=FILE, for instance configs/sft.py'}")
     spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise UserError(f"config file {path} is not a Python file")

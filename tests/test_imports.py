@@ -24,12 +24,13 @@ FLOORS: list[set[str]] = [
     {"records"},
     {"config_flag", "runtime", "command"},
     {"config_checks"},
+    {"paper"},
     {"config"},
     {"remote"},
     {"distributed"},
     {"files", "one_writer", "hardware", "provenance"},
     {"stopping"},
-    {"plugin", "environment", "ranges"},
+    {"plugin", "environment", "ranges", "evidence"},
     {"errors", "names"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -89,7 +90,7 @@ def test_only_checkpoint_imports_orbax():
     assert users <= {"checkpoint.py"}
 
 
-@pytest.mark.parametrize("room", ["remote", "records", "task", "select", "contamination", "world"])
+@pytest.mark.parametrize("room", ["remote", "records", "task", "select", "world", "evidence", "contamination"])
 def test_runs_without_jax(room):
     modules = [
         ".".join(file.relative_to(ROOT).with_suffix("").parts) for file in (ROOT / "rft_jax" / room).glob("[!_]*.py")

@@ -10,6 +10,7 @@ from rft_jax.config import (
     DrawStage,
     EvaluateConfig,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
     SampleConfig,
     SampleStage,
@@ -129,10 +130,11 @@ def _of_sampling(config: SampleConfig, workdir: Path | None) -> Plan:
 def _of_pipeline(config: PipelineConfig, workdir: Path, on_cpu: bool) -> Plan:
     recipe.stages(config, workdir)  # raises on what contradicts itself
     made = {stage.name for stage in config.stages if isinstance(stage, WorldStage)}
+    others = ((f"problems of {each.name}", each.problems) for each in config.stages if isinstance(each, EvaluateStage))
     sets = {
         name: source
-        for name, source in (("problems", config.problems), ("test problems", config.test))
-        if source.partition("/")[0] not in made
+        for name, source in (("problems", config.problems), ("test problems", config.test), *others)
+        if source is not None and source.partition("/")[0] not in made
     }
     given = (each.partition("=") for each in config.models)
     models = {f"model {name}": located.pinned(folder) for name, _, folder in given}
@@ -154,8 +156,8 @@ def _of_pipeline(config: PipelineConfig, workdir: Path, on_cpu: bool) -> Plan:
                 jobs.append(Job(stage.name, of_stage, model(stage.model), lengths(config.problems)))
             case EvaluateStage():
                 of_stage = stage_settings.evaluation(config, stage)
-                jobs.append(Job(stage.name, of_stage, model(stage.model), lengths(config.test)))
-            case SelectStage() | WorldStage() | DrawStage() | ContaminationStage():
+                jobs.append(Job(stage.name, of_stage, model(stage.model), lengths(stage.problems or config.test)))
+            case SelectStage() | WorldStage() | DrawStage() | ContaminationStage() | LossStage():
                 pass
             case _:
                 assert_never(stage)

@@ -1,1 +1,1 @@
-"""How good a model is: maj1@k and pass@k with intervals, and paired comparisons of models."""
+"""How good a model is: maj1@k and pass@k with intervals, and beside other models."""

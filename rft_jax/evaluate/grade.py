@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from rft_jax.errors import UserError
-from rft_jax.evaluate.intervals import bootstrap, pass_at_k, wilson
+from rft_jax.evidence.intervals import pass_at_k, share
 from rft_jax.records.path import Path
 from rft_jax.task.grader import Grader
 
@@ -80,28 +80,33 @@ def responses_of(paths: Iterable[Path], problems: int, k: int) -> list[list[str]
     return [[samples[sample] for sample in range(k)] for samples in found]
 
 
-def describe(results: Sequence[Result | None]) -> dict[str, Any]:
+def describe(results: Sequence[Result | None], clusters: Sequence[str] | None = None) -> dict[str, Any]:
     """Returns maj1@1, maj1@k and pass@k with their intervals, as far as the results have them.
 
-    Shares of problems get Wilson's interval, averages of estimates a bootstrap interval. A problem without a result,
-    because the grader cannot read its gold answer, does not count.
+    A problem without a result, because the grader cannot read its gold answer, does not count.
+
+    Args:
+        results: of all problems.
+        clusters: of each problem, the cluster to which it belongs.
     """
+    graded = [number for number, result in enumerate(results) if result is not None]
     known = [result for result in results if result is not None]
-    measures = shares(known)
+    chosen = None if clusters is None else [clusters[number] for number in graded]
+    measures = shares(known, chosen)
     if known and (samples := known[0].samples):
         for k in reported_ks(samples):
-            estimate = bootstrap([pass_at_k(result.samples, result.right, k) for result in known])
+            estimate = share([pass_at_k(result.samples, result.right, k) for result in known], chosen)
             measures[f"pass@{k}"] = dataclasses.asdict(estimate)
     return measures
 
 
-def shares(known: Sequence[Result]) -> dict[str, Any]:
-    """Returns maj1@1 and maj1@k, shares of the problems, with Wilson's intervals, as far as the results have them."""
+def shares(known: Sequence[Result], clusters: Sequence[str] | None = None) -> dict[str, Any]:
+    """Returns maj1@1 and maj1@k, shares of the problems, with their intervals, as far as the results have them."""
     measures = {}
     if known and known[0].greedy is not None:
-        measures["maj1@1"] = wilson(sum(bool(result.greedy) for result in known), len(known))
+        measures["maj1@1"] = share([bool(result.greedy) for result in known], clusters)
     if known and (samples := known[0].samples):
-        measures[f"maj1@{samples}"] = wilson(sum(bool(result.vote) for result in known), len(known))
+        measures[f"maj1@{samples}"] = share([bool(result.vote) for result in known], clusters)
     return {name: dataclasses.asdict(estimate) for name, estimate in measures.items()}
 
 

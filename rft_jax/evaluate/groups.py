@@ -7,7 +7,7 @@ from typing import Any
 
 from rft_jax.errors import UserError
 from rft_jax.evaluate.grade import Result, shares
-from rft_jax.evaluate.intervals import percent
+from rft_jax.evidence.intervals import percent
 from rft_jax.records.lines import names_of, shown
 from rft_jax.records.rows import read_rows
 
@@ -43,12 +43,15 @@ def _value(source: str, number: int, row: dict[str, Any], name: str) -> str:
     return value if isinstance(value, str) else shown(value)
 
 
-def describe(groups: dict[str, list[str]], results: Sequence[Result | None]) -> dict[str, list[dict[str, Any]]]:
-    """Returns the accuracies of each group, with Wilson's intervals, in the order in which people count.
+def describe(
+    groups: dict[str, list[str]], results: Sequence[Result | None], clusters: Sequence[str] | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """Returns the accuracies of each group, with their intervals, in the order in which people count.
 
     Args:
         groups: from `read`.
         results: of all problems, by one grader.
+        clusters: of all problems; a group within one cluster is a sample of that cluster, of independent problems.
 
     Returns:
         Maps a field to its values: {"value", "count", "maj1@1", …}, as JSON values. `count` is the number of problems,
@@ -56,18 +59,28 @@ def describe(groups: dict[str, list[str]], results: Sequence[Result | None]) -> 
     """
     return {
         name: [
-            {"value": value, "count": len(members), **shares(members)} for value, members in _divided(values, results)
+            {"value": value, "count": len(members), **shares([results for results, _ in members], _several(members))}
+            for value, members in _divided(values, results, clusters)
         ]
         for name, values in groups.items()
     }
 
 
-def _divided(values: Sequence[str], results: Sequence[Result | None]) -> Iterator[tuple[str, list[Result]]]:
-    members: dict[str, list[Result]] = {value: [] for value in sorted(set(values), key=_as_counted)}
-    for value, result in zip(values, results, strict=True):
+def _divided(
+    values: Sequence[str], results: Sequence[Result | None], clusters: Sequence[str] | None
+) -> Iterator[tuple[str, list[tuple[Result, str | None]]]]:
+    members: dict[str, list[tuple[Result, str | None]]] = {value: [] for value in sorted(set(values), key=_as_counted)}
+    named: Sequence[str | None] = clusters or [None] * len(values)
+    for value, result, cluster in zip(values, results, named, strict=True):
         if result is not None:
-            members[value].append(result)
+            members[value].append((result, cluster))
     yield from members.items()
+
+
+def _several(members: Sequence[tuple[Result, str | None]]) -> list[str] | None:
+    """Returns the clusters, where there are several."""
+    clusters = [cluster for _, cluster in members if cluster is not None]
+    return clusters if len(set(clusters)) > 1 else None
 
 
 def _as_counted(value: str) -> list[tuple[int, int, str]]:

@@ -15,8 +15,9 @@ from rft_jax.errors import UserError
 from rft_jax.evaluate import groups, outcome
 from rft_jax.evaluate.audit import audit
 from rft_jax.evaluate.grade import Answer, Result, describe, grade, judge, responses_of
-from rft_jax.evaluate.intervals import compare, percent
 from rft_jax.evaluate.outcome import read_evaluation
+from rft_jax.evidence.compare import compare
+from rft_jax.evidence.intervals import FEW_CLUSTERS, percent
 from rft_jax.hf import located
 from rft_jax.provenance import FIELD
 from rft_jax.records import manifest
@@ -55,6 +56,7 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
     problems = read_problems(config.problems, task.reader)
     gold = gold_answers(problems, in_use, config.problems)
     grouped = groups.read(config.problems, config.groups, task.groups)
+    clusters = groups.read(config.problems, (config.cluster,), ())[config.cluster] if config.cluster else None
     asked = manifest.of_problems(problems)["fingerprint"]
     others = [read_evaluation(located.whole(folder), in_use.name) for folder in config.against]
     for folder, (metrics, _) in zip(config.against, others, strict=True):
@@ -84,6 +86,7 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
         results[auditor.name] = _graded(auditor, readable, judged[auditor.name])
     sources = [{"model": name, "sample": 0, "kind": "greedy"}]
     sources += [{"model": name, "sample": number, "kind": "vote"} for number in range(config.k)]
+    right = [bool(result and result.greedy) for result in results[in_use.name]]
     ours = [answers or [] for answers in judged[in_use.name]]
     metrics = {
         "model": config.model,
@@ -95,21 +98,21 @@ def evaluate(config: EvaluateConfig, workdir: Path) -> str:
         "temperature": config.temperature if config.k else None,
         "task": task.name,
         "grader": in_use.name,
-        "graders": {grader: describe(graded) for grader, graded in results.items()},
+        "graders": {grader: describe(graded, clusters) for grader, graded in results.items()},
         "audits": {
             auditor.name: audit(in_use.name, auditor.name, ours, judged[auditor.name], sources) for auditor in auditors
         },
         "against": [
-            {"name": other["name"], "workdir": folder}
-            | dataclasses.asdict(compare(before, [bool(result and result.greedy) for result in results[in_use.name]]))
+            {"name": other["name"], "workdir": folder} | dataclasses.asdict(compare(before, right, clusters))
             for folder, (other, before) in zip(config.against, others, strict=True)
         ],
-        "groups": groups.describe(grouped, results[in_use.name]),
+        "groups": groups.describe(grouped, results[in_use.name], clusters),
+        "cluster": {"field": config.cluster, "count": len(set(clusters))} if clusters else None,
         "unchecked_files": len(unchecked),
         "left_out": left_out,
         FIELD: runtime.describe(mesh),
     }
-    outcome.write(workdir, metrics, [dump(line) for line in _lines(problems, results, grouped)])
+    outcome.write(workdir, metrics, [dump(line) for line in _lines(problems, results, grouped, clusters)])
     return table(metrics)
 
 
@@ -142,7 +145,10 @@ def _graded(
 
 
 def _lines(
-    problems: Sequence[Problem], results: dict[str, list[Result | None]], grouped: dict[str, list[str]]
+    problems: Sequence[Problem],
+    results: dict[str, list[Result | None]],
+    grouped: dict[str, list[str]],
+    clusters: Sequence[str] | None,
 ) -> list[dict[str, Any]]:
     return [
         {"problem": number}
@@ -151,6 +157,7 @@ def _lines(
             for grader, graded in results.items()
         }
         | ({"groups": {name: values[number] for name, values in grouped.items()}} if grouped else {})
+        | ({"cluster": clusters[number]} if clusters else {})
         for number in range(len(problems))
     ]
 
@@ -158,6 +165,7 @@ def _lines(
 def table(metrics: dict[str, Any]) -> str:
     """Returns a table for the terminal: accuracies in percent with their 95 % intervals, and the comparisons."""
     lines = [f"{metrics['name']} on {metrics['count']:,} problems, {metrics['shots']} shots; 95 % intervals"]
+    lines += by_cluster(metrics)
     lines.append(f"{'':10}" + "".join(f"{grader:>24}" for grader in metrics["graders"]))
     for measure in metrics["graders"][metrics["grader"]]:
         cells = (measures.get(measure) for measures in metrics["graders"].values())
@@ -171,9 +179,18 @@ def table(metrics: dict[str, Any]) -> str:
     for other in metrics["against"]:
         lines.append(
             f"against {other['name']}: {percent(other['difference'], signed=True)} points of maj1@1; solved only here "
-            f"{other['only_second']}, only there {other['only_first']}; McNemar p = {other['p']:.2g}"
+            f"{other['only_second']}, only there {other['only_first']}; p = {other['p']:.2g}"
         )
     lines += [*groups.lines(metrics["groups"]), *metrics["left_out"]]
     if metrics["unchecked_files"]:
         lines.append(f"{metrics['unchecked_files']:,} path files have no manifest that names their problems: unchecked")
     return "\n".join(lines)
+
+
+def by_cluster(metrics: dict[str, Any]) -> list[str]:
+    """Returns a line on the clusters that the intervals go by, if they do."""
+    cluster = metrics.get("cluster")  # those of before have none
+    if not cluster:
+        return []
+    few = f": fewer than {FEW_CLUSTERS}, so they are a guess" if cluster["count"] < FEW_CLUSTERS else ""
+    return [f"intervals by {cluster['field']}, {cluster['count']:,} clusters{few}"]

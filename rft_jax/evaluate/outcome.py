@@ -76,3 +76,19 @@ def read_evaluation(workdir: Path, grader: str) -> tuple[dict[str, Any], list[bo
             f"{workdir} holds no evaluation that this version can read: {type(error).__name__} {error}"
         ) from None
     return metrics, right
+
+
+def read_results(workdir: Path, count: int, fields: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the lines of an evaluation's results.jsonl.
+
+    Raises:
+        UserError: the file is missing, has not `count` lines in order, or one of them lacks a field.
+    """
+    found = [line for _, line in read_objects(workdir / RESULTS)]
+    whole = [line.get("problem") for line in found] == list(range(count))
+    if not whole or any(not line.keys() >= set(fields) for line in found):
+        raise UserError(
+            f"{workdir / RESULTS} is not what {METRICS} beside it tells of, {count} problems with {', '.join(fields)}: "
+            "evaluate again"
+        )
+    return found

@@ -18,7 +18,12 @@ def compared(config: PipelineConfig) -> PipelineConfig:
     """Returns a config with a stage that compares its problems, unless it has one or wants none."""
     if not config.contamination or any(isinstance(stage, ContaminationStage) for stage in config.stages):
         return config
-    makers = [number for number, stage in enumerate(config.stages) if isinstance(stage, WorldStage | DrawStage)]
+    sources = {source.partition("/")[0] for source in (config.problems, config.test)}
+    makers = [
+        number
+        for number, stage in enumerate(config.stages)
+        if isinstance(stage, WorldStage | DrawStage) and stage.name in sources
+    ]
     first = makers[-1] + 1 if makers else 0
     stage = ContaminationStage(name=STAGE, corpus=config.corpora)
     return dataclasses.replace(config, stages=(*config.stages[:first], stage, *config.stages[first:]))

@@ -4,14 +4,14 @@ import shlex
 from pathlib import Path
 
 from rft_jax.config import PipelineConfig
-from rft_jax.pipeline import estimate, recipe
+from rft_jax.pipeline import estimate, recipe, showable
 from rft_jax.pipeline.one_stage import command_of
 from rft_jax.pipeline.pace import Assumed
 from rft_jax.pipeline.states import states
 
 
 def plan(config: PipelineConfig, workdir: Path, *, hardware: str | None, chips: int | None) -> str:
-    """Returns for each stage its command, what is left to do, and what it will take.
+    """Returns for each stage its command, what is left to do and what it will take; and what comparisons can show.
 
     Args:
         config: of the pipeline.
@@ -33,7 +33,7 @@ def plan(config: PipelineConfig, workdir: Path, *, hardware: str | None, chips: 
         name: f"{state.what}{f' ({state.why})' if state.why else ''}" for name, state in states(stages, workdir).items()
     }
     commands = {stage.name: shlex.join(command_of(stage, planned=True)) for stage in stages}
-    return f"{estimate.table(estimates, described, commands)}\n{told}"
+    return "\n".join([estimate.table(estimates, described, commands), told, *showable.lines(config, workdir)])
 
 
 def _measured(config: PipelineConfig, workdir: Path) -> tuple[list[estimate.Estimate], str]:

@@ -6,6 +6,7 @@ distinct paths at k: an upper bound for a model that solves fewer problems than 
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 import os
@@ -18,6 +19,7 @@ from rft_jax.config import (
     ContaminationStage,
     DrawStage,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
     SampleConfig,
     SampleStage,
@@ -32,8 +34,7 @@ from rft_jax.hf import located
 from rft_jax.model import lora
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import recipe, stage_settings
-from rft_jax.pipeline.contamination import compared
-from rft_jax.pipeline.draw import drawn
+from rft_jax.pipeline.expansion import expanded
 from rft_jax.pipeline.pace import RESPONSE_CHARACTERS, MeanLengths, Pace, sampling_flops, training_flops
 from rft_jax.records.problem import Problem, read_problems
 from rft_jax.remote.address import is_remote
@@ -79,10 +80,11 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
         UserError: a model folder or a file of problems is missing.
     """
     recipe.stages(config, workdir)  # raises on unknown names
-    config = compared(drawn(config))
+    config = expanded(config).config
     known = {stage.name: stage for stage in config.stages}
     model = architectures(config)
-    train, test = (pace.lengths(*_problems(source, config, workdir)) for source in (config.problems, config.test))
+    lengths = functools.cache(lambda source: pace.lengths(*problems_like(source, config, workdir)))
+    train, test = lengths(config.problems), lengths(config.test)
 
     def k(stage: SampleStage) -> int:
         return stage_settings.sampling(config, stage).k
@@ -120,7 +122,7 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
     for stage in config.stages:
         match stage:
             case WorldStage():
-                found.append(Estimate(stage.name, seconds=5, disk=300 * (stage.train + stage.test)))
+                found.append(Estimate(stage.name, seconds=5, disk=400 * sum(stage.files.values())))
             case DrawStage():
                 found.append(Estimate(stage.name, seconds=5, disk=600 * (train.problems + test.problems)))
             case ContaminationStage():
@@ -136,12 +138,20 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
             case SampleStage():
                 found.append(sampled(stage, stage_settings.sampling(config, stage), train, k(stage)))
             case SelectStage():
-                samples = train.problems * samples_of(stage, None)
+                votes = [each for name in stage.paths if isinstance(each := known[name], EvaluateStage)]
+                voted = sum(
+                    stage_settings.evaluation(config, each).k * lengths(each.problems or config.test).problems
+                    for each in votes
+                )
+                samples = train.problems * samples_of(stage, None) + voted
                 found.append(Estimate(stage.name, seconds=3 + samples / 10_000, disk=samples * 100))
+            case LossStage():
+                # Nobody has said how long the text is.
+                found.append(Estimate(stage.name, seconds=pace.starting, disk=2_000))
             case EvaluateStage():
                 evaluation = stage_settings.evaluation(config, stage)
-                votes = (evaluation.k,) if evaluation.k else ()
-                found.append(sampled(stage, evaluation, test, 1, *votes))
+                ks = (1, evaluation.k) if evaluation.k else (1,)
+                found.append(sampled(stage, evaluation, lengths(stage.problems or config.test), *ks))
             case _:
                 assert_never(stage)
     return [*found, Estimate("report", seconds=pace.starting, disk=1e6)]
@@ -197,17 +207,17 @@ def distinct(k: int) -> float:
     return at_low + (at_high - at_low) * math.log(max(k, 1) / low) / math.log(high / low)
 
 
-def _problems(source: str, config: PipelineConfig, workdir: Path) -> tuple[list[Problem], int]:
+def problems_like(source: str, config: PipelineConfig, workdir: Path) -> tuple[list[Problem], int]:
     """Returns problems like those of a source, which a stage may have yet to make, and how many it has."""
     file = next(file for file in (workdir / source, Path(source)) if file.exists() or file == Path(source))
     makers = {stage.name: stage for stage in config.stages if isinstance(stage, WorldStage | DrawStage)}
     name, _, inside = source.partition("/")
-    of_training = inside.startswith("train")
     match None if file.exists() else makers.get(name):
         case WorldStage() as world:
-            return generate.problems("train", 48, 0), world.train if of_training else world.test
+            return generate.problems("train", 48, 0), world.files[inside]
         case DrawStage() as draw:
-            like, count = _problems(draw.train if of_training else draw.test, config, workdir)
+            of_training = inside.startswith("train")
+            like, count = problems_like(draw.train if of_training else draw.test, config, workdir)
             return like, in_use(count, draw.fraction if of_training else draw.test_fraction)
         case _:
             named = source.startswith("hf:") or is_remote(source)  # no file of this machine

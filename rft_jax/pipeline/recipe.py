@@ -11,6 +11,7 @@ from rft_jax.config import (
     ContaminationStage,
     DrawStage,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
     SampleConfig,
     SampleStage,
@@ -24,18 +25,19 @@ from rft_jax.data.fraction import in_use
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.hf import located
 from rft_jax.pipeline import stage_settings
-from rft_jax.pipeline.contamination import compared
-from rft_jax.pipeline.draw import drawn
+from rft_jax.pipeline.expansion import expanded
 from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
 from rft_jax.records.problem import read_problems
 from rft_jax.select import rules
 from rft_jax.task import auditing
 from rft_jax.task import task as tasks
+from rft_jax.world.fresh import STANDARD
 
 GOLD = "gold"
 CONFIG_FILE = "the config file"
 SELECTED = "selected.jsonl"
+LOSS = "loss.json"
 
 
 def stages(config: PipelineConfig, workdir: Path) -> list[Stage]:
@@ -51,15 +53,17 @@ class _Recipe:
     """What the stages need to know about each other while they are made."""
 
     def __init__(self, config: PipelineConfig, workdir: Path) -> None:
-        config = compared(drawn(config))
+        for stage in config.stages:
+            if not isinstance(stage, StageConfig):
+                kinds = ", ".join(kind.__name__ for kind in get_args(StageConfig))
+                raise UserError(f"a stage of the config is a {type(stage).__name__}, not one of {kinds}")
+        self._replicates = expanded(config)
+        config = self._replicates.config
         self._config, self._workdir = config, workdir
         self._models = _named_folders(config.models)
         self._reader = tasks.load(config.task).reader
         self._known: dict[str, StageConfig] = {}
         for stage in config.stages:
-            if not isinstance(stage, StageConfig):
-                kinds = ", ".join(kind.__name__ for kind in get_args(StageConfig))
-                raise UserError(f"a stage of the config is a {type(stage).__name__}, not one of {kinds}")
             if not stage.name.strip(".") or not all(letter.isalnum() or letter in "-_." for letter in stage.name):
                 raise UserError(f"stage name '{stage.name}': use letters, digits, '-', '_' and '.'")
             if stage.name in self._known or stage.name in self._models or stage.name in (GOLD, "report", "stale"):
@@ -87,20 +91,36 @@ class _Recipe:
                     made.append(self._select(stage))
                 case EvaluateStage():
                     made.append(self._evaluate(stage))
+                case LossStage():
+                    made.append(self._loss(stage))
                 case _:
                     assert_never(stage)
         return [*made, self._report(made)]
 
     def _world(self, stage: WorldStage) -> Stage:
+        tested = max(each.test for each in self._config.stages if isinstance(each, WorldStage))
+        if (stage.fresh or stage.variants) and tested > STANDARD:
+            raise UserError(
+                f"stage {stage.name}: fresh problems and variants are told apart from at most {STANDARD:,} test "
+                f"problems, not {tested:,}"
+            )
         return Stage(
             name=stage.name,
             kind="world",
             script="launch/make_problems.py",
-            flags=(f"--train={stage.train}", f"--test={stage.test}", f"--seed={stage.seed}"),
+            flags=(
+                f"--train={stage.train}",
+                f"--test={stage.test}",
+                f"--seed={stage.seed}",
+                *((f"--corpus={stage.corpus}",) if stage.corpus else ()),
+                *((f"--fresh={stage.fresh}",) if stage.fresh else ()),
+                *((f"--variants={stage.variants}", f"--templates={stage.templates}") if stage.variants else ()),
+                *((f"--fresh_seed={stage.fresh_seed}",) if stage.fresh or stage.variants else ()),
+            ),
             reads={},
             after=(),
             locations={"--output": str(self._workdir / stage.name)},
-            output=("train.jsonl", "test.jsonl"),
+            output=tuple(stage.files),
         )
 
     def _draw(self, stage: DrawStage) -> Stage:
@@ -121,8 +141,8 @@ class _Recipe:
         )
 
     def _contamination(self, stage: ContaminationStage) -> Stage:
-        train, train_after = self.problems(self._config.problems)
-        test, test_after = self.problems(self._config.test)
+        train, train_after = self.problems(self._config.problems, stage)
+        test, test_after = self.problems(self._config.test, stage)
         corpus: dict[str, Reads] = {"--corpus": stage.corpus} if stage.corpus else {}
         return Stage(
             name=stage.name,
@@ -160,7 +180,7 @@ class _Recipe:
 
     def _sample(self, stage: SampleStage) -> Stage:
         model, after = self._model(stage.model, stage)
-        problems, problems_after = self.problems(self._config.problems)
+        problems, problems_after = self.problems(self._config.problems, stage)
         return Stage(
             name=stage.name,
             kind="sample",
@@ -181,14 +201,27 @@ class _Recipe:
     def _select(self, stage: SelectStage) -> Stage:
         if not stage.paths:
             raise UserError(f"stage {stage.name} has no paths to select from")
+        solved = self._config.problems
+        found = []
         for name in stage.paths:
-            self._earlier(name, stage, SampleStage)
+            kind = type(self._known.get(name))
+            sampled = self._earlier(name, stage, EvaluateStage if kind is EvaluateStage else SampleStage)
+            if isinstance(sampled, EvaluateStage):
+                if not stage_settings.evaluation(self._config, sampled).k:
+                    raise UserError(f"stage {stage.name} selects from {name}, which samples nothing: its k is 0")
+                solved = self._tested(sampled)
+            found.append(self._pattern(name, *(("votes",) if isinstance(sampled, EvaluateStage) else ()), "paths"))
+        voted = [each for name in stage.paths if isinstance(each := self._known[name], EvaluateStage)]
+        if 0 < len(voted) < len(stage.paths):
+            raise UserError(f"stage {stage.name} selects from paths of training problems and of test problems")
+        if len({self._tested(each) for each in voted}) > 1:
+            raise UserError(f"stage {stage.name} selects from paths of different test problems")
+        problems, problems_after = self.problems(solved, stage)
         try:
             rules.load(stage.rules)
         except UserError as error:
             raise UserError(f"stage {stage.name}: {error}") from error
         own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
-        problems, problems_after = self.problems(self._config.problems)
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
         return Stage(
             name=stage.name,
@@ -197,7 +230,7 @@ class _Recipe:
             flags=(f"--task={self._config.task}", f"--rules={stage.rules}", *ks),
             reads={
                 "--problems": problems,
-                "--paths": tuple(f"{self._pattern(name, 'paths')}/*.jsonl" for name in stage.paths),
+                "--paths": tuple(f"{pattern}/*.jsonl" for pattern in found),
                 **own_rule,
                 **_own_task(self._config.task),
                 **_own_graders(self._config.task, None, None),
@@ -209,10 +242,16 @@ class _Recipe:
 
     def _evaluate(self, stage: EvaluateStage) -> Stage:
         model, after = self._model(stage.model, stage)
-        problems, problems_after = self.problems(self._config.test)
+        problems, problems_after = self.problems(self._tested(stage), stage)
         made = stage_settings.evaluation(self._config, stage)
         for name in stage.against:
-            self._earlier(name, stage, EvaluateStage)
+            other = self._earlier(name, stage, EvaluateStage)
+            assert isinstance(other, EvaluateStage)
+            if self._tested(other) != self._tested(stage):
+                raise UserError(
+                    f"stage {stage.name}, on {self._tested(stage)}, cannot be compared with {name}, which is on "
+                    f"{self._tested(other)}"
+                )
         reads: dict[str, Reads] = {
             "--config.model": model,
             "--config.problems": problems,
@@ -234,6 +273,23 @@ class _Recipe:
             locations=locations,
             output=("metrics.json", "results.jsonl"),
         )
+
+    def _loss(self, stage: LossStage) -> Stage:
+        model, after = self._model(stage.model, stage)
+        text, text_after = self.problems(stage.text, stage)
+        return Stage(
+            name=stage.name,
+            kind="loss",
+            script="launch/loss.py",
+            flags=(f"--field={stage.field}",) if stage.field else (),
+            reads={"--model": model, "the text": text},
+            after=after + text_after,
+            locations={"--text": names.join_list([text]), "--output": str(self._workdir / stage.name / LOSS)},
+            output=(LOSS,),
+        )
+
+    def _tested(self, stage: EvaluateStage) -> str:
+        return stage.problems or self._config.test
 
     def _report(self, made: list[Stage]) -> Stage:
         return Stage(
@@ -259,7 +315,10 @@ class _Recipe:
 
     def _data(self, stage: TrainStage) -> tuple[str, tuple[str, ...]]:
         if stage.data == GOLD:
-            return self.problems(self._config.problems)
+            return self.problems(self._config.problems, stage)
+        made, after = self.problems(stage.data, stage)
+        if after:
+            return made, after
         selected = self._earlier(stage.data, stage, SelectStage, GOLD)
         assert isinstance(selected, SelectStage)
         file = self._workdir / stage.data / SELECTED
@@ -269,11 +328,16 @@ class _Recipe:
             file = with_infix(file, f"k{stage.k}")
         return str(file), (stage.data,)
 
-    def problems(self, source: str) -> tuple[str, tuple[str, ...]]:
-        """Returns where problems are, and the stage that makes them, if any (`world` for `world/train.jsonl`)."""
+    def problems(self, source: str, stage: StageConfig | None = None) -> tuple[str, tuple[str, ...]]:
+        """Returns where a stage's problems are, and what makes them, if any (`world` for `world/train.jsonl`)."""
         name, _, file = source.partition("/")
-        if isinstance(self._known.get(name), WorldStage | DrawStage) and file:
-            return str(self._workdir / source), (name,)
+        if stage is not None:
+            name = self._replicates.of(name, self._replicates.number[stage.name])
+        maker = self._known.get(name)
+        if isinstance(maker, WorldStage) and file and file not in maker.files:
+            raise UserError(f"stage {name} makes no {file}{did_you_mean(file, maker.files)}: {', '.join(maker.files)}")
+        if isinstance(maker, WorldStage | DrawStage) and file:
+            return str(self._workdir / name / file), (name,)
         return source, ()
 
     def _earlier(self, name: str, stage: StageConfig, kind: type[StageConfig], *others: str) -> StageConfig:
@@ -321,12 +385,14 @@ def _named_folders(models: tuple[str, ...]) -> dict[str, str]:
 
 def describe(config: PipelineConfig) -> dict[str, object]:
     """Returns the config as JSON values for the report, with the kind of each stage."""
-    config = compared(drawn(config))
-    fields = dataclasses.asdict(config)
+    made = expanded(config)
+    fields = dataclasses.asdict(made.config) | {"seeds": config.seeds, "controls": config.controls}
     fields["models"] = [f"{name}={folder}" for name, folder in _named_folders(config.models).items()]
     fields["stages"] = [
-        {"kind": type(stage).__name__.removesuffix("Stage").lower()} | dataclasses.asdict(stage)
-        for stage in config.stages
+        {"kind": type(stage).__name__.removesuffix("Stage").lower()}
+        | dataclasses.asdict(stage)
+        | {"base": made.base[stage.name], "replicate": made.number[stage.name]}
+        for stage in made.config.stages
     ]
     return fields
 

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rft_jax import provenance
 from rft_jax.config import PipelineConfig
@@ -123,9 +124,29 @@ def _needed(stages: dict[str, Stage], stage: Stage) -> list[str]:
     return [name for name in stages if name in needed]
 
 
-def _write_plan(workdir: Path, described: dict[str, object]) -> None:
+def _write_plan(workdir: Path, described: dict[str, Any]) -> None:
+    """Writes pipeline.json. Experiments that share a workdir share it too: those of before stay in it."""
+    before = plan_of(workdir) if described["experiments"] else {}
+    if before.get("experiments"):
+        names = {stage["name"] for stage in described["stages"]}
+        kept = [stage for stage in before["stages"] if stage["name"] not in names]
+        new = {each["name"] for each in described["experiments"]}
+        others = [each for each in before["experiments"] if each["name"] not in new]
+        described = described | {
+            "stages": [*kept, *described["stages"]],
+            "experiments": [*others, *described["experiments"]],
+        }
     with whole_file(workdir / PLAN) as file:
         file.write_text(json.dumps(described, indent=1) + "\n")
+
+
+def plan_of(workdir: Path) -> dict[str, Any]:
+    """Returns the plan that a workdir has, or {}."""
+    try:
+        plan = json.loads((workdir / PLAN).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return plan if isinstance(plan, dict) else {}
 
 
 def made_by() -> dict[str, object]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rft_jax import provenance
-from rft_jax.evaluate.loop import percent
 from rft_jax.evaluate.outcome import METRICS
+from rft_jax.evidence.intervals import percent
 from rft_jax.hf import located
 from rft_jax.records import manifest
 from rft_jax.remote import hub

@@ -1,12 +1,14 @@
 """Everything the stages left in a workdir, recognised by contents, not by name: workdirs made by hand work too."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rft_jax.errors import UserError
+from rft_jax.evaluate.outcome import read_results
 from rft_jax.records import manifest
 from rft_jax.records.path import Path as SampledPath
 from rft_jax.records.path import read_paths
@@ -21,10 +23,11 @@ _SKIP = ("stale", "report")
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """An evaluation: `metrics` is its metrics.json."""
+    """An evaluation: `metrics` is the metrics.json in its folder."""
 
     name: str
     metrics: dict[str, Any]
+    folder: Path
 
     @property
     def grader(self) -> str:
@@ -36,6 +39,16 @@ class Evaluation:
         """That grader's measures, each with its interval."""
         measures: dict[str, dict[str, float]] = self.metrics["graders"][self.grader]
         return measures
+
+    @functools.cached_property
+    def results(self) -> list[dict[str, Any]]:
+        """What is known of each problem, from results.jsonl.
+
+        Raises:
+            UserError: that is missing or damaged.
+        """
+        more = ("cluster",) if self.metrics.get("cluster") else ()
+        return read_results(self.folder, self.metrics["count"], (*self.metrics["graders"], *more))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +103,31 @@ class Workdir:
     samplings: list[Sampling]
     problems: list[Problem] | None
 
+    def by_problems(self) -> "list[tuple[str, Workdir]]":
+        """Returns the run once for each set of problems that it was evaluated on, with a name; "" if there is only one.
+
+        Accuracies on different problems do not belong beside each other.
+        """
+        sets: dict[tuple[str, int], list[Evaluation]] = {}
+        for each in self.evaluations:
+            asked = each.metrics.get("fingerprint", each.metrics["problems"])  # those of before have none
+            sets.setdefault((asked, each.metrics["count"]), []).append(each)
+        if len(sets) < 2:
+            return [("", self)]
+        parts = []
+        for (_, count), found in sets.items():
+            name = f"{_short(found[0].metrics['problems'])}, {count:,} problems"
+            parts.append((name, dataclasses.replace(self, evaluations=found)))
+        return parts
+
     def stage(self, name: str) -> dict[str, Any]:
         """Returns a stage's entry in the plan, or {}."""
         return next((stage for stage in self.plan.get("stages", ()) if stage["name"] == name), {})
+
+
+def _short(problems: str) -> str:
+    """Returns the end of a path by which its reader knows it: `world/test.jsonl`."""
+    return problems if problems.startswith("hf:") else "/".join(Path(problems).parts[-2:])
 
 
 def criteria_of(selection: Selection | None) -> Criteria:
@@ -122,7 +157,7 @@ def collect(folder: Path) -> Workdir:
         if (stage / "stage.json").is_file():
             found.records[name] = _read(stage / "stage.json")
         if (stage / "metrics.json").is_file():
-            found.evaluations.append(Evaluation(name, _read(stage / "metrics.json")))
+            found.evaluations.append(Evaluation(name, _read(stage / "metrics.json"), stage))
         elif (stage / "paths" / "manifest.json").is_file():
             settings = _read(stage / "paths" / "manifest.json")
             if settings.get("temperature") != 0:  # greedy paths alone are an unfinished evaluation

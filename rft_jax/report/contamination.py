@@ -10,12 +10,11 @@ from rft_jax.contamination.compare import PAIRS, RESULT
 from rft_jax.contamination.pairs import TOLD, Kind
 from rft_jax.contamination.summary import SAME, places
 from rft_jax.errors import UserError
-from rft_jax.evaluate.intervals import wilson
 from rft_jax.evaluate.outcome import read_evaluation
+from rft_jax.evidence.intervals import percent, share
 from rft_jax.records.lines import read_objects
 from rft_jax.report.collect import Evaluation, Workdir
 from rft_jax.report.page import escape, fold, paragraph, table
-from rft_jax.report.sections import interval
 
 _SHOWN = 50  # pairs
 # What may be left out of the test problems, from the strictest meaning of contaminated to the widest.
@@ -116,7 +115,7 @@ def _accuracies(run: Workdir, comparisons: Sequence[Comparison]) -> str:
                 continue  # this level has no more than the stricter ones
             before = alike
             without, only = comparison.split(run.folder / evaluation.name, evaluation.grader, kinds)
-            shares = (interval(_share(answers)) for answers in (without + only, without, only))
+            shares = (percent(_share(answers)) for answers in (without + only, without, only))
             rows.append([evaluation.metrics["name"], told, f"{len(only):,}", *shares])
     made = table(["model", "left out: what is", "problems", "all, maj1@1", "without them", "on them alone"], rows)
     if others:
@@ -135,7 +134,7 @@ def _of(run: Workdir, evaluation: Evaluation, comparisons: Sequence[Comparison])
 
 
 def _share(right: Sequence[bool]) -> dict[str, float] | None:
-    return dataclasses.asdict(wilson(sum(right), len(right))) if right else None
+    return dataclasses.asdict(share(right)) if right else None
 
 
 def _pairs(comparison: Comparison) -> str:

@@ -3,7 +3,17 @@
 from pathlib import Path
 
 from rft_jax.files import whole_file
-from rft_jax.report import audits, contamination, groups, sections
+from rft_jax.report import (
+    audits,
+    comparisons,
+    contamination,
+    experiments,
+    groups,
+    losses,
+    paper_figures,
+    paper_tables,
+    sections,
+)
 from rft_jax.report.collect import collect
 from rft_jax.report.page import page
 
@@ -16,12 +26,21 @@ def write(folder: Path) -> Path:
     """
     run = collect(folder)
     parts = [
-        ("Results", sections.results(run)),
+        ("Experiments", experiments.missing(run)),
+        ("The paper's tables", paper_tables.tables(run)),
+        ("The paper's figures", paper_figures.figures(run)),
+        ("The paper's claims", experiments.claims(run)),
+        *((_on("Results", name), sections.results(part)) for name, part in run.by_problems()),
+        ("Comparisons", comparisons.section(run)),
         ("Contamination", contamination.found(run)),
         ("By group", groups.by_field(run)),
+        ("Loss on text", losses.section(run)),
         ("From samples to selected", sections.funnel(run)),
         ("Against k", sections.against_k(run)),
-        ("Against the fraction of the data", sections.against_fraction(run)),
+        *(
+            (_on("Against the fraction of the data", name), sections.against_fraction(part))
+            for name, part in run.by_problems()
+        ),
         ("Provenance", sections.provenance(run)),
         ("Training", sections.training(run)),
         ("Lengths", sections.lengths(run)),
@@ -37,3 +56,7 @@ def write(folder: Path) -> Path:
             page("Rejection-sampling fine-tuning", f"{folder.resolve().name}: {models}", parts), encoding="utf-8"
         )
     return target
+
+
+def _on(heading: str, problems: str) -> str:
+    return f"{heading} on {problems}" if problems else heading

@@ -6,16 +6,20 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any
 
+from rft_jax.evidence.intervals import percent
 from rft_jax.records.lines import read_objects, with_infix
 from rft_jax.records.problem import Problem
 from rft_jax.report import figures, paper
 from rft_jax.report.collect import Selection, Workdir, criteria_of
 from rft_jax.report.page import escape, fold, paragraph, side_by_side, table
+from rft_jax.report.replicates import base_of, replicates, seed_of
 from rft_jax.report.verdicts import Verdict, judge
+from rft_jax.select import rules
 from rft_jax.select.statistics import COLUMNS, RARE
 
 _PROBLEMS, _REJECTED = 20, 8
 _MAIN = "maj1@1"
+_OF_THE_PAPER = ("paper", "reference", rules.NONE)  # rules of selection
 
 
 def kind_of(run: Workdir, model: str) -> str:
@@ -26,11 +30,13 @@ def kind_of(run: Workdir, model: str) -> str:
     data = run.stage(stage["data"])
     if not data:
         return "sft, longer" if stage["steps_of"] else "sft" if fraction_of(run, stage) == 1 else "sft, part"
-    if data["rules"] == "none":
-        return "no dedup"
+    if data["rules"] not in _OF_THE_PAPER:
+        return rules.label(data["rules"])
     models = {run.stage(path)["model"] for path in data["paths"]}
     if any(run.stage(run.stage(model).get("data", "")) for model in models):
         return "later round"  # its paths come from models trained on paths, which the paper has not
+    if data["rules"] == rules.NONE:
+        return "no dedup" if len(models) == 1 else "union, no dedup"
     return "union" if len(models) > 1 else "rft"
 
 
@@ -41,7 +47,7 @@ def fraction_of(run: Workdir, stage: dict[str, Any]) -> Fraction:
 
 
 def results(run: Workdir) -> str:
-    """Returns the accuracies beside the paper's, a plot of their intervals, and the comparisons."""
+    """Returns the accuracies beside the paper's, over all seeds where there are several, and a plot of them."""
     if not run.evaluations:
         return ""
     measures = list(dict.fromkeys(name for each in run.evaluations for name in each.measures))
@@ -51,9 +57,9 @@ def results(run: Workdir) -> str:
         for name in dict.fromkeys(name for each in run.evaluations for name in each.metrics["graders"])
         if any(each.grader != name for each in run.evaluations)
     ]
-    rows, compared, marks = [], [], {}
-    for each in run.evaluations:
-        metrics = each.metrics
+    rows, by_seed, marks = [], [], {}
+    for group in replicates(run):
+        metrics = group.first.metrics
         kind = kind_of(run, metrics["name"])
         rows_of, steps = training_of(run, metrics["name"])
         named, figure = paper.ACCURACY.get(kind, ("", None))
@@ -61,35 +67,31 @@ def results(run: Workdir) -> str:
             named, figure = "", None  # the paper's figure is for all samples
         rows.append(
             [
-                metrics["name"], rows_of, steps,
-                *(interval(each.measures.get(measure)) for measure in measures),
-                *(interval(metrics["graders"].get(name, {}).get(_MAIN)) for name in audits),
+                group.model, rows_of, steps,
+                *(group.told(group.first.grader, measure) for measure in measures),
+                *(group.told(name, _MAIN) for name in audits),
                 f"{figure} ({named})" if figure else "–",
             ]
         )  # fmt: skip
-        estimate = each.measures[_MAIN]
-        marks[metrics["name"]] = (estimate["mean"], estimate["low"], estimate["high"])
-        for other in metrics["against"]:
-            compared.append(
-                [
-                    f"{metrics['name']} against {other['name']}", interval(other["difference"], signed=True),
-                    other["only_second"], other["only_first"], f"{other['p']:.2g}",
-                ]
-            )  # fmt: skip
+        if estimate := group.estimate(group.first.grader, _MAIN):
+            marks[group.model] = (estimate["mean"], estimate["low"], estimate["high"])
+        if len(group.evaluations) > 1:
+            figures_of = {seed_of(run, each): percent(each.measures[_MAIN]) for each in group.evaluations}
+            by_seed.append([group.model, *(figures_of.get(seed, "–") for seed in range(group.planned))])
     count = run.evaluations[0].metrics["count"]
+    over = ", of models with several seeds over seeds and problems" if by_seed else ""
     intro = paragraph(
-        f"Percent of {count:,} held-out problems, with 95 % intervals. Graded by {' or '.join(graders)}; audited by "
-        f"{', '.join(audits) or 'none'}. The paper's column is for Llama 2 7B on GSM8K, another model and other "
+        f"Percent of {count:,} held-out problems, with 95 % intervals{over}. Graded by {' or '.join(graders)}; audited "
+        f"by {', '.join(audits) or 'none'}. The paper's column is for Llama 2 7B on GSM8K, another model and other "
         "problems: compare the order and size of the differences, not the values."
     )
     head = ["model", "training rows", "steps", *measures, *(f"{_MAIN}, {name}" for name in audits), "paper"]
     plot = side_by_side(
         [(figures.intervals("Accuracy with its interval", marks, x=_MAIN), "maj1@1 with its 95 % interval.")]
     )
-    pairs = table(
-        ["on the same problems", "points of maj1@1", "only the first", "only the second", "McNemar p"], compared
-    )
-    return intro + table(head, rows) + plot + pairs
+    seeds = [f"seed {seed}" for seed in range(max(map(len, by_seed), default=1) - 1)]
+    each_seed = fold("Seed by seed", "over problems alone", table([_MAIN, *seeds], by_seed)) if by_seed else ""
+    return intro + table(head, rows) + each_seed + plot
 
 
 def funnel(run: Workdir) -> str:
@@ -120,20 +122,22 @@ def funnel(run: Workdir) -> str:
 def against_k(run: Workdir) -> str:
     """Returns plots of accuracy and distinct paths against k, where there are several k."""
     drawn = []
-    points: dict[str, list[tuple[float, float]]] = {}
-    for each in run.evaluations:
-        stage = run.stage(each.metrics["name"])
-        data = run.stage(stage.get("data", ""))
-        if data and data["rules"] != "none" and len(data["paths"]) == 1:
-            k = stage["k"] or _samples(run, data["paths"][0])
-            points.setdefault(data["name"], []).append((k, each.measures[_MAIN]["mean"]))
-    points = {name: sorted(values) for name, values in points.items() if len(values) > 1}
-    if points:
-        svg = figures.curves("Accuracy against k", points, x="k, samples per problem", y=_MAIN, log=True, percent=True)
-        drawn.append((svg, "Accuracy of RFT on the paths selected from the first k samples."))
+    for problems, part in run.by_problems():
+        points: dict[str, list[tuple[float, float]]] = {}
+        for each in part.evaluations:
+            stage = run.stage(each.metrics["name"])
+            data = run.stage(stage.get("data", ""))
+            fit = data and data["rules"] != rules.NONE and len(data["paths"]) == 1
+            if fit and (k := stage["k"] or _samples(run, data["paths"][0])):
+                points.setdefault(base_of(run, data["name"]), []).append((k, each.measures[_MAIN]["mean"]))
+        points = {name: means for name, values in points.items() if len(means := _means(values)) > 1}
+        if points:
+            title = f"Accuracy against k{f' on {problems}' if problems else ''}"
+            svg = figures.curves(title, points, x="k, samples per problem", y=_MAIN, log=True, percent=True)
+            drawn.append((svg, "Accuracy after training on what a selection has of the first k samples."))
     distinct: dict[str, list[tuple[float, float]]] = {}
     for selection in run.selections:
-        if selection.statistics["rules"] == "none":
+        if rules.repeats_lists(selection.statistics["rules"]):
             continue
         for model, counts in _funnels(selection):
             distinct[model] = [(int(k), values["distinct"]) for k, values in counts["at_k"].items()]
@@ -159,7 +163,7 @@ def against_fraction(run: Workdir) -> str:
             points.append((float(fraction_of(run, stage)), each.measures[_MAIN]["mean"]))
     if len({fraction for fraction, _ in points}) < 2:
         return ""
-    series = {"here": sorted(points), "paper, 7B-2": [(x, y / 100) for x, y in paper.ACCURACY_AT_FRACTION.items()]}
+    series = {"here": _means(points), "paper, 7B-2": [(x, y / 100) for x, y in paper.ACCURACY_AT_FRACTION.items()]}
     svg = figures.curves(
         "Accuracy against the fraction of the data", series, x="fraction of the training problems", y=_MAIN, log=True,
         percent=True, dashed=["paper, 7B-2"],
@@ -238,7 +242,10 @@ def browse(run: Workdir) -> str:
     criteria = criteria_of(selection)
     grader, equations = criteria.load_graders()[0], criteria.load_equations()
     stops = criteria.load_task().template.stops
-    verdicts = {n: judge(run.problems[n], paths[n], selected[n], grader, equations, stops) for n in chosen}
+    distinct = not rules.repeats_lists(selection.statistics["rules"])
+    verdicts = {
+        n: judge(run.problems[n], paths[n], selected[n], grader, equations, stops, distinct=distinct) for n in chosen
+    }
     return "".join(_one_problem(n, run.problems[n], len(paths[n]), verdicts[n]) for n in chosen)
 
 
@@ -310,7 +317,7 @@ def _funnels(selection: Selection) -> list[tuple[str, dict[str, Any]]]:
 
 def _widest(selections: list[Selection]) -> Selection | None:
     """Returns the selection from the most samples, preferring those that keep distinct paths only."""
-    fit = [each for each in selections if each.statistics["rules"] != "none"] or selections
+    fit = [each for each in selections if not rules.repeats_lists(each.statistics["rules"])] or selections
     return max(fit, key=lambda each: int(each.statistics["united"]["samples"]), default=None)
 
 
@@ -334,21 +341,21 @@ def training_of(run: Workdir, model: str) -> tuple[str, str]:
     return rows, f"{losses[-1][0]:,}" if losses else "–"
 
 
-def _samples(run: Workdir, sampling: str) -> int:
-    selection = next(each for each in run.selections if run.stage(each.name).get("paths") == [sampling])
-    return max(int(k) for k in selection.statistics["united"]["at_k"])
+def _samples(run: Workdir, sampling: str) -> int | None:
+    """Returns the k of the paths of a selection, or None where that is gone."""
+    selection = next((each for each in run.selections if run.stage(each.name).get("paths") == [sampling]), None)
+    return None if selection is None else max(int(k) for k in selection.statistics["united"]["at_k"])
+
+
+def _means(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Returns the mean at each x, in order: over the seeds."""
+    heights: dict[float, list[float]] = {}
+    for x, y in points:
+        heights.setdefault(x, []).append(y)
+    return [(x, sum(values) / len(values)) for x, values in sorted(heights.items())]
 
 
 def _smooth(losses: list[tuple[int, float]]) -> list[tuple[float, float]]:
     steps = max(1, len(losses) // 50)
     parts = [losses[first : first + steps] for first in range(0, len(losses), steps)]
     return [(part[-1][0], sum(loss for _, loss in part) / len(part)) for part in parts]
-
-
-def interval(estimate: dict[str, float] | None, signed: bool = False) -> str:
-    """Returns `41.6 (38.9 to 44.3)` for shares 0.416, 0.389 and 0.443, or a dash for None."""
-    if estimate is None:
-        return "–"
-    sign = "+" if signed else ""
-    mean, low, high = (f"{100 * estimate[name]:{sign}.1f}" for name in ("mean", "low", "high"))
-    return f"{mean} ({low} to {high})"

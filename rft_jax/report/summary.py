@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from rft_jax.report import comparisons
 from rft_jax.report.collect import Workdir, collect
-from rft_jax.report.sections import interval, training_of
+from rft_jax.report.replicates import replicates
+from rft_jax.report.sections import training_of
+from rft_jax.select import rules
 
 
 def table(folder: Path) -> str:
@@ -13,32 +16,35 @@ def table(folder: Path) -> str:
         UserError: there is nothing to report.
     """
     run = collect(folder)
-    parts = [_accuracies(run), _differences(run), _paths(run)]
+    parts = []
+    for problems, part in run.by_problems():
+        parts.append(_accuracies(part, problems))
+    parts += [_differences(run), _paths(run)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _accuracies(run: Workdir) -> str:
+def _accuracies(run: Workdir, problems: str) -> str:
     rows = [["model", "training rows", "steps", "maj1@1, %"]]
-    for each in run.evaluations:
-        model = each.metrics["name"]
-        rows.append([model, *training_of(run, model), interval(each.measures["maj1@1"])])
+    for each in replicates(run):
+        figure = each.told(each.first.grader, comparisons.MEASURE)
+        rows.append([each.model, *training_of(run, each.first.metrics["name"]), figure])
     count = run.evaluations[0].metrics["count"] if run.evaluations else 0
-    return f"{count:,} held-out problems, 95 % intervals\n{_aligned(rows)}" if len(rows) > 1 else ""
+    title = problems or f"{count:,} held-out problems"
+    return f"{title}, 95 % intervals\n{_aligned(rows)}" if len(rows) > 1 else ""
 
 
 def _differences(run: Workdir) -> str:
-    rows = [["on the same problems", "points", "McNemar p"]]
-    for each in run.evaluations:
-        for other in each.metrics["against"]:
-            name = f"{each.metrics['name']} against {other['name']}"
-            rows.append([name, interval(other["difference"], signed=True), f"{other['p']:.1g}"])
-    return _aligned(rows) if len(rows) > 1 else ""
+    found = comparisons.compared(run)
+    if not found:
+        return ""
+    wide = _aligned([comparisons.HEAD, *comparisons.rows(found)])
+    return "\n".join([wide, *comparisons.notes(found)])
 
 
 def _paths(run: Workdir) -> str:
     rows = []
     for selection in run.selections:
-        if selection.statistics["rules"] == "none":
+        if rules.repeats_lists(selection.statistics["rules"]):
             continue
         at_k = selection.statistics["united"]["at_k"]
         rows += [[selection.name, *(f"k={k}: {values['distinct']:.2f}" for k, values in at_k.items())]]

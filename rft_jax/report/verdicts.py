@@ -43,6 +43,8 @@ def judge(
     grader: Grader,
     equations: Equations,
     stops: Sequence[str],
+    *,
+    distinct: bool = True,
 ) -> list[Verdict]:
     """Returns a verdict on each distinct text, kept ones first, then by frequency.
 
@@ -53,6 +55,7 @@ def judge(
         grader: decides which answers are right.
         equations: finds and checks the equations.
         stops: texts that end a response by the task's template.
+        distinct: whether the selection keeps one path per list of equations.
     """
     kept = set(selected)
     kept_lists = {equations.name(response) for response in kept}
@@ -62,7 +65,7 @@ def judge(
 
     def why(response: str) -> str:
         if response in kept:
-            return "right answer, right equations, a new list of equations"
+            return "right answer, right equations, a new list of equations" if distinct else "right answer, selected"
         given = grader.parse(response)
         if given is None:
             return f"no answer that the grader {grader.name} can read"
@@ -72,7 +75,7 @@ def judge(
             return _UNFIT[reason]
         if equations.key(response) is None:
             return f"right answer, but {_wrong(response, equations)} does not hold"
-        if equations.name(response) in kept_lists:
+        if distinct and equations.name(response) in kept_lists:
             return "right, but a kept path has the same list of equations"
         return "right, but not selected"
 

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 
-from rft_jax import plugin
 from rft_jax.select import rules as rules_of
 from rft_jax.select.rules import Rule
 from rft_jax.task import auditing
@@ -21,7 +20,7 @@ class Criteria:
     Attributes:
         task: what was asked.
         graders: the one in use, then those that audit.
-        rules: of the selection.
+        rules: of the selection; with its seed, where it draws.
         left_out: lines on the task's auditors that cannot be used here.
     """
 
@@ -60,6 +59,6 @@ def criteria(task: str, *, grader: str | None, audits: Sequence[str] | None, rul
         UserError: something is not there, or two graders have one name.
     """
     graders, left_out = auditing.choose(tasks_of.load(task), grader, audits)
-    made = Criteria(str(tasks_of.Reference.parse(task).placed()), graders, plugin.placed(rules), left_out)
+    made = Criteria(str(tasks_of.Reference.parse(task).placed()), graders, rules_of.placed(rules), left_out)
     made.load_rule()
     return made

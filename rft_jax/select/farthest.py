@@ -1,7 +1,11 @@
-"""One path for each equation list, the one that reads least like the others: the paper's selection (section 3.3)."""
+"""One path for each equation list, the one that reads least like the others: the paper's selection (section 3.3).
+
+Or, as a control of that choice, the one that reads most like them.
+"""
 
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -14,6 +18,10 @@ MAX_CHARACTERS = 16_384
 _MAX_LINES = 16
 # rapidfuzz measures many pairs at once where a piece has up to 64 characters.
 _PIECE = 64
+# What a choice makes as large as it can: the sum of the distances, or that of their negatives.
+Sign = Literal[1, -1]
+FARTHEST: Sign = 1
+NEAREST: Sign = -1
 # How many of the coming texts are bounded at once: more fill the vector units better, but some kept path changes soon.
 _WINDOW = 24
 
@@ -28,16 +36,19 @@ class Farthest:
     - a text that was turned down is not looked at again until some kept path has changed;
     - a text is turned down without a distance when what its distances are at most (`_Bounds`) sums to no more than the
       kept path's; bounds give way to distances one by one.
+
+    The nearest are chosen by the same steps: each distance counts as its negative.
     """
 
     def __init__(self) -> None:
         self._texts: dict[str, _Text] = {}
 
-    def choose(self, candidates: Iterable[tuple[str, str]]) -> list[int]:
+    def choose(self, candidates: Iterable[tuple[str, str]], sign: Sign = FARTHEST) -> list[int]:
         """Returns the places, in `candidates`, of the paths to keep, in the order in which their lists came up.
 
         Args:
             candidates: equation list and text of each path, in order.
+            sign: FARTHEST, or NEAREST: a path replaces the kept one if its distances sum to strictly less.
         """
         slots: dict[str, int] = {}  # equation list -> place in `kept`
         coming = [
@@ -46,9 +57,9 @@ class Farthest:
         ]
         kept: list[_Text] = []  # the text kept for each list
         places: list[int] = []
-        to_beat: dict[int, int] = {}  # slot -> the kept text's sum of distances
+        to_beat: dict[int, int] = {}  # slot -> the kept text's sum of signed distances
         turned_down: set[_Text] = set()
-        bounds = _Bounds([], [])
+        bounds = _Bounds([], [], sign)
         for place, (slot, new) in enumerate(coming):
             if slot == len(kept):
                 kept.append(new)
@@ -58,10 +69,11 @@ class Farthest:
                 continue
             else:
                 if slot not in to_beat:
-                    to_beat[slot] = sum([kept[slot].distance(other) for other in kept if other is not kept[slot]])
+                    old = kept[slot]
+                    to_beat[slot] = sign * sum([old.distance(other) for other in kept if other is not old])
                 if new not in bounds.rows:
-                    bounds = _Bounds([text for _, text in coming[place : place + _WINDOW]], kept)
-                if not bounds.is_farther(new, slot, kept, to_beat[slot]):
+                    bounds = _Bounds([text for _, text in coming[place : place + _WINDOW]], kept, sign)
+                if not bounds.is_better(new, slot, kept, to_beat[slot]):
                     turned_down.add(new)
                     continue
                 bounds.change(slot, kept[slot], new)
@@ -109,23 +121,21 @@ class _Text:
 
 
 class _Bounds:
-    """What the distances of the coming texts to the kept ones are at most: the sum over their pieces.
+    """What the signed distances of the coming texts to the kept ones are at most.
+
+    A distance is at most the sum over the pieces, and at least the difference of the lengths.
 
     Some texts are bounded at once, when the first of them comes. Where another text is kept for a slot since then, its
     distance from the one before is added (the triangle inequality); a new slot has distances in place of bounds.
 
     Attributes:
+        sign: of the distances.
         rows: text -> its bound for each slot; 0 for a new slot.
     """
 
-    def __init__(self, texts: Sequence[_Text], kept: Sequence[_Text]) -> None:
-        columns = itertools.zip_longest(*[text.pieces for text in (*texts, *kept)], fillvalue="")
-        count = len(texts)
-        # The piece at one place of all the texts beside that of all the kept ones: [texts, kept].
-        bounds = sum(
-            (cdist(column[:count], column[count:], scorer=Levenshtein.distance) for column in columns),
-            start=np.zeros((count, len(kept)), np.int32),
-        )
+    def __init__(self, texts: Sequence[_Text], kept: Sequence[_Text], sign: Sign) -> None:
+        self.sign = sign
+        bounds = _most(texts, kept) if sign == FARTHEST else -_least(texts, kept)
         self.rows: dict[_Text, list[int]] = dict(zip(texts, bounds.tolist(), strict=True))
         self._unbounded: list[int] = []  # slots
 
@@ -142,16 +152,33 @@ class _Bounds:
             for row in self.rows.values():
                 row[slot] += distance
 
-    def is_farther(self, new: _Text, slot: int, kept: Sequence[_Text], to_beat: int) -> bool:
-        """Tells whether the distances of `new` to the texts kept for other slots sum to more than `to_beat`."""
-        row = self.rows[new]
-        at_most = sum(row) - row[slot] + sum([new.distance(kept[other]) for other in self._unbounded if other != slot])
+    def is_better(self, new: _Text, slot: int, kept: Sequence[_Text], to_beat: int) -> bool:
+        """Tells whether the signed distances of `new` to the texts kept for other slots sum to more than `to_beat`."""
+        row, sign = self.rows[new], self.sign
+        exact = sum([new.distance(kept[other]) for other in self._unbounded if other != slot])
+        at_most = sum(row) - row[slot] + sign * exact
         if at_most <= to_beat:
             return False
         # The largest bounds have the most to give.
         for bound, other in sorted(zip(row, range(len(row)), strict=True), reverse=True):
             if other != slot and other not in self._unbounded:
-                at_most -= bound - new.distance(kept[other], bound)
+                at_most -= bound - sign * new.distance(kept[other], bound if sign == FARTHEST else None)
                 if at_most <= to_beat:
                     return False
         return True
+
+
+def _most(texts: Sequence[_Text], kept: Sequence[_Text]) -> np.ndarray:
+    """Returns what the distances are at most, [texts, kept]: the piece at each place of the one and of the other."""
+    columns = itertools.zip_longest(*[text.pieces for text in (*texts, *kept)], fillvalue="")
+    count = len(texts)
+    return sum(
+        (cdist(column[:count], column[count:], scorer=Levenshtein.distance) for column in columns),
+        start=np.zeros((count, len(kept)), np.int32),
+    )
+
+
+def _least(texts: Sequence[_Text], kept: Sequence[_Text]) -> np.ndarray:
+    """Returns what the distances are at least, [texts, kept]."""
+    ours, theirs = (np.array([len(text.text) for text in each], np.int32) for each in (texts, kept))
+    return np.abs(ours[:, None] - theirs)

@@ -1,15 +1,21 @@
-"""Which of a problem's right paths are selected: the paper's rules, and one's own.
+"""Which of a problem's right paths are selected: the paper's rules, controls of what each gives, and one's own.
 
 A rule of one's own is a Python file that defines RULE and is named instead of a shipped one.
 """
 
 import dataclasses
+import functools
+import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rft_jax import plugin
-from rft_jax.select.farthest import Farthest
+from rft_jax.errors import UserError
+from rft_jax.select.farthest import FARTHEST, NEAREST, Farthest, Sign
 from rft_jax.select.graded import Graded
 from rft_jax.task.equations import REFERENCE, Equations
+
+NONE, RANDOM = "none", "random"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,35 +42,85 @@ class Rule:
 
 def one_for_each_list(paths: Sequence[Graded], farthest: Farthest) -> list[Graded]:
     """Returns one path for each equation list, in the order in which the lists came up: the paper, section 3.3."""
-    return [paths[place] for place in _places(paths, farthest)]
+    return [paths[place] for place in _places(paths, farthest, FARTHEST)]
 
 
-def one_for_each_list_in_order(paths: Sequence[Graded], farthest: Farthest) -> list[Graded]:
+def one_for_each_list_in_order(paths: Sequence[Graded], farthest: Farthest, sign: Sign = FARTHEST) -> list[Graded]:
     """Returns the same paths in the order of `paths`, so that selecting from what was selected changes nothing."""
-    return [paths[place] for place in sorted(_places(paths, farthest))]
+    return [paths[place] for place in sorted(_places(paths, farthest, sign))]
 
 
-def _places(paths: Sequence[Graded], farthest: Farthest) -> list[int]:
-    return farthest.choose([(path.equations or "", path.response or "") for path in paths])
+def _places(paths: Sequence[Graded], farthest: Farthest, sign: Sign) -> list[int]:
+    return farthest.choose([(path.equations or "", path.response or "") for path in paths], sign)
+
+
+def _drawn(seed: int) -> Rule:
+    """Returns the rule that draws as many of a problem's paths as they have equation lists, without replacement.
+
+    A path's lot is a hash of what it is, so the draw depends on nothing else: neither on the order or the number of
+    files, processes and parts, nor on the other problems. Of fewer samples it is a draw by the same lots.
+    """
+
+    def choose(paths: Sequence[Graded], _: Farthest) -> list[Graded]:
+        lists = len({path.equations for path in paths})
+        drawn = sorted(range(len(paths)), key=lambda place: _lot(seed, paths[place]))[:lists]
+        return [paths[place] for place in sorted(drawn)]
+
+    return Rule(name=f"{RANDOM}:{seed}", choose=choose)
+
+
+def _lot(seed: int, path: Graded) -> bytes:
+    # The model's name comes last: it may hold any character.
+    return hashlib.sha256(f"{seed} {path.problem} {path.sample} {path.model}".encode(errors="surrogatepass")).digest()
 
 
 SHIPPED = {
-    rule.name: rule
+    rule.name.partition(":")[0]: rule
     for rule in (
         Rule(name="paper", choose=one_for_each_list_in_order),
         Rule(name="reference", choose=one_for_each_list, equations=REFERENCE, takes_unfit=True, bare=True),
+        # The paper's rule with the opposite choice within a list: what is left of its gain without the distance.
+        Rule(name="nearest", choose=functools.partial(one_for_each_list_in_order, sign=NEAREST)),
+        # As many right paths as the paper's rule keeps: what is left of its gain without the dedup.
+        _drawn(0),
         # Every right path, whatever its equations: the paper's ablation.
-        Rule(name="none", choose=lambda paths, _: list(paths), needs_equations=False),
+        Rule(name=NONE, choose=lambda paths, _: list(paths), needs_equations=False),
     )
 }
 
 
 def load(reference: str) -> Rule:
-    """Returns a shipped rule by its name, or the RULE of a Python file.
+    """Returns a shipped rule by its name (`random:SEED` with its seed), or the RULE of a Python file.
 
     Raises:
-        UserError: there is none of that name, or the file is wrong.
+        UserError: there is none of that name, the seed is none, or the file is wrong.
     """
+    name, colon, seed = reference.partition(":")
+    if name == RANDOM and colon:
+        if not (seed.isascii() and seed.isdecimal()):
+            raise UserError(f"rules '{reference}': give random:SEED with a whole number, as in random:3")
+        return _drawn(int(seed))
     if reference in SHIPPED:
         return SHIPPED[reference]
     return plugin.load(reference, "RULE", Rule, dict.fromkeys(SHIPPED, __name__))
+
+
+def placed(reference: str) -> str:
+    """Returns the reference in the form that means the same from any folder: `random` has its seed."""
+    return plugin.placed(reference) if reference.endswith(".py") else load(reference).name
+
+
+def is_shipped(reference: str) -> bool:
+    """Tells whether a reference names a shipped rule, with whatever argument."""
+    name, colon, _ = reference.partition(":")
+    return name in SHIPPED and (name == RANDOM or not colon)
+
+
+def label(reference: str) -> str:
+    """Returns what to call a rule in tables: `random:3`, or the name of a file without its folder."""
+    return Path(reference).stem if reference.endswith(".py") else reference
+
+
+def repeats_lists(name: str) -> bool:
+    """Tells whether the shipped rule of this name may select several paths with one list of equations."""
+    return name.partition(":")[0] in (NONE, RANDOM)

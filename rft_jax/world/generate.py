@@ -18,6 +18,7 @@ Split = Literal["test", "train", "corpus"]
 _BUCKETS: dict[str, range] = {"test": range(0, 4), "train": range(4, 8), "corpus": range(8, 16)}
 
 _EXERCISES = 4  # per drill
+TRIES = 10_000  # draws after which a family has no more problems
 WRONG_STEPS = 0.25  # share of wrong steps in the corpus's problems
 
 
@@ -51,9 +52,9 @@ def stories(split: Split, count: int, rng: random.Random) -> list[Story]:
     """Returns the stories of a set in random order; see `problems`."""
     found: dict[str, Story] = {}
     for number in range(count):
-        for _ in range(10_000):
+        for _ in range(TRIES):
             story = draw(FAMILIES[number % len(FAMILIES)], rng)
-            if story.bucket(16) in _BUCKETS[split] and story.signature not in found:
+            if is_of(story, split) and story.signature not in found:
                 found[story.signature] = story
                 break
         else:
@@ -63,10 +64,15 @@ def stories(split: Split, count: int, rng: random.Random) -> list[Story]:
     return order
 
 
+def is_of(story: Story, split: Split) -> bool:
+    """Tells whether a story may be in a set."""
+    return story.bucket(16) in _BUCKETS[split]
+
+
 def _noisy_problem(rng: random.Random) -> Problem:
     while True:
         story = draw(rng.choice(FAMILIES), rng)
-        if story.bucket(16) not in _BUCKETS["corpus"]:
+        if not is_of(story, "corpus"):
             continue
         try:
             return Problem(ask(story, rng), solve(story, rng, sometimes_wrong))

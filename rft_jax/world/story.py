@@ -81,21 +81,29 @@ def solve(story: Story, rng: random.Random, spoil: Spoil | None = None) -> str:
     Raises:
         ArithmeticError: a spoiled step makes a later division inexact, or a result negative.
     """
-    while True:
-        lines, values = [], dict(story.numbers)
-        for step in _plan(story.family, rng):
-            filled = substitute(step.expression, {name: Number(value) for name, value in values.items()})
-            value = compute(filled)
-            if spoil is not None:
-                filled, value = spoil(filled, value, rng)
-            values[step.result] = value
-            equation = f"<<{write(filled)}={value}>>{value}"
-            lines.append(_choose(step.sentences, rng).format(equation, **story.words))
-        # Some orders subtract before there is enough; nobody would write that.
-        if min(values.values()) >= 0:
-            return "\n".join([*lines, f"#### {values['answer']}"])
+    while (text := attempt(story, rng, spoil)) is None:
         if spoil is not None:
             raise ArithmeticError("a spoiled step went below 0")
+    return text
+
+
+def attempt(story: Story, rng: random.Random, spoil: Spoil | None = None) -> str | None:
+    """Returns a solution as `solve` does, or None if its order of steps goes below 0.
+
+    Way, order and wording depend on the family and the state of `rng` alone: stories of one family are solved alike
+    from the same state.
+    """
+    lines, values = [], dict(story.numbers)
+    for step in _plan(story.family, rng):
+        filled = substitute(step.expression, {name: Number(value) for name, value in values.items()})
+        value = compute(filled)
+        if spoil is not None:
+            filled, value = spoil(filled, value, rng)
+        values[step.result] = value
+        equation = f"<<{write(filled)}={value}>>{value}"
+        lines.append(_choose(step.sentences, rng).format(equation, **story.words))
+    # Some orders subtract before there is enough; nobody would write that.
+    return "\n".join([*lines, f"#### {values['answer']}"]) if min(values.values()) >= 0 else None
 
 
 def _plan(family: Family, rng: random.Random) -> list[Step]:

@@ -10,7 +10,7 @@ from rft_jax.config_flag import load
 from rft_jax.errors import UserError
 from rft_jax.evaluate import groups, loop
 from rft_jax.evaluate.grade import Result
-from rft_jax.evaluate.intervals import wilson
+from rft_jax.evidence.intervals import share
 from rft_jax.pipeline.stage_settings import root
 from rft_jax.records.path import Path, write_paths
 from rft_jax.report import report
@@ -42,8 +42,8 @@ def test_each_group_is_a_sample_of_its_own(rows):
     templates = groups.read(rows(GSM_SYMBOLIC * 20), ("id",), ())
     (first, second) = groups.describe(templates, [RIGHT, WRONG, RIGHT, RIGHT] * 20)["id"]
     assert (first["value"], first["count"], second["count"]) == ("0", 40, 40)
-    assert first["maj1@1"] == dataclasses.asdict(wilson(20, 40))
-    assert second["maj1@1"] == dataclasses.asdict(wilson(40, 40))
+    assert first["maj1@1"] == dataclasses.asdict(share([True, False] * 20))
+    assert second["maj1@1"] == dataclasses.asdict(share([True] * 40))
 
 
 def test_what_cannot_be_graded_is_not_counted(rows):

@@ -143,7 +143,10 @@ def test_the_line_is_told_right_in_a_later_piece_of_a_large_file(run: Run, tmp_p
     ("flags", "message"),
     [
         (["--ruels=paper"], "did you mean 'rules'?"),
-        (["--rules=papre"], "--rules=papre (did you mean 'paper'?): give paper, reference, none or a FILE.py"),
+        (
+            ["--rules=papre"],
+            "--rules=papre (did you mean 'paper'?): give paper, reference, nearest, random, none or a FILE.py",
+        ),
         (["--task=gsm"], "--task=gsm (did you mean 'gsm8k'?)"),
         (["--grader=robots"], "--grader=robots (did you mean 'robust'?)"),
         (["--audit=robust,referense"], "--audit=referense (did you mean 'reference'?)"),

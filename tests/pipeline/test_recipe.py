@@ -10,6 +10,7 @@ from rft_jax import names
 from rft_jax.config import (
     EvaluateConfig,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
     SampleStage,
     SelectStage,
@@ -260,6 +261,94 @@ def test_a_rule_of_ones_own_is_read_and_an_unknown_one_refused(tmp_path):
 def test_settings_out_of_range_are_told_before_anything_runs(tmp_path, change, told):
     with pytest.raises(UserError, match=told):
         recipe.stages(dataclasses.replace(CONFIG, **change), tmp_path)
+
+
+WITH_FRESH = (
+    dataclasses.replace(STAGES[0], fresh=20, variants=2, templates=3, fresh_seed=4),
+    *STAGES[1:],
+    EvaluateStage(name="fresh-sft", model="sft", problems="world/fresh.jsonl"),
+    EvaluateStage(name="fresh", model="rft", problems="world/fresh.jsonl", against=("fresh-sft",)),
+    EvaluateStage(name="varied", model="rft", problems="world/variants.jsonl", settings=("groups=id",)),
+)
+
+
+def test_an_evaluation_may_be_on_other_problems(tmp_path):
+    config = dataclasses.replace(CONFIG, controls=(), stages=WITH_FRESH)
+    stages = made(tmp_path, config)
+    assert stages["world"].flags == (
+        "--train=4", "--test=3", "--seed=5", "--fresh=20", "--variants=2", "--templates=3", "--fresh_seed=4",
+    )  # fmt: skip
+    assert stages["world"].output == ("train.jsonl", "test.jsonl", "fresh.jsonl", "variants.jsonl")
+    assert stages["fresh"].reads["--config.problems"] == f"{tmp_path}/world/fresh.jsonl"
+    assert stages["fresh"].after == ("rft", "world", "fresh-sft")
+    assert stages["varied"].reads["--config.problems"] == f"{tmp_path}/world/variants.jsonl"
+    assert stages["eval"].reads["--config.problems"] == f"{tmp_path}/world/test.jsonl"
+    replicates = made(tmp_path, dataclasses.replace(config, seeds=2))
+    assert {"--fresh=20", "--fresh_seed=4", "--seed=6"} < set(replicates["world.seed12"].flags)
+
+
+def test_a_stage_without_fresh_problems_is_as_before(tmp_path):
+    assert made(tmp_path)["world"].flags == ("--train=4", "--test=3", "--seed=5")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"problems": "world/frehs.jsonl"}, r"stage world makes no frehs\.jsonl \(did you mean 'fresh\.jsonl'\?\)"),
+        (
+            {"problems": None},
+            r"stage fresh, on world/test\.jsonl, cannot be compared with fresh-sft, which is on world/fr",
+        ),
+        ({"settings": ("problems=x",)}, "the pipeline itself sets 'problems'"),
+    ],
+)
+def test_evaluations_on_different_problems_are_not_compared(tmp_path, change, told):
+    stages = [dataclasses.replace(each, **change) if each.name == "fresh" else each for each in WITH_FRESH]
+    with pytest.raises(UserError, match=told):
+        made(tmp_path, dataclasses.replace(CONFIG, stages=tuple(stages)))
+
+
+def test_fresh_problems_that_may_be_test_problems_are_refused(tmp_path):
+    many = dataclasses.replace(STAGES[0], name="many", test=1025)
+    with pytest.raises(UserError, match="told apart from at most 1,024 test problems, not 1,025"):
+        made(tmp_path, dataclasses.replace(CONFIG, stages=(*WITH_FRESH, many)))
+
+
+def test_the_quickstart_on_fresh_problems_trains_what_the_quickstart_trains(tmp_path):
+    quickstart, fresh = (
+        made(tmp_path, load(f"{stage_settings.root()}/configs/{name}.py:3", PipelineConfig))
+        for name in ("quickstart", "fresh")
+    )
+    assert {name: stage.flags for name, stage in quickstart.items()}.items() <= {
+        name: stage.flags for name, stage in fresh.items()
+    }.items()
+    more = [stage for name, stage in fresh.items() if name not in quickstart]
+    assert {stage.kind for stage in more} == {"world", "evaluate"}
+    asked = {stage.reads["--config.problems"] for stage in more if stage.kind == "evaluate"}
+    assert asked == {f"{tmp_path}/fresh/fresh.jsonl"}
+    models = [
+        [stage.reads["--config.model"] for stage in of if stage.kind == "evaluate"]
+        for of in (more, quickstart.values())
+    ]
+    assert sorted(models[0]) == sorted(models[1])
+
+
+def test_the_loss_of_a_model_on_text(tmp_path):
+    world = dataclasses.replace(STAGES[0], corpus=9)
+    of_base = LossStage(name="loss", model="base", text="some, text.txt")
+    of_sft = LossStage(name="loss-sft", model="sft", text="world/corpus.jsonl", field="query,response")
+    stages = made(tmp_path, dataclasses.replace(CONFIG, seeds=2, stages=(world, *STAGES[1:], of_base, of_sft)))
+    assert stages["loss"].arguments() == [
+        "--model=models/base", '--text="some, text.txt"', f"--output={tmp_path}/loss/loss.json",
+    ]  # fmt: skip
+    assert stages["loss"].reads["the text"] == "some, text.txt"
+    assert "loss.seed12" not in stages  # it does not depend on the seed
+    second = stages["loss-sft.seed12"]
+    assert second.flags == ("--field=query,response",)
+    assert second.after == ("sft.seed12", "world.seed12")
+    assert second.reads["the text"] == f"{tmp_path}/world.seed12/corpus.jsonl"
+    with pytest.raises(UserError, match="stage loss needs 'bsae', which is not an earlier TrainStage"):
+        made(tmp_path, dataclasses.replace(CONFIG, stages=(*STAGES, dataclasses.replace(of_base, model="bsae"))))
 
 
 def test_what_is_no_stage_is_not_dropped(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
 from rft_jax.evaluate.grade import describe, grade, judge
-from rft_jax.evaluate.intervals import compare
+from rft_jax.evidence.compare import compare
 from rft_jax.pipeline import recipe, run
 from rft_jax.records.lines import dump
 from rft_jax.records.path import Path, write_paths
@@ -119,7 +119,8 @@ def _write_evaluations(folder):
         graded = {name: _graded(graders.load(name), problems, greedy) for name in ("reference", "robust")}
         right = before[stage.name] = [bool(result.greedy) for result in graded["reference"]]
         metrics = {
-            "name": stage.model, "problems": "test", "count": len(problems), "shots": 0, "grader": "reference",
+            "name": stage.model, "problems": "test", "fingerprint": "of the test problems",
+            "count": len(problems), "shots": 0, "grader": "reference",
             "graders": {grader: describe(results) for grader, results in graded.items()},
             "against": [
                 {"name": other} | dataclasses.asdict(compare(before[other], right)) for other in stage.against
@@ -127,4 +128,8 @@ def _write_evaluations(folder):
         }  # fmt: skip
         (folder / stage.name).mkdir()
         (folder / stage.name / "metrics.json").write_text(json.dumps(metrics))
-        (folder / stage.name / "results.jsonl").write_bytes(dump({"problem": 0}))
+        lines = [
+            {"problem": number, "reference": dataclasses.asdict(one), "robust": dataclasses.asdict(other)}
+            for number, (one, other) in enumerate(zip(graded["reference"], graded["robust"], strict=True))
+        ]
+        (folder / stage.name / "results.jsonl").write_bytes(b"".join(map(dump, lines)))

@@ -16,7 +16,7 @@ from rft_jax.pipeline.stage_settings import root
 from rft_jax.records import manifest
 from rft_jax.records.path import Path
 from rft_jax.records.problem import Problem
-from rft_jax.report import audits, report, sections
+from rft_jax.report import audits, report, sections, summary
 from rft_jax.report.collect import collect
 from rft_jax.report.sections import fraction_of, kind_of, training_of
 from rft_jax.report.verdicts import judge
@@ -24,7 +24,8 @@ from rft_jax.task import grader as graders
 from rft_jax.task.equations import ANNOTATED, PLAIN
 
 SECTIONS = (
-    "Results", "From samples to selected", "Against k", "Against the fraction of the data", "Provenance", "Training",
+    "Results", "Comparisons",
+    "From samples to selected", "Against k", "Against the fraction of the data", "Provenance", "Training",
     "Lengths", "Problems", "Suspect labels", "Where the graders disagree", "Settings",
 )  # fmt: skip
 
@@ -117,12 +118,74 @@ def test_a_later_round_is_no_union_of_the_papers(workdir):
     assert kind_of(later, "rft-2") == "later round"
 
 
+@pytest.mark.parametrize(
+    ("rules", "kind"),
+    [
+        ("reference", "rft"), ("nearest", "nearest"), ("random", "random"), ("random:3", "random:3"),
+        ("none", "no dedup"), ("rules/shortest.py", "shortest"),
+    ],
+)  # fmt: skip
+def test_a_set_by_another_rule_is_not_beside_the_papers_figure(workdir, rules, kind):
+    run = collect(workdir)
+    stages = [stage | {"rules": rules} if stage["name"] == "select-a" else stage for stage in run.plan["stages"]]
+    changed = dataclasses.replace(run, plan=run.plan | {"stages": stages})
+    assert kind_of(changed, "rft") == kind
+    shown = "47.5 (RFT, k = 100)" in sections.results(changed)
+    assert shown == (kind == "rft")
+
+
+def test_sets_that_repeat_lists_tell_no_distinct_paths(workdir):
+    run = collect(workdir)
+    drawn = dataclasses.replace(
+        run.selections[-1], name="drawn", statistics=run.selections[-1].statistics | {"rules": "random:3"}
+    )
+    changed = dataclasses.replace(run, selections=[*run.selections, drawn])
+    assert sections.against_k(changed) == sections.against_k(run)
+    assert sections.browse(changed) == sections.browse(run)
+
+
 def test_a_fraction_may_be_set_for_all_trainings(workdir):
     run = collect(workdir)
     part = dataclasses.replace(run, plan=run.plan | {"train_settings": ["fraction=1/4"]})
     assert [fraction_of(part, part.stage(name)) for name in ("sft-a", "half")] == [Fraction(1, 4), Fraction(1, 2)]
     assert kind_of(part, "sft-a") == "sft, part"
     assert training_of(part, "sft-a")[0] == "10"  # of 40 problems
+
+
+def test_other_problems_have_results_of_their_own(workdir, tmp_path):
+    shutil.copytree(workdir, tmp_path / "run")
+    for number, name in enumerate(("eval-sft", "eval-rft-k3", "eval-rft")):
+        fields = json.loads((workdir / name / "metrics.json").read_text())
+        fields |= {"problems": "/a/world/fresh.jsonl", "fingerprint": "other", "count": 1200, "against": []}
+        fields["graders"]["reference"]["maj1@1"] = {"mean": 0.875 + number / 100, "low": 0.8, "high": 0.95}
+        (tmp_path / "run" / f"fresh{name}").mkdir()
+        (tmp_path / "run" / f"fresh{name}" / "metrics.json").write_text(json.dumps(fields))
+    found = dict(re.findall(r"<h2>(.*?)</h2>(.*?)</section>", report.write(tmp_path / "run").read_text(), re.DOTALL))
+    assert list(found)[:2] == ["Results on test, 60 problems", "Results on world/fresh.jsonl, 1,200 problems"]
+    assert ["87.5" in found[name] for name in list(found)[:2]] == [False, True]
+    assert "Percent of 1,200 held-out problems" in found["Results on world/fresh.jsonl, 1,200 problems"]
+    assert "Accuracy against k on world/fresh.jsonl, 1,200 problems" in found["Against k"]
+    told = summary.table(tmp_path / "run")
+    assert told.index("test, 60 problems") < told.index("rft-union") < told.index("world/fresh.jsonl, 1,200 problems")
+    assert told.index("world/fresh.jsonl, 1,200 problems") < told.index("87.5 (80.0 to 95.0)")
+
+
+def test_losses_on_one_text_are_in_one_table(workdir, tmp_path):
+    shutil.copytree(workdir / "select-a", tmp_path / "run" / "select-a")
+    for name, text, low in (("one", "a", 1.5), ("other", "a", None), ("elsewhere", "b", 2.25)):
+        loss = {"mean": 2.345, "low": low, "high": 3.0}
+        fields = {
+            "name": name, "text": [f"{text}.jsonl"], "fields": ["text"], "text_fingerprint": text, "documents": 7,
+            "bytes": 1234, "tokens": 300, "window": 2048, "stride": 1024, "nats_per_token": loss, "bits_per_byte": loss,
+        }  # fmt: skip
+        (tmp_path / "run" / name).mkdir()
+        (tmp_path / "run" / name / "loss.json").write_text(json.dumps(fields))
+    shown = dict(re.findall(r"<h2>(.*?)</h2>(.*?)</section>", report.write(tmp_path / "run").read_text(), re.DOTALL))
+    parsed = Parsed(shown["Loss on text"])
+    assert parsed.tags.count("table") == 2
+    assert {"a.jsonl (text): 7 documents, 1,234 bytes.", "2.345 (1.500 to 3.000)", "2.345", "other"} <= set(
+        parsed.texts
+    )
 
 
 def test_unfinished_work_is_left_out(workdir, tmp_path):
@@ -211,7 +274,11 @@ def test_every_verdict_says_why():
         "no idea": "no answer that the grader reference can read",
     }
     paths = [Path(0, sample, "m", text) for sample, text in enumerate([*texts, "no idea"])]
-    verdicts = judge(problem, paths, ["<<2+1=3>>\n#### 3"], graders.load("reference"), ANNOTATED, ())
+    kept = ["<<2+1=3>>\n#### 3"]
+    drawn = judge(problem, paths, kept, graders.load("reference"), ANNOTATED, (), distinct=False)
+    why = {verdict.response: verdict.why for verdict in drawn}
+    assert [why[text] for text in list(texts)[:2]] == ["right answer, selected", "right, but not selected"]
+    verdicts = judge(problem, paths, kept, graders.load("reference"), ANNOTATED, ())
     assert [verdict.kept for verdict in verdicts] == [True, False, False, False, False]
     assert all(texts[verdict.response] in verdict.why for verdict in verdicts)
     assert [verdict.count for verdict in verdicts if verdict.response == "no idea"] == [2]

@@ -30,7 +30,7 @@ def data(tmp_path: File) -> File:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 20])  # there are 12 problems
-@pytest.mark.parametrize("rules", ["paper", "reference", "none", "shortest.py"])
+@pytest.mark.parametrize("rules", ["paper", "nearest", "random:5", "reference", "none", "shortest.py"])
 def test_parts_write_what_one_process_writes(data: File, rules: str, count: int) -> None:
     given = job(data, rules=f"{data}/{rules}" if rules.endswith(".py") else rules)
     expected = whole(given)

@@ -1,4 +1,4 @@
-"""The typed schema of each kind of run. A file in configs/ builds one; `config_flag` overrides its fields."""
+"""The schemas of training, sampling and evaluating."""
 
 import dataclasses
 import math
@@ -203,6 +203,8 @@ class EvaluateConfig(SampleConfig):
         audit: graders that also judge every path, for comparison; none: the task's.
         groups: fields of the problems (level,type) by which accuracy is broken down; none: the task's, as far as the
             problems have them.
+        cluster: a field of the problems, such as a template's id, whose problems resemble each other: intervals and
+            comparisons then go by its values; none: problems are independent.
     """
 
     k: Natural
@@ -210,169 +212,4 @@ class EvaluateConfig(SampleConfig):
     grader: str | None = None
     audit: tuple[str, ...] | None = None
     groups: tuple[str, ...] | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class WorldStage:
-    """Makes the embedded default's problems: train.jsonl and test.jsonl.
-
-    Attributes:
-        name: name of the stage and of its folder.
-        train, test: number of problems in each.
-        seed: of the training problems; the test problems are always the same.
-    """
-
-    name: str
-    train: Count
-    test: Count
-    seed: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainStage:
-    """Trains a model on gold answers or on selected paths.
-
-    Attributes:
-        name: name of the stage, its folder and its model.
-        model: one of the pipeline's models, or an earlier TrainStage.
-        data: an earlier SelectStage, or `gold`.
-        k: use the set made from samples numbered below k; None: from all samples.
-        settings: fields of the TrainConfig, as `name=value`.
-        steps_of: a TrainStage; this one repeats its own data until it has taken at least as many steps.
-        config: FILE[:ARGUMENT] of its TrainConfig; None: the pipeline's.
-    """
-
-    name: str
-    model: str
-    data: str
-    k: Count | None = None
-    settings: tuple[str, ...] = ()
-    steps_of: str | None = None
-    config: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SampleStage:
-    """Samples paths of the training problems.
-
-    Attributes:
-        name: name of the stage and of its folder.
-        model: a TrainStage, or one of the pipeline's models.
-        settings: fields of the SampleConfig, as `name=value`.
-    """
-
-    name: str
-    model: str
-    settings: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SelectStage:
-    """Selects paths to train on; paths from several stages are united.
-
-    Attributes:
-        name: name of the stage and of its folder.
-        paths: SampleStages.
-        rules: paper or reference: distinct paths; none: every right path; or a Python file with a RULE.
-        ks: for each of these, also make the set from samples numbered below it.
-    """
-
-    name: str
-    paths: tuple[str, ...]
-    rules: str = "paper"
-    ks: tuple[Count, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateStage:
-    """Evaluates a model on the test problems.
-
-    Attributes:
-        name: name of the stage and of its folder.
-        model: a TrainStage, or one of the pipeline's models.
-        against: earlier EvaluateStages to compare with.
-        settings: fields of the EvaluateConfig, as `name=value`.
-    """
-
-    name: str
-    model: str
-    against: tuple[str, ...] = ()
-    settings: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DrawStage:
-    """Draws a share of the problems: train.jsonl and test.jsonl. A pipeline with a fraction below 1 begins with one.
-
-    Attributes:
-        name: name of the stage and of its folder.
-        train, test: where the problems are drawn from.
-        fraction, test_fraction: shares of them.
-        seed: of the training problems; the test problems are always the same.
-    """
-
-    name: str
-    train: str
-    test: str
-    fraction: Part
-    test_fraction: Part
-    seed: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ContaminationStage:
-    """Compares the test problems with the training problems and with other texts. A pipeline adds one by itself.
-
-    Attributes:
-        name: name of the stage and of its folder.
-        corpus: more texts to compare with, as patterns of files or data sets of the hub.
-    """
-
-    name: str
-    corpus: tuple[str, ...] = ()
-
-
-StageConfig = WorldStage | DrawStage | ContaminationStage | TrainStage | SampleStage | SelectStage | EvaluateStage
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PipelineConfig:
-    """A pipeline of several models, stages and rounds. configs/quickstart.py and configs/gsm8k.py make one.
-
-    Attributes:
-        problems: problems to train on and sample for: a file, hf:NAME:CONFIG:SPLIT, or STAGE/train.jsonl.
-        test: problems to evaluate on, likewise.
-        fraction: share of the problems to train on, drawn by the seed; a smaller one is the beginning of a larger one,
-            so its paths are the same.
-        test_fraction: share of the problems to evaluate on; the same for every seed.
-        models: models to start from, as `name=folder`; folders as the commands take them.
-        train, sample, evaluate: config of each command, FILE[:ARGUMENT].
-        train_settings, sample_settings, evaluate_settings: fields for all stages of a kind, as `name=value`; a stage's
-            own settings override them.
-        task: name of a shipped task, or a Python file that defines TASK, and the fields that it reads; for all stages.
-        k: samples per problem.
-        temperature: temperature of the samples.
-        seed: for training and sampling.
-        contamination: whether to compare the test problems with the training problems.
-        corpora: more texts to compare them with, such as pre-training data: patterns of files, or data sets of the hub.
-        stages: in the order in which they run; the report is added at the end.
-    """
-
-    problems: str
-    test: str
-    fraction: Part = 1.0
-    test_fraction: Part = 1.0
-    models: tuple[str, ...]
-    train: str = "configs/sft.py"
-    sample: str = "configs/sample.py"
-    evaluate: str = "configs/evaluate.py"
-    train_settings: tuple[str, ...] = ()
-    sample_settings: tuple[str, ...] = ()
-    evaluate_settings: tuple[str, ...] = ()
-    task: str = "gsm8k"
-    k: Count
-    temperature: Temperature
-    seed: int
-    contamination: bool = True
-    corpora: tuple[str, ...] = ()
-    stages: tuple[StageConfig, ...]
+    cluster: str | None = None

@@ -1,0 +1,1 @@
+"""What results allow to say: intervals, comparisons over seeds and problems, and what a run can show. No JAX."""

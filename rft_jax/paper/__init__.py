@@ -1,0 +1,1 @@
+"""The paper's experiments: its figures, and the stages that repeat them at three sizes."""

@@ -1,0 +1,94 @@
+"""The controls of RFT: what longer training gives, and what more right paths give, without the paper's rule.
+
+RFT differs from SFT in three ways: it takes more steps, it has more right answers, and it has chosen ones. So wherever
+an evaluation of RFT is compared with one of SFT, two models are added, trained from the same start:
+
+- steps: on the gold answers, for as many steps as RFT;
+- random: on as many right paths per problem as the rule keeps, drawn at random (`rules=random`).
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+from rft_jax.config import EvaluateStage, PipelineConfig, SelectStage, StageConfig, TrainStage
+
+GOLD = "gold"
+_RULES = ("paper", "reference")  # those that select distinct paths
+
+
+def controlled(config: PipelineConfig) -> PipelineConfig:
+    """Returns a config with the controls that it asks for and lacks, each before the evaluation that needs it."""
+    stages: list[StageConfig] = []
+    for stage in config.stages:
+        if isinstance(stage, EvaluateStage):
+            stages += _with_controls(config, stage, {each.name: each for each in stages})
+        else:
+            stages.append(stage)
+    return dataclasses.replace(config, controls=(), stages=tuple(stages))
+
+
+def _with_controls(
+    config: PipelineConfig, evaluation: EvaluateStage, earlier: Mapping[str, StageConfig]
+) -> list[StageConfig]:
+    """Returns an evaluation, compared with its controls too, and before it those that are missing."""
+    made: list[StageConfig] = []
+    rft = earlier.get(evaluation.model)
+    data = earlier.get(rft.data) if isinstance(rft, TrainStage) else None
+    # A set from the first k samples has no controls of its own: they would double a curve's cost, to say the same.
+    if not isinstance(rft, TrainStage) or not isinstance(data, SelectStage) or data.rules not in _RULES or rft.k:
+        return [evaluation]
+    against = next(_supervised(rft, evaluation, earlier), None)
+    if against is None:
+        return [evaluation]
+    compared, sft = against
+    if "steps" in config.controls:
+        longer = next((name for name, each in earlier.items() if _takes_steps_of(each, rft)), f"{rft.name}-steps")
+        if longer not in earlier:
+            made.append(dataclasses.replace(sft, name=longer, steps_of=rft.name))
+        evaluation, more = _compared(evaluation, longer, "steps", compared, earlier)
+        made += more
+    if "random" in config.controls:
+        chosen = dataclasses.replace(data, name=f"{data.name}-random", rules="random", ks=())
+        trained = dataclasses.replace(rft, name=f"{rft.name}-random", data=chosen.name)
+        made += [each for each in (chosen, trained) if each.name not in earlier]
+        evaluation, more = _compared(evaluation, trained.name, "random", compared, earlier)
+        made += more
+    return [*made, evaluation]
+
+
+def _supervised(
+    rft: TrainStage, evaluation: EvaluateStage, earlier: Mapping[str, StageConfig]
+) -> Iterator[tuple[EvaluateStage, TrainStage]]:
+    """Yields the evaluations of SFT, from the same start, that an evaluation of RFT is compared with."""
+    for name in evaluation.against:
+        other = earlier.get(name)
+        model = earlier.get(other.model) if isinstance(other, EvaluateStage) else None
+        if not isinstance(other, EvaluateStage) or not isinstance(model, TrainStage):
+            continue
+        if model.data == GOLD and model.steps_of is None and model.model == rft.model:
+            yield other, model
+
+
+def _takes_steps_of(stage: StageConfig, rft: TrainStage) -> bool:
+    return isinstance(stage, TrainStage) and stage.data == GOLD and stage.steps_of == rft.name
+
+
+def _compared(
+    evaluation: EvaluateStage,
+    control: str,
+    suffix: str,
+    sft: EvaluateStage,
+    earlier: Mapping[str, StageConfig],
+) -> tuple[EvaluateStage, list[StageConfig]]:
+    """Returns an evaluation that is compared with a control's too, and the control's if there is none yet."""
+    made: list[StageConfig] = []
+    there = (each for each in earlier.values() if isinstance(each, EvaluateStage) and each.model == control)
+    other = next((each for each in there if each.problems == evaluation.problems), None)
+    if other is None:
+        # eval-rft becomes eval-rft-random, rft-eval becomes rft-random-eval.
+        name = evaluation.name.replace(evaluation.model, control)
+        name = f"{evaluation.name}-{suffix}" if name == evaluation.name else name
+        other = dataclasses.replace(evaluation, name=name, model=control, against=(sft.name,))
+        made.append(other)
+    against = tuple(dict.fromkeys((*evaluation.against, other.name)))
+    return dataclasses.replace(evaluation, against=against), made
