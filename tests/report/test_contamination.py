@@ -1,5 +1,6 @@
 """The section on contamination: accuracy with and without the pairs, of evaluations of these very problems."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,14 +8,13 @@ import pytest
 from rft_jax.contamination.compare import compare
 from rft_jax.contamination.pairs import Kind
 from rft_jax.errors import UserError
-from rft_jax.evaluate.intervals import wilson
+from rft_jax.evidence.intervals import percent, share
 from rft_jax.records import manifest
 from rft_jax.records.lines import dump, write_lines
 from rft_jax.records.problem import Problem, write_problems
 from rft_jax.report.collect import collect
 from rft_jax.report.contamination import Comparison, found
 from rft_jax.report.report import write
-from rft_jax.report.sections import interval
 from rft_jax.world import generate
 
 TESTED = generate.problems("test", 40, 0)
@@ -52,7 +52,7 @@ def test_accuracy_with_and_without(workdir):
     same = comparison.alike((Kind.TEXT, Kind.NORMALISED))
     assert same == {0, 1, 2, 3}
     shares = [RIGHT, RIGHT[4:], RIGHT[:4]]
-    cells = [interval(vars(wilson(sum(answers), len(answers)))) for answers in shares]
+    cells = [percent(dataclasses.asdict(share(answers))) for answers in shares]
     assert f"<td>the same</td><td>4</td>{''.join(f'<td>{cell}</td>' for cell in cells)}" in html
     assert "same text, 1.00: test problem 0, and training problems:10" in html
     assert "<h2>Contamination</h2>" in write(workdir).read_text()
