@@ -9,7 +9,7 @@ from rft_jax.config import ContaminationStage, PipelineConfig
 from rft_jax.config_flag import load
 from rft_jax.contamination.compare import compare
 from rft_jax.doctor import plans
-from rft_jax.pipeline import contamination, estimate, recipe
+from rft_jax.pipeline import contamination, estimate, plan_file, recipe
 from rft_jax.pipeline.pace import Assumed
 from rft_jax.pipeline.stage_settings import root
 from rft_jax.records.problem import write_problems
@@ -36,7 +36,7 @@ def test_it_comes_when_the_problems_exist(config, tmp_path):
         "--task=gsm8k", f"--train={tmp_path}/problems/train.jsonl", f"--test={tmp_path}/problems/test.jsonl",
         f"--output={tmp_path}/contamination",
     ]  # fmt: skip
-    assert "contamination" in [stage["kind"] for stage in recipe.describe(config)["stages"]]
+    assert "contamination" in [stage["kind"] for stage in plan_file.describe(config)["stages"]]
 
 
 def test_who_wants_none_or_has_one_gets_no_other(config, tmp_path):

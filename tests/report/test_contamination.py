@@ -54,7 +54,8 @@ def test_accuracy_with_and_without(workdir):
     shares = [RIGHT, RIGHT[4:], RIGHT[:4]]
     cells = [percent(dataclasses.asdict(share(answers))) for answers in shares]
     assert f"<td>the same</td><td>4</td>{''.join(f'<td>{cell}</td>' for cell in cells)}" in html
-    assert "same text, 1.00: test problem 0, and training problems:10" in html
+    assert "<td>same text</td><td>4</td>" in html
+    assert "same text, 1.00: test problem 0, and row 10 of the training problems" in html
     assert "<h2>Contamination</h2>" in write(workdir).read_text()
 
 
