@@ -4,9 +4,11 @@ import dataclasses
 
 import pytest
 
-from rft_jax.config import EvaluateStage, WorldStage
+from rft_jax.config import EvaluateStage, PipelineConfig, WorldStage
+from rft_jax.config_flag import load
 from rft_jax.evidence import power
-from rft_jax.pipeline import showable
+from rft_jax.pipeline import dry_run, showable
+from rft_jax.pipeline.stage_settings import root
 from tests.report import evaluated
 
 
@@ -79,3 +81,12 @@ def test_clusters_are_named(tmp_path):
 def test_without_comparisons_nothing_is_said(tmp_path, stages):
     world = WorldStage(name="world", train=40, test=8, seed=0)
     assert list(showable.lines(config(stages=(world, *stages)), tmp_path)) == []
+
+
+def test_a_dry_run_ends_with_what_can_be_shown(tmp_path):
+    tiny = load(f"{root()}/tests/pipeline/tiny.py", PipelineConfig)
+    compared = EvaluateStage(name="eval-base", model="base", against=("eval",))
+    more = dataclasses.replace(tiny, stages=(*tiny.stages, compared))
+    told = dry_run.plan(more, tmp_path, hardware="cpu", chips=2).splitlines()
+    assert any(line.startswith("eval-base against eval: with 8 problems and 1 seed, no difference") for line in told)
+    assert told[-1].startswith("one seed: ")
