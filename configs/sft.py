@@ -3,8 +3,8 @@
     python launch/train.py --config=configs/sft.py:llama2-7b --config.model=DIR --config.data=FILE --workdir=OUT
 
 Without a size: settings for a model that fits the devices at hand. With one: the paper's, on its number of A100-80GBs.
-`:SIZE:paper` does what the reference code does, surprises included (PAPER.md, traps 1 to 5). `:smollm2` suits SmolLM2's
-135M and 360M, and a laptop's memory: smaller batches and a higher rate, chosen and not tuned.
+`:SIZE:paper` does what the reference code does, surprises included (configs/paper/README.md, traps 1 to 5). `:smollm2`
+suits SmolLM2's 135M and 360M, and a laptop's memory: smaller batches and a higher rate, chosen and not tuned.
 
 A model that is too large for the devices: `--config.lora.rank=16 --config.learning_rate=2e-4` trains low-rank adapters
 (arXiv 2106.09685) beside its frozen weights, which are then kept in the compute dtype. Adapters want a rate ten times
@@ -27,8 +27,9 @@ GPUS = {
     "llama-7b": 8, "llama2-7b": 8, "llama-13b": 8, "llama2-13b": 8, "llama-33b": 16, "llama-65b": 32, "llama2-70b": 32,
 }  # fmt: skip
 
-# The reference averages one token mean per GPU and forward pass: the examples in each, where not 1.
-REFERENCE_LOSS_GROUP = {"llama-7b": 4, "llama2-7b": 4}
+# The reference averages one token mean per GPU and forward pass: the examples in each, where not 1
+# (per_device_train_batch_size in its train_7b.sh, train_30b.sh and train_70b.sh).
+REFERENCE_LOSS_GROUP = {"llama-7b": 4, "llama2-7b": 4, "llama-33b": 2, "llama2-70b": 2}
 
 
 def get_config(argument: str = "") -> TrainConfig:

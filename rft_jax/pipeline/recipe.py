@@ -8,8 +8,10 @@ from typing import assert_never, get_args
 
 from rft_jax import names
 from rft_jax.config import (
+    ContaminationStage,
     DrawStage,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
     SampleConfig,
     SampleStage,
@@ -35,6 +37,7 @@ from rft_jax.world.fresh import STANDARD
 GOLD = "gold"
 CONFIG_FILE = "the config file"
 SELECTED = "selected.jsonl"
+LOSS = "loss.json"
 
 
 def stages(config: PipelineConfig, workdir: Path) -> list[Stage]:
@@ -44,12 +47,6 @@ def stages(config: PipelineConfig, workdir: Path) -> list[Stage]:
         UserError: a name is unknown, duplicated or not allowed, or a stage's settings are wrong.
     """
     return _Recipe(config, workdir).stages()
-
-
-def sources(config: PipelineConfig, workdir: Path) -> tuple[str, str]:
-    """Returns where the training and test problems are or will be."""
-    recipe = _Recipe(config, workdir)
-    return recipe.problems(config.problems)[0], recipe.problems(config.test)[0]
 
 
 class _Recipe:
@@ -84,6 +81,8 @@ class _Recipe:
                     made.append(self._world(stage))
                 case DrawStage():
                     made.append(self._draw(stage))
+                case ContaminationStage():
+                    made.append(self._contamination(stage))
                 case TrainStage():
                     made.append(self._train(stage))
                 case SampleStage():
@@ -92,6 +91,8 @@ class _Recipe:
                     made.append(self._select(stage))
                 case EvaluateStage():
                     made.append(self._evaluate(stage))
+                case LossStage():
+                    made.append(self._loss(stage))
                 case _:
                     assert_never(stage)
         return [*made, self._report(made)]
@@ -137,6 +138,21 @@ class _Recipe:
             after=tuple(dict.fromkeys(train_after + test_after)),
             locations={"--output": str(self._workdir / stage.name)},
             output=("train.jsonl", "test.jsonl"),
+        )
+
+    def _contamination(self, stage: ContaminationStage) -> Stage:
+        train, train_after = self.problems(self._config.problems, stage)
+        test, test_after = self.problems(self._config.test, stage)
+        corpus: dict[str, Reads] = {"--corpus": stage.corpus} if stage.corpus else {}
+        return Stage(
+            name=stage.name,
+            kind="contamination",
+            script="launch/contamination.py",
+            flags=(f"--task={self._config.task}",),
+            reads={"--train": train, "--test": test, **corpus, **_own_task(self._config.task)},
+            after=tuple(dict.fromkeys(train_after + test_after)),
+            locations={"--output": str(self._workdir / stage.name)},
+            output=("contamination.json", "pairs.jsonl"),
         )
 
     def _train(self, stage: TrainStage) -> Stage:
@@ -206,8 +222,6 @@ class _Recipe:
         except UserError as error:
             raise UserError(f"stage {stage.name}: {error}") from error
         own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
-        file = tasks.Reference.parse(self._config.task).file
-        own_task: dict[str, Reads] = {"the task": file} if file else {}
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
         return Stage(
             name=stage.name,
@@ -218,7 +232,7 @@ class _Recipe:
                 "--problems": problems,
                 "--paths": tuple(f"{pattern}/*.jsonl" for pattern in found),
                 **own_rule,
-                **own_task,
+                **_own_task(self._config.task),
                 **_own_graders(self._config.task, None, None),
             },
             after=problems_after + stage.paths,
@@ -258,6 +272,20 @@ class _Recipe:
             after=after + problems_after + stage.against,
             locations=locations,
             output=("metrics.json", "results.jsonl"),
+        )
+
+    def _loss(self, stage: LossStage) -> Stage:
+        model, after = self._model(stage.model, stage)
+        text, text_after = self.problems(stage.text, stage)
+        return Stage(
+            name=stage.name,
+            kind="loss",
+            script="launch/loss.py",
+            flags=(f"--field={stage.field}",) if stage.field else (),
+            reads={"--model": model, "the text": text},
+            after=after + text_after,
+            locations={"--text": names.join_list([text]), "--output": str(self._workdir / stage.name / LOSS)},
+            output=(LOSS,),
         )
 
     def _tested(self, stage: EvaluateStage) -> str:
@@ -376,6 +404,12 @@ def _own_files(made: TrainConfig | SampleConfig) -> dict[str, Reads]:
     named = {"the task": task, "the template": made.template, "the worked examples": examples}
     # What is shipped has a name without a suffix.
     return {what: name for what, name in named.items() if name and Path(name).suffix}
+
+
+def _own_task(task: str) -> dict[str, Reads]:
+    """Returns the user's own file that defines a task, if it is one."""
+    file = tasks.Reference.parse(task).file
+    return {"the task": file} if file else {}
 
 
 def _own_graders(task: str, grader: str | None, audits: Sequence[str] | None) -> dict[str, Reads]:

@@ -1,62 +1,40 @@
 """A cell of a table on the paper's experiments: what one kind of stage made, over all seeds."""
 
 import statistics
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rft_jax.evaluate import outcome
-from rft_jax.evidence.intervals import Estimate, share
-from rft_jax.records.lines import read_objects
 from rft_jax.report.collect import Selection, Workdir
+from rft_jax.report.replicates import Replicates, base_of, replicates
 
-GREEDY, VOTE = "greedy", "vote"
+MEASURE = "maj1@1"
 
 
-def replicates(run: Workdir, base: str) -> list[str]:
+def evaluated(run: Workdir, base: str) -> Replicates | None:
+    """Returns an evaluation's replicates that are done, or None where none is."""
+    return next((each for each in replicates(run) if base_of(run, each.first.name) == base), None)
+
+
+def accuracy(run: Workdir, base: str, measure: str = MEASURE) -> Mapping[str, float] | None:
+    """Returns the accuracy of an evaluation over its seeds and problems, or None where it was not run."""
+    found = evaluated(run, base)
+    return None if found is None else found.estimate(found.first.grader, measure)
+
+
+def shown(run: Workdir, base: str, measure: str = MEASURE) -> str:
+    """Returns `41.6 (38.9 to 44.3)`, and how many seeds if not all; nothing for a cell that was never run."""
+    found = evaluated(run, base)
+    return "" if found is None or accuracy(run, base, measure) is None else found.told(found.first.grader, measure)
+
+
+def names_of(run: Workdir, base: str) -> list[str]:
     """Returns the names of a stage's replicates, in the order of their seeds."""
     return [stage["name"] for stage in run.plan.get("stages", ()) if stage.get("base", stage["name"]) == base]
 
 
-def right(run: Workdir, base: str, kind: str = GREEDY) -> NDArray[np.float64] | None:
-    """Returns which problems the model of an evaluation solves, (seeds, problems), of the seeds that are done.
-
-    Args:
-        run: the workdir.
-        base: name of the evaluation, without its seed.
-        kind: by its greedy path, or by the vote of its samples.
-
-    Returns:
-        The answers, 0 or 1; None where no seed is done, or nobody voted.
-    """
-    rows = []
-    for evaluation in run.evaluations:
-        if evaluation.name not in replicates(run, base):
-            continue
-        results = [line[evaluation.grader] for _, line in read_objects(run.folder / evaluation.name / outcome.RESULTS)]
-        answers = [None if result is None else result[kind] for result in results]
-        if any(answer is not None for answer in answers):
-            rows.append([bool(answer) for answer in answers])
-    return np.asarray(rows, np.float64) if rows and len({len(row) for row in rows}) == 1 else None
-
-
-def accuracy(run: Workdir, base: str, kind: str = GREEDY) -> Estimate | None:
-    """Returns the accuracy of an evaluation over its seeds and problems, or None where it was not run."""
-    answers = right(run, base, kind)
-    return None if answers is None else share(answers)
-
-
-def shown(estimate: Estimate | None) -> str:
-    """Returns `41.6 (38.9 to 44.3)`; nothing for a cell that was never run."""
-    if estimate is None:
-        return ""
-    return f"{100 * estimate.mean:.1f} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
-
-
 def selections(run: Workdir, base: str) -> list[Selection]:
     """Returns the selections of a stage's replicates."""
-    names = replicates(run, base)
+    names = names_of(run, base)
     return [selection for selection in run.selections if selection.name in names]
 
 
@@ -76,5 +54,5 @@ def spread(values: list[float], digits: int = 2) -> str:
 
 def seconds(run: Workdir, base: str) -> list[float]:
     """Returns the run times of a stage's replicates that are done."""
-    records: list[dict[str, Any]] = [run.records[name] for name in replicates(run, base) if name in run.records]
+    records: list[dict[str, Any]] = [run.records[name] for name in names_of(run, base) if name in run.records]
     return [float(record["seconds"]) for record in records if record["done"]]

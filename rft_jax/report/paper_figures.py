@@ -25,7 +25,7 @@ def figures(run: Workdir) -> str:
 
 def _mean(run: Workdir, model: str) -> float | None:
     found = accuracy(run, evaluation(model))
-    return None if found is None else found.mean
+    return None if found is None else found["mean"]
 
 
 def _fit(points: Points) -> Points:

@@ -3,7 +3,17 @@
 from pathlib import Path
 
 from rft_jax.files import whole_file
-from rft_jax.report import audits, comparisons, experiments, groups, paper_figures, paper_tables, sections
+from rft_jax.report import (
+    audits,
+    comparisons,
+    contamination,
+    experiments,
+    groups,
+    losses,
+    paper_figures,
+    paper_tables,
+    sections,
+)
 from rft_jax.report.collect import collect
 from rft_jax.report.page import page
 
@@ -22,7 +32,9 @@ def write(folder: Path) -> Path:
         ("The paper's claims", experiments.claims(run)),
         *((_on("Results", name), sections.results(part)) for name, part in run.by_problems()),
         ("Comparisons", comparisons.section(run)),
+        ("Contamination", contamination.found(run)),
         ("By group", groups.by_field(run)),
+        ("Loss on text", losses.section(run)),
         ("From samples to selected", sections.funnel(run)),
         ("Against k", sections.against_k(run)),
         *(

@@ -10,6 +10,7 @@ from rft_jax import names
 from rft_jax.config import (
     EvaluateConfig,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
     SampleStage,
     SelectStage,
@@ -49,7 +50,8 @@ def made(tmp_path, config=CONFIG):
 
 def test_commands_and_what_they_wait_for(tmp_path):
     stages = made(tmp_path)
-    assert list(stages) == [*(stage.name for stage in STAGES), "report"]
+    world, *others = (stage.name for stage in STAGES)
+    assert list(stages) == [world, "contamination", *others, "report"]
     assert stages["sft"].arguments() == [
         "--config=configs/sft.py", "--config.task=gsm8k", "--config.seed=11", "--config.batch=32", "--config.epochs=2",
         "--config.model=models/base", f"--config.data={tmp_path}/world/train.jsonl", f"--workdir={tmp_path}/sft",
@@ -61,7 +63,6 @@ def test_commands_and_what_they_wait_for(tmp_path):
     assert stages["rft"].reads["--config.data"] == f"{tmp_path}/set/selected.k3.jsonl"
     assert stages["eval"].after == ("rft", "world", "eval-sft")
     assert stages["eval"].locations["--config.against"] == f"{tmp_path}/eval-sft"
-    assert recipe.sources(CONFIG, tmp_path) == (f"{tmp_path}/world/train.jsonl", f"{tmp_path}/world/test.jsonl")
 
 
 def test_every_file_of_the_users_own_counts_where_it_decides(tmp_path):
@@ -332,8 +333,28 @@ def test_the_quickstart_on_fresh_problems_trains_what_the_quickstart_trains(tmp_
     assert sorted(models[0]) == sorted(models[1])
 
 
+def test_the_loss_of_a_model_on_text(tmp_path):
+    world = dataclasses.replace(STAGES[0], corpus=9)
+    of_base = LossStage(name="loss", model="base", text="some, text.txt")
+    of_sft = LossStage(name="loss-sft", model="sft", text="world/corpus.jsonl", field="query,response")
+    stages = made(tmp_path, dataclasses.replace(CONFIG, seeds=2, stages=(world, *STAGES[1:], of_base, of_sft)))
+    assert stages["loss"].arguments() == [
+        "--model=models/base", '--text="some, text.txt"', f"--output={tmp_path}/loss/loss.json",
+    ]  # fmt: skip
+    assert stages["loss"].reads["the text"] == "some, text.txt"
+    assert "loss.seed12" not in stages  # it does not depend on the seed
+    second = stages["loss-sft.seed12"]
+    assert second.flags == ("--field=query,response",)
+    assert second.after == ("sft.seed12", "world.seed12")
+    assert second.reads["the text"] == f"{tmp_path}/world.seed12/corpus.jsonl"
+    with pytest.raises(UserError, match="stage loss needs 'bsae', which is not an earlier TrainStage"):
+        made(tmp_path, dataclasses.replace(CONFIG, stages=(*STAGES, dataclasses.replace(of_base, model="bsae"))))
+
+
 def test_what_is_no_stage_is_not_dropped(tmp_path):
-    with pytest.raises(UserError, match="a stage of the config is a str, not one of WorldStage, DrawStage, TrainStage"):
+    with pytest.raises(
+        UserError, match="a stage of the config is a str, not one of WorldStage, DrawStage, ContaminationStage"
+    ):
         recipe.stages(dataclasses.replace(CONFIG, stages=("world",)), tmp_path)
     # Whoever adds a kind is told by mypy where it is missing, and if not, by this.
     with pytest.raises(AssertionError):

@@ -304,7 +304,7 @@ def test_presets(size):
     assert paper.begin_token == (1 if large else 2)
     assert paper.decay == ("linear" if large else "cosine")
     assert (paper.max_length, paper.loss) == (512, "group_mean")
-    assert paper.loss_group == (4 if "7b" in size else 1)
+    assert paper.loss_group == {"llama-7b": 4, "llama2-7b": 4, "llama-33b": 2, "llama2-70b": 2}.get(size, 1)
     assert (paper.epochs, paper.batch, paper.learning_rate, paper.warmup, paper.clip) == (3, 128, 2e-5, 0.03, 1.0)
 
 
