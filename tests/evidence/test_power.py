@@ -32,6 +32,10 @@ def test_more_problems_seeds_and_agreement_show_smaller_differences():
     def least(problems=800, seeds=5, comparisons=5, differing=0.2, deviation=0.015):
         return power.smallest(problems, seeds, comparisons, power.Assumption(differing, 1 / 3, deviation))
 
+    print("\nsmallest differences that can be shown, points, with 1, 3, 5 and 10 seeds; 1 and 5 comparisons")
+    for problems in (100, 200, 800, 1319):
+        found = [least(problems, seeds, comparisons) for seeds in (1, 3, 5, 10) for comparisons in (1, 5)]
+        print(f"{problems:>5}", *("    –" if each is None else f"{100 * each:5.1f}" for each in found))
     assert least(problems=200) > least() > least(problems=1319)
     assert least(seeds=3) > least() > least(seeds=10)
     assert least(comparisons=10) > least() > least(comparisons=1)
