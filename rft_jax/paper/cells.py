@@ -6,7 +6,7 @@ A stage has the same name and settings in every experiment, so experiments that 
 import dataclasses
 from collections.abc import Sequence
 
-from rft_jax.config import EvaluateStage, SampleStage, SelectStage, StageConfig, TrainStage
+from rft_jax.config import EvaluateStage, LossStage, SampleStage, SelectStage, StageConfig, TrainStage
 from rft_jax.paper.preset import Preset
 
 Stages = list[StageConfig]
@@ -139,6 +139,16 @@ def later_round(preset: Preset, model: str, number: int) -> Stages:
         SelectStage(name=set_name(model, f"round{number}"), paths=(*earlier, found), ks=preset.ks),
         _trained(preset, name, model, set_name(model, f"round{number}")),
         _evaluated(preset, name, model, votes=False, against=(evaluation(before),)),
+    ]
+
+
+def pretraining_loss(preset: Preset, model: str) -> Stages:
+    """Returns the loss of a model that was only pre-trained, beside its accuracy before and after SFT."""
+    text, field = preset.text
+    return [
+        *icl(preset, model),
+        *sft(preset, model),
+        LossStage(name=f"{model}-loss", model=model, text=text, field=field),
     ]
 
 
