@@ -31,7 +31,7 @@ def write(folder: Path) -> Path:
         ("The paper's figures", paper_figures.figures(run)),
         ("The paper's claims", experiments.claims(run)),
         *((_on("Results", name), sections.results(part)) for name, part in run.by_problems()),
-        *((_on("Comparisons", name), comparisons.section(part)) for name, part in run.by_problems()),
+        ("Comparisons", comparisons.section(run)),
         ("Contamination", contamination.found(run)),
         ("By group", groups.by_field(run)),
         ("Loss on text", losses.section(run)),
