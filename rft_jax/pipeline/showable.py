@@ -37,15 +37,13 @@ def lines(config: PipelineConfig, workdir: Path) -> Iterator[str]:
     yield ""
     for pair, stage in pairs.items():
         problems = count(stage.problems or single.test)
-        # Each set of problems has a table of comparisons of its own.
-        compared = sum(other.problems == stage.problems for other in pairs.values())
         assumed = power.observed([seen[pair]]) if pair in seen else power.DEFAULT
-        least = power.smallest(problems, seeds, compared, assumed)
+        least = power.smallest(problems, seeds, len(pairs), assumed)
         most = f"no difference of up to {100 * assumed.differing:.0f} points can be shown"
         yield (
             f"{pair[0]} against {pair[1]}: with {_count(problems, 'problem')} and {_count(seeds, 'seed')}, "
             + (most if least is None else f"differences of at least {100 * least:.1f} points can be shown")
-            + f" (power {power.POWER}, {_count(compared, 'comparison')}"
+            + f" (power {power.POWER}, {_count(len(pairs), 'comparison')}"
             + (f"; {assumed.differing:.1%} differ in what is finished)" if pair in seen else ")")
         )
     if any(pair not in seen for pair in pairs):
