@@ -30,8 +30,8 @@ def section(run: Workdir) -> str:
     if not texts:
         return ""
     intro = paragraph(
-        "The mean negative log-likelihood of a token, in nats, with 95 % intervals over documents. It compares models "
-        "of one tokenizer; bits per byte compare all. Documents are not joined."
+        "The mean negative log-likelihood of a token, in nats, with 95 % intervals over documents; it compares models "
+        "of one tokenizer. Bits per byte compare all. Documents are not joined."
     )
     return intro + "".join(_table(found) for found in texts.values())
 

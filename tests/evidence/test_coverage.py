@@ -2,8 +2,8 @@
 
     python -m pytest tests/evidence/test_coverage.py -m slow -s -n 0
 
-prints the tables of BUILD.md, "Evidence". 95 % is meant, and 93 to 97 % is what an interval is held to; where it cannot,
-the test names the corner and what holds there. Simulated figures may miss a bound by three of their standard errors.
+prints the tables of BUILD.md, "Evidence". 95 % is meant, and an interval is held to 93 to 97 %; where it cannot be, the
+test names the corner and what holds there. Simulated figures may miss a bound by three of their standard errors.
 """
 
 import numpy as np
