@@ -33,13 +33,17 @@ OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", required=Tru
 def main() -> None:
     """Reads the flags and writes the files."""
     folder = Path(OUTPUT.value)
-    if TRAIN.value or TEST.value:
-        write.write_problem_sets(folder, train=TRAIN.value, test=TEST.value, seed=SEED.value)
-    seed = SEED.value if FRESH_SEED.value is None else FRESH_SEED.value
-    if FRESH.value:
-        write.write_fresh(folder, count=FRESH.value, seed=seed, test=TEST.value)
-    if VARIANTS.value:
-        write.write_variants(folder, instances=VARIANTS.value, templates=TEMPLATES.value, seed=seed, test=TEST.value)
+    if TRAIN.value or TEST.value or FRESH.value or VARIANTS.value:
+        write.write_problem_sets(
+            folder,
+            train=TRAIN.value,
+            test=TEST.value,
+            seed=SEED.value,
+            fresh=FRESH.value,
+            variants=VARIANTS.value,
+            templates=TEMPLATES.value,
+            fresh_seed=SEED.value if FRESH_SEED.value is None else FRESH_SEED.value,
+        )
     if CORPUS.value:
         write.write_corpus(folder, rows=CORPUS.value, seed=SEED.value, drills=DRILLS.value)
 

@@ -116,7 +116,7 @@ class Workdir:
             return [("", self)]
         parts = []
         for (_, count), found in sets.items():
-            name = f"{_short(found[0].metrics['problems'])}, {count:,} problems"
+            name = f"{short(found[0].metrics['problems'])}, {count:,} problems"
             parts.append((name, dataclasses.replace(self, evaluations=found)))
         return parts
 
@@ -125,7 +125,7 @@ class Workdir:
         return next((stage for stage in self.plan.get("stages", ()) if stage["name"] == name), {})
 
 
-def _short(problems: str) -> str:
+def short(problems: str) -> str:
     """Returns the end of a path by which its reader knows it: `world/test.jsonl`."""
     return problems if problems.startswith("hf:") else "/".join(Path(problems).parts[-2:])
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from rft_jax.report.collect import Workdir
+from rft_jax.report.collect import Workdir, short
 from rft_jax.report.page import paragraph, table
 
 FILE = "loss.json"
@@ -38,7 +38,8 @@ def section(run: Workdir) -> str:
 
 def _table(found: list[tuple[str, dict[str, Any]]]) -> str:
     first = found[0][1]
-    told = f"{', '.join(first['text'])}{_fields(first)}: {first['documents']:,} documents, {first['bytes']:,} bytes."
+    texts = ", ".join(map(short, first["text"]))
+    told = f"{texts}{_fields(first)}: {first['documents']:,} documents, {first['bytes']:,} bytes."
     rows = [
         [
             model,

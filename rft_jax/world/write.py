@@ -6,7 +6,7 @@ from rft_jax.errors import UserError
 from rft_jax.files import make_folder
 from rft_jax.records.lines import dump, write_lines
 from rft_jax.records.problem import write_problems
-from rft_jax.world import fresh
+from rft_jax.world import fresh as unseen
 from rft_jax.world.generate import corpus, problems
 from rft_jax.world.vocabulary import write_tokenizer
 
@@ -15,50 +15,48 @@ POSITIONS, VOCABULARY = 512, 1024
 _WORDS_FROM = 4000  # corpus rows: enough to contain every word of the world
 
 
-def write_problem_sets(folder: Path, *, train: int, test: int, seed: int) -> None:
-    """Writes train.jsonl and test.jsonl; the test problems are the same for every seed.
+def write_problem_sets(
+    folder: Path,
+    *,
+    train: int,
+    test: int,
+    seed: int,
+    fresh: int = 0,
+    variants: int = 0,
+    templates: int = 1,
+    fresh_seed: int = 0,
+) -> None:
+    """Writes train.jsonl and test.jsonl, fresh.jsonl and variants.jsonl, as far as they are asked for.
+
+    Args:
+        folder: to write to.
+        train, test: number of problems; the test problems are the same for every seed.
+        seed: of the training problems.
+        fresh: number of test problems that are none of the standard ones.
+        variants: of each of the first test problems, or without any of as many as there are templates.
+        templates: number of these.
+        fresh_seed: of fresh problems and variants.
 
     Raises:
-        UserError: the world does not have that many, or the disk is full.
+        UserError: the world does not have that many, and nothing is written; or the disk is full.
     """
-    make_folder(folder)
+    if (fresh or variants) and test > unseen.STANDARD:
+        raise UserError(
+            f"fresh problems and variants are told apart from at most {unseen.STANDARD:,} test problems, not {test:,}"
+        )
     try:
         sets = {"train.jsonl": problems("train", train, seed), "test.jsonl": problems("test", test, 0)}
+        if fresh:
+            sets["fresh.jsonl"] = unseen.problems(fresh, fresh_seed)
+        varied = unseen.variants(templates, variants, fresh_seed, test or templates) if variants else []
     except ValueError as error:
         raise UserError(str(error)) from None
+    make_folder(folder)
     for name, made in sets.items():
-        write_problems(folder / name, made)
-
-
-def write_fresh(folder: Path, *, count: int, seed: int, test: int) -> None:
-    """Writes fresh.jsonl: test problems that are not among the `test` standard ones.
-
-    Raises:
-        UserError: the world does not have that many, or the disk is full.
-    """
-    if test > fresh.STANDARD:
-        raise UserError(f"fresh problems are told apart from at most {fresh.STANDARD:,} test problems, not {test:,}")
-    make_folder(folder)
-    try:
-        made = fresh.problems(count, seed)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    write_problems(folder / "fresh.jsonl", made)
-
-
-def write_variants(folder: Path, *, instances: int, templates: int, seed: int, test: int) -> None:
-    """Writes variants.jsonl: variants of the first of `test` standard test problems; 0: of as many as there are
-    templates.
-
-    Raises:
-        UserError: the world does not have that many, or the disk is full.
-    """
-    make_folder(folder)
-    try:
-        made = fresh.variants(templates, instances, seed, test or templates)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    write_lines(folder / "variants.jsonl", map(dump, made))
+        if made or train or test:
+            write_problems(folder / name, made)
+    if varied:
+        write_lines(folder / "variants.jsonl", map(dump, varied))
 
 
 def write_corpus(folder: Path, *, rows: int, seed: int, drills: float) -> None:

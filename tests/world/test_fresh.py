@@ -62,11 +62,17 @@ def test_the_standard_problems_of_any_smaller_number_are_left_out():
 
 
 def test_fresh_problems_are_spread_over_the_families_as_far_as_these_last(made):
-    # Of those that ask for a bike there are thousands, of buses too few.
-    assert 100 < sum("bike" in each.question for each in made) < 120
-    assert 100 < sum("trees" in each.question for each in made) < 120
-    few = fresh.problems(12 * len(FAMILIES), 1)
-    assert sum("bike" in each.question for each in few) == 12
+    def count(words, some=made):
+        return sum(re.search(words, each.question) is not None for each in some)
+
+    # *boxes* and *friends* have no more.
+    assert [count("sold for|sells the rest"), count("times as many"), count("bike"), count("trees")] == [
+        52,
+        91,
+        105,
+        106,
+    ]
+    assert count("bike", fresh.problems(12 * len(FAMILIES), 1)) == 12
 
 
 def test_the_seed_decides(made):
@@ -104,17 +110,32 @@ def test_variants_differ_in_numbers_and_not_in_form(rows):
 
 
 def test_they_are_read_as_gsm_symbolic_is(tmp_path):
-    write.write_variants(tmp_path, instances=2, templates=3, seed=0, test=0)
+    write.write_problem_sets(tmp_path, train=0, test=0, seed=0, variants=2, templates=3)
     file = tmp_path / "variants.jsonl"
     assert len(read_problems(file, tasks.load("gsm8k").reader)) == 6
     assert groups.read(str(file), ("id",), ()) == {"id": ["0", "0", "1", "1", "2", "2"]}
 
 
-def test_what_the_world_does_not_have_is_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"of the family .* has .* variants, not 1000"):
-        write.write_variants(tmp_path, instances=1000, templates=12, seed=0, test=0)
-    with pytest.raises(UserError, match="5 templates are to be the first of 4 test problems"):
-        write.write_variants(tmp_path, instances=1, templates=5, seed=0, test=4)
-    with pytest.raises(UserError, match="told apart from at most 1,024 test problems, not 1,025"):
-        write.write_fresh(tmp_path, count=1, seed=0, test=1025)
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"variants": 1000, "templates": 12}, r"of the family .* has .* variants, not 1000"),
+        ({"test": 4, "variants": 1, "templates": 5}, "5 templates are to be the first of 4 test problems"),
+        ({"test": 1025, "fresh": 1}, "told apart from at most 1,024 test problems, not 1,025"),
+        ({"test": 50_000}, "has fewer than 50000"),
+    ],
+)
+def test_what_the_world_does_not_have_is_one_line_and_no_file(tmp_path, asked, told):
+    with pytest.raises(UserError, match=told):
+        write.write_problem_sets(tmp_path / "new", **{"train": 1, "test": 0, "seed": 0} | asked)
+    assert not (tmp_path / "new").exists()
+
+
+def test_each_file_is_there_if_it_is_asked_for(tmp_path):
+    for name, asked, files in (
+        ("a", {"train": 2}, {"train.jsonl", "test.jsonl"}),
+        ("b", {"fresh": 3}, {"fresh.jsonl"}),
+        ("c", {"test": 2, "variants": 2, "templates": 2}, {"train.jsonl", "test.jsonl", "variants.jsonl"}),
+    ):
+        write.write_problem_sets(tmp_path / name, **{"train": 0, "test": 0, "seed": 0} | asked)
+        assert {file.name for file in (tmp_path / name).iterdir()} == files
