@@ -27,7 +27,7 @@ SUBMIT = flags.DEFINE_enum(
 )
 ONLY = flags.DEFINE_string("only", None, "Run this stage alone; the stages that it needs are done.")
 LAUNCHER = flags.DEFINE_string("launcher", "", "With --only: command that starts the stage's processes, such as srun.")
-WORKERS = flags.DEFINE_integer("workers", None, "With --only: processes of a selection.", lower_bound=1)
+WORKERS = flags.DEFINE_integer("workers", None, "With --only: processes of a selection or a comparison.", lower_bound=1)
 
 
 def main() -> None:

@@ -351,7 +351,20 @@ class DrawStage:
     seed: int
 
 
-StageConfig = WorldStage | DrawStage | TrainStage | SampleStage | SelectStage | EvaluateStage
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ContaminationStage:
+    """Compares the test problems with the training problems and with other texts. A pipeline adds one by itself.
+
+    Attributes:
+        name: name of the stage and of its folder.
+        corpus: more texts to compare with, as patterns of files or data sets of the hub.
+    """
+
+    name: str
+    corpus: tuple[str, ...] = ()
+
+
+StageConfig = WorldStage | DrawStage | ContaminationStage | TrainStage | SampleStage | SelectStage | EvaluateStage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -393,6 +406,8 @@ class PipelineConfig:
             rule keeps, drawn at random (pipeline/controls.py).
         experiments: what the stages are for; the report says which of each are missing. A workdir remembers those that
             were run in it.
+        contamination: whether to compare the test problems with the training problems.
+        corpora: more texts to compare them with, such as pre-training data: patterns of files, or data sets of the hub.
         stages: in the order in which they run; the report is added at the end.
     """
 
@@ -414,4 +429,6 @@ class PipelineConfig:
     seeds: Count = 1
     controls: tuple[Literal["steps", "random"], ...] = ("steps", "random")
     experiments: tuple[Experiment, ...] = ()
+    contamination: bool = True
+    corpora: tuple[str, ...] = ()
     stages: tuple[StageConfig, ...]

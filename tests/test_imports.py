@@ -18,11 +18,13 @@ FLOORS: list[set[str]] = [
     {"data"},
     {"hf"},
     {"model"},
+    {"contamination"},
     {"select", "world"},
     {"task"},
     {"records"},
     {"config_flag", "runtime", "command"},
     {"config_checks"},
+    {"paper"},
     {"config"},
     {"remote"},
     {"distributed"},
@@ -88,7 +90,7 @@ def test_only_checkpoint_imports_orbax():
     assert users <= {"checkpoint.py"}
 
 
-@pytest.mark.parametrize("room", ["remote", "records", "task", "select", "world", "evidence"])
+@pytest.mark.parametrize("room", ["remote", "records", "task", "select", "world", "evidence", "contamination"])
 def test_runs_without_jax(room):
     modules = [
         ".".join(file.relative_to(ROOT).with_suffix("").parts) for file in (ROOT / "rft_jax" / room).glob("[!_]*.py")

@@ -265,17 +265,7 @@ class Encoder:
         return self._tokens(texts, control=False)
 
     def _tokens(self, texts: Sequence[str], *, control: bool) -> list[list[int]]:
-        """Returns the tokens of texts, none added; special tokens written in them count as such or stay text."""
-        backend = getattr(self.tokenizer, "backend_tokenizer", None)
-        if backend is not None:
-            backend.no_padding()
-            backend.no_truncation()
-            backend.encode_special_tokens = not control
-            return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
-        if not texts:
-            return []
-        options = {"add_special_tokens": False, "split_special_tokens": not control, "verbose": False}
-        return [list(ids) for ids in self.tokenizer(list(texts), **options)["input_ids"]]
+        return tokens(self.tokenizer, texts, control=control)
 
     def _decode(self, rows: Iterable[Sequence[int]], skip_special_tokens: bool = False) -> list[str]:
         # Without transformers' clean-up, which turns `#### .5` into `####.5` for some tokenizers.
@@ -291,6 +281,20 @@ class Encoder:
                 f"{place}: the tokenizer makes the token {largest}, the model's last one is {self.vocabulary - 1}: "
                 "tokenizer and model do not belong together"
             )
+
+
+def tokens(tokenizer: Any, texts: Sequence[str], *, control: bool) -> list[list[int]]:
+    """Returns the tokens of texts, none added; special tokens written in them count as such (control) or stay text."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.no_padding()
+        backend.no_truncation()
+        backend.encode_special_tokens = not control
+        return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+    if not texts:
+        return []
+    options = {"add_special_tokens": False, "split_special_tokens": not control, "verbose": False}
+    return [list(ids) for ids in tokenizer(list(texts), **options)["input_ids"]]
 
 
 @dataclasses.dataclass(frozen=True)

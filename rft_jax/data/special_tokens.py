@@ -26,13 +26,16 @@ class StopTokens:
 
 
 def bos_tokens(tokenizer: Any, template: Template) -> tuple[int, ...]:
-    """Returns the tokens that the tokenizer itself puts before a text, for a template that begins with them.
+    """Returns the tokens that the tokenizer itself puts before a text, for a template that begins with them."""
+    return put_before(tokenizer) if template.begins else ()
+
+
+def put_before(tokenizer: Any) -> tuple[int, ...]:
+    """Returns the tokens that a tokenizer puts before a text.
 
     A tokenizer may know a bos token and not put it (SmolLM2's); then there is none. What one puts behind a text, an
     eos token for instance, is no part of a prompt.
     """
-    if not template.begins:
-        return ()
     alone = list(tokenizer("x", add_special_tokens=False)["input_ids"])
     whole = list(tokenizer("x")["input_ids"])
     for start in range(len(whole) - len(alone) + 1):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import assert_never
 
 from rft_jax.config import (
+    ContaminationStage,
     DrawStage,
     EvaluateConfig,
     EvaluateStage,
@@ -23,7 +24,7 @@ from rft_jax.hf import config as hf_config
 from rft_jax.hf import located
 from rft_jax.model import architecture
 from rft_jax.model.architecture import LlamaConfig
-from rft_jax.pipeline import estimate, recipe, stage_settings
+from rft_jax.pipeline import contamination, estimate, recipe, stage_settings
 from rft_jax.pipeline.pace import Assumed, MeanLengths
 from rft_jax.pipeline.stage import Reads
 from rft_jax.records.problem import read_problems
@@ -155,7 +156,7 @@ def _of_pipeline(config: PipelineConfig, workdir: Path, on_cpu: bool) -> Plan:
             case EvaluateStage():
                 of_stage = stage_settings.evaluation(config, stage)
                 jobs.append(Job(stage.name, of_stage, model(stage.model), lengths(stage.problems or config.test)))
-            case SelectStage() | WorldStage() | DrawStage():
+            case SelectStage() | WorldStage() | DrawStage() | ContaminationStage():
                 pass
             case _:
                 assert_never(stage)
@@ -165,7 +166,9 @@ def _of_pipeline(config: PipelineConfig, workdir: Path, on_cpu: bool) -> Plan:
         need = sum(found.disk for found in each) - _used(workdir, ".")
         return max(0.0, need), f"by {len(config.stages)} stages"
 
-    return Plan(jobs, _given({**models, **sets}, config.task, None), disk)
+    compared = [stage for stage in contamination.compared(config).stages if isinstance(stage, ContaminationStage)]
+    corpora: dict[str, Reads] = {f"corpus of {stage.name}": stage.corpus for stage in compared if stage.corpus}
+    return Plan(jobs, _given({**models, **sets}, config.task, None) | corpora, disk)
 
 
 def _architecture(config: TrainConfig) -> LlamaConfig:

@@ -41,11 +41,13 @@ def smallest(problems: int, seeds: int, comparisons: int, assumed: Assumption) -
     distribution of the seeds' mean square have it. None: it would be more than the share of problems that differ.
 
     Args:
-        problems: number of test problems, at least 2.
+        problems: number of test problems.
         seeds: number of seeds; with one, its own luck is not counted.
         comparisons: number of comparisons in the report.
         assumed: what the models are like.
     """
+    if problems < 2:
+        return None
     lasting = assumed.lasting * assumed.differing / problems
     rest = (1 - assumed.lasting) * assumed.differing / (problems * seeds)
     by_seed = rest + assumed.seeds**2 / seeds if seeds > 1 else 0.0

@@ -8,69 +8,127 @@ from typing import Literal
 from rft_jax.paper.cells import evaluation, rft_name, sft_name
 from rft_jax.paper.preset import Preset
 
+Expected = Literal["better", "no better"] | None
+
 
 @dataclasses.dataclass(frozen=True)
-class Claim:
-    """A claim.
+class Comparison:
+    """Two models, of which the second is said to be better, or no better.
 
     Attributes:
-        words: of the paper, or the question that a control answers.
-        first, second: evaluations, of which the second is said to be better, or as good.
-        expected: what the paper says of the second; None: it has no such experiment.
+        words: which two.
+        first, second: their evaluations.
     """
 
     words: str
     first: str
     second: str
-    expected: Literal["better", "no better"] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A claim of the paper, or a question that it leaves open; p-values are corrected within it.
+
+    Attributes:
+        words: the claim.
+        expected: what the paper says of each second model; None: it has no such experiment.
+        comparisons: that test it.
+    """
+
+    words: str
+    expected: Expected
+    comparisons: tuple[Comparison, ...]
 
 
 def claims(size: Preset) -> Iterator[Claim]:
     """Yields the claims that the experiments of a size can test."""
+    yield _claim("SFT beats in-context learning", "better", ((model, model, sft_name(model)) for model in size.names))
+    parts = (*reversed(size.fractions), 1)
+    yield _claim(
+        "More problems are better",
+        "better",
+        (
+            (f"{model}, {_part(fewer)} to {_part(more)}", sft_name(model, fewer), sft_name(model, more))
+            for model in size.fraction_models
+            for fewer, more in itertools.pairwise(parts)
+        ),
+    )
+    yield _claim(
+        "As many steps on fewer problems are no better than as many epochs",
+        "no better",
+        (
+            (f"{model}, {_part(part)}", sft_name(model, part), sft_name(model, part, steps=True))
+            for model in size.fraction_models
+            for part in size.fractions
+        ),
+    )
+    yield _claim(
+        "RFT beats SFT",
+        "better",
+        ((model, sft_name(model), rft_name(model)) for model in size.students if model != size.unmoved),
+    )
+    yield _claim(
+        "RFT beats SFT for as many steps",
+        None,
+        ((model, f"{rft_name(model)}-steps", rft_name(model)) for model in size.students),
+    )
+    yield _claim(
+        "Distinct paths beat as many drawn at random",
+        None,
+        ((model, f"{rft_name(model)}-random", rft_name(model)) for model in size.students),
+    )
+    yield _claim(
+        "The farthest path of a list beats the nearest",
+        None,
+        [(size.base, rft_name(size.base, "nearest"), rft_name(size.base))],
+    )
+    yield _claim(
+        f"k = {size.k} beats k = {size.ks[0]}",
+        "better",
+        ((model, rft_name(model, f"k{size.ks[0]}"), rft_name(model)) for model in size.curve_models),
+    )
+    yield _claim(
+        "Every right path is no better than the distinct ones",
+        "no better",
+        ((model, rft_name(model), rft_name(model, "none")) for model in size.curve_models),
+    )
+    yield _claim(
+        "The paths of several models beat one's own",
+        "better",
+        (
+            (f"{model}, {union.upper()}", _own(size, model), rft_name(model, union))
+            for model in size.union_students
+            for union in ("u13b", "u33b")
+        ),
+    )
+    yield _claim(
+        f"T = {size.hot} beats T = {size.temperature}",
+        None,
+        ((model, rft_name(model), rft_name(model, "hot")) for model in size.hot_models),
+    )
+    yield _claim(
+        "A round beats the one before",
+        None,
+        (
+            (f"{size.base}, round {number}", _round(size, number - 1), _round(size, number))
+            for number in range(2, size.rounds + 1)
+        ),
+    )
 
-    def compared(words: str, first: str, second: str, expected: Literal["better", "no better"] | None) -> Claim:
-        return Claim(words, evaluation(first), evaluation(second), expected)
 
-    for model in size.names:
-        yield compared(f"SFT beats ICL ({model})", model, sft_name(model), "better")
-    for model in size.fraction_models:
-        parts = (*reversed(size.fractions), 1)
-        for fewer, more in itertools.pairwise(parts):
-            words = f"more problems are better ({model}, 1/{fewer} to {f'1/{more}' if more > 1 else 'all'})"
-            yield compared(words, sft_name(model, fewer), sft_name(model, more), "better")
-        for part in size.fractions:
-            words = f"more steps on 1/{part} are no better than the usual epochs ({model})"
-            yield compared(words, sft_name(model, part), sft_name(model, part, steps=True), "no better")
-    for model in size.students:
-        rft = rft_name(model)
-        last = size.name == "full" and model == "33B"
-        yield compared(f"RFT beats SFT ({model})", sft_name(model), rft, "no better" if last else "better")
-        yield compared(f"is it more than longer training? ({model})", f"{rft}-steps", rft, None)
-        yield compared(f"is it the choice of distinct paths? ({model})", f"{rft}-random", rft, None)
-    for model in size.curve_models:
-        first = rft_name(model, f"k{size.ks[0]}")
-        yield compared(f"k = {size.k} beats k = {size.ks[0]} ({model})", first, rft_name(model), "better")
-        no_dedup = rft_name(model, "none")
-        yield compared(
-            f"every right path is no better than distinct ones ({model})", rft_name(model), no_dedup, "no better"
-        )
-    for model in size.union_students:
-        own = rft_name(model) if model in size.students else sft_name(model)
-        for union in ("u13b", "u33b"):
-            yield compared(
-                f"the paths of several models beat one's own ({model}, {union.upper()})",
-                own,
-                rft_name(model, union),
-                "better",
-            )
-    base = rft_name(size.base)
-    yield compared(f"farthest against nearest ({size.base})", rft_name(size.base, "nearest"), base, None)
-    for model in size.hot_models:
-        yield compared(
-            f"T = {size.hot} against T = {size.temperature} ({model})", rft_name(model), rft_name(model, "hot"), None
-        )
-    for number in range(2, size.rounds + 1):
-        before = base if number == 2 else rft_name(size.base, f"round{number - 1}")
-        yield compared(
-            f"round {number} against the one before ({size.base})", before, rft_name(size.base, f"round{number}"), None
-        )
+def _claim(words: str, expected: Expected, pairs: Iterator[tuple[str, str, str]] | list[tuple[str, str, str]]) -> Claim:
+    made = (Comparison(which, evaluation(first), evaluation(second)) for which, first, second in pairs)
+    return Claim(words, expected, tuple(made))
+
+
+def _part(part: int) -> str:
+    return "all" if part == 1 else f"1/{part}"
+
+
+def _own(size: Preset, model: str) -> str:
+    """Returns the model that a union is compared with."""
+    return rft_name(model) if model in size.students else sft_name(model)
+
+
+def _round(size: Preset, number: int) -> str:
+    return rft_name(size.base, "" if number == 1 else f"round{number}")

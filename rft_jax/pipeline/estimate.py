@@ -10,11 +10,13 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import assert_never
 
+from rft_jax import names
 from rft_jax.config import (
+    ContaminationStage,
     DrawStage,
     EvaluateStage,
     PipelineConfig,
@@ -40,6 +42,8 @@ from rft_jax.world import generate
 
 # The paper's distinct paths per problem, table 2 (7B): k -> paths.
 _DISTINCT = {1: 1.17, 3: 1.44, 6: 1.74, 12: 2.20, 25: 2.93, 50: 3.94, 100: 5.25}
+
+_PAIRS_PER_S, _BYTES_PER_S = 2e6, 2e6  # of the comparison of problems, and of a corpus by one processor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +124,9 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
                 found.append(Estimate(stage.name, seconds=5, disk=400 * sum(stage.files.values())))
             case DrawStage():
                 found.append(Estimate(stage.name, seconds=5, disk=600 * (train.problems + test.problems)))
+            case ContaminationStage():
+                seconds = 3 + train.problems * test.problems / _PAIRS_PER_S + _bytes(stage.corpus) / _BYTES_PER_S
+                found.append(Estimate(stage.name, seconds=seconds, disk=1e6))
             case TrainStage():
                 architecture, settings = model(stage.model), stage_settings.training(config, stage)
                 tokens = rows(stage) * epochs(stage) * (train.prompt + train.response)
@@ -212,6 +219,11 @@ def problems_like(source: str, config: PipelineConfig, workdir: Path) -> tuple[l
             named = source.startswith("hf:") or is_remote(source)  # no file of this machine
             there = read_problems(source if named else file, tasks.load(config.task).reader)
             return there, len(there)
+
+
+def _bytes(patterns: Sequence[str]) -> int:
+    """Returns how many bytes the files of this machine have that match."""
+    return sum(Path(name).stat().st_size for pattern in patterns for name in names.matches(pattern))
 
 
 def default_chips(hardware: str) -> int:

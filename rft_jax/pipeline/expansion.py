@@ -1,6 +1,7 @@
-"""What the pipeline adds to a config's stages: the draw of the problems, controls, and replicates."""
+"""What the pipeline adds to a config's stages: draw and comparison of the problems, controls, and replicates."""
 
 from rft_jax.config import PipelineConfig
+from rft_jax.pipeline.contamination import compared
 from rft_jax.pipeline.controls import controlled
 from rft_jax.pipeline.draw import drawn
 from rft_jax.pipeline.replicates import Replicates, replicated
@@ -8,4 +9,4 @@ from rft_jax.pipeline.replicates import Replicates, replicated
 
 def expanded(config: PipelineConfig) -> Replicates:
     """Returns all stages that a config stands for, but the report."""
-    return replicated(controlled(drawn(config)))
+    return replicated(controlled(compared(drawn(config))))

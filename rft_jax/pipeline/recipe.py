@@ -8,6 +8,7 @@ from typing import assert_never, get_args
 
 from rft_jax import names
 from rft_jax.config import (
+    ContaminationStage,
     DrawStage,
     EvaluateStage,
     PipelineConfig,
@@ -46,12 +47,6 @@ def stages(config: PipelineConfig, workdir: Path) -> list[Stage]:
     return _Recipe(config, workdir).stages()
 
 
-def sources(config: PipelineConfig, workdir: Path) -> tuple[str, str]:
-    """Returns where the training and test problems are or will be."""
-    recipe = _Recipe(config, workdir)
-    return recipe.problems(config.problems)[0], recipe.problems(config.test)[0]
-
-
 class _Recipe:
     """What the stages need to know about each other while they are made."""
 
@@ -84,6 +79,8 @@ class _Recipe:
                     made.append(self._world(stage))
                 case DrawStage():
                     made.append(self._draw(stage))
+                case ContaminationStage():
+                    made.append(self._contamination(stage))
                 case TrainStage():
                     made.append(self._train(stage))
                 case SampleStage():
@@ -137,6 +134,21 @@ class _Recipe:
             after=tuple(dict.fromkeys(train_after + test_after)),
             locations={"--output": str(self._workdir / stage.name)},
             output=("train.jsonl", "test.jsonl"),
+        )
+
+    def _contamination(self, stage: ContaminationStage) -> Stage:
+        train, train_after = self.problems(self._config.problems, stage)
+        test, test_after = self.problems(self._config.test, stage)
+        corpus: dict[str, Reads] = {"--corpus": stage.corpus} if stage.corpus else {}
+        return Stage(
+            name=stage.name,
+            kind="contamination",
+            script="launch/contamination.py",
+            flags=(f"--task={self._config.task}",),
+            reads={"--train": train, "--test": test, **corpus, **_own_task(self._config.task)},
+            after=tuple(dict.fromkeys(train_after + test_after)),
+            locations={"--output": str(self._workdir / stage.name)},
+            output=("contamination.json", "pairs.jsonl"),
         )
 
     def _train(self, stage: TrainStage) -> Stage:
@@ -206,8 +218,6 @@ class _Recipe:
         except UserError as error:
             raise UserError(f"stage {stage.name}: {error}") from error
         own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
-        file = tasks.Reference.parse(self._config.task).file
-        own_task: dict[str, Reads] = {"the task": file} if file else {}
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
         return Stage(
             name=stage.name,
@@ -218,7 +228,7 @@ class _Recipe:
                 "--problems": problems,
                 "--paths": tuple(f"{pattern}/*.jsonl" for pattern in found),
                 **own_rule,
-                **own_task,
+                **_own_task(self._config.task),
                 **_own_graders(self._config.task, None, None),
             },
             after=problems_after + stage.paths,
@@ -376,6 +386,12 @@ def _own_files(made: TrainConfig | SampleConfig) -> dict[str, Reads]:
     named = {"the task": task, "the template": made.template, "the worked examples": examples}
     # What is shipped has a name without a suffix.
     return {what: name for what, name in named.items() if name and Path(name).suffix}
+
+
+def _own_task(task: str) -> dict[str, Reads]:
+    """Returns the user's own file that defines a task, if it is one."""
+    file = tasks.Reference.parse(task).file
+    return {"the task": file} if file else {}
 
 
 def _own_graders(task: str, grader: str | None, audits: Sequence[str] | None) -> dict[str, Reads]:

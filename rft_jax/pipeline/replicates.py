@@ -2,9 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 from rft_jax.config import (
+    ContaminationStage,
     DrawStage,
     EvaluateStage,
     PipelineConfig,
@@ -48,7 +49,7 @@ def replicated(config: PipelineConfig) -> Replicates:
     end with their seed. A stage's own seed is raised as the pipeline's is. What is not trained, sampled or drawn by a
     seed, such as the evaluation of the model at the start, is there once.
     """
-    shared = _shared(config.stages)
+    shared = _shared(config)
     stages: list[StageConfig] = []
     base, number = {}, {}
     for replicate in range(config.seeds):
@@ -64,23 +65,31 @@ def replicated(config: PipelineConfig) -> Replicates:
     return Replicates(dataclasses.replace(config, seeds=1, stages=tuple(stages)), base, number)
 
 
-def _shared(stages: Sequence[StageConfig]) -> set[str]:
+def _shared(config: PipelineConfig) -> set[str]:
     """Returns the stages that do not depend on the seed."""
     shared: set[str] = set()
-    own = {stage.name for stage in stages if isinstance(stage, WorldStage | TrainStage) and stage.replicated}
-    for stage in stages:
+    own: set[str] = set()  # makers of problems and models
+    for stage in config.stages:
         match stage:
             case WorldStage() | TrainStage():
                 is_shared = not stage.replicated
+            case DrawStage():
+                is_shared = stage.fraction == 1 and _maker(stage.train) not in own
+            case ContaminationStage():
+                is_shared = not {_maker(config.problems), _maker(config.test)} & own
             case EvaluateStage():
                 is_shared = stage.model not in own
-            case DrawStage():
-                is_shared = stage.fraction == 1 and stage.train.partition("/")[0] not in own
-            case _:
+            case SampleStage() | SelectStage():
                 is_shared = False
-        if is_shared:
-            shared.add(stage.name)
+            case _:
+                assert_never(stage)
+        (shared if is_shared else own).add(stage.name)
     return shared
+
+
+def _maker(source: str) -> str:
+    """Returns the stage that makes STAGE/FILE."""
+    return source.partition("/")[0]
 
 
 def _renamed(stage: StageConfig, names: Mapping[str, str]) -> StageConfig:

@@ -1,12 +1,10 @@
 """Runs the stages of a pipeline in turn, or one of them in a job of its own."""
 
 import dataclasses
-import functools
 import json
 import os
 import platform
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,10 @@ from rft_jax.config import PipelineConfig
 from rft_jax.distributed import processes
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.files import make_folder, whole_file
-from rft_jax.pipeline import one_stage, recipe
+from rft_jax.pipeline import contamination, one_stage, recipe
 from rft_jax.pipeline.stage import LOG, Stage
 from rft_jax.pipeline.states import refuse_stale, state_of, states
 from rft_jax.pipeline.workdir_lock import lock
-from rft_jax.records.problem import read_problems
-from rft_jax.remote.address import is_remote
-from rft_jax.task import task as tasks
-from rft_jax.task.reader import Reader
 
 PLAN = "pipeline.json"
 
@@ -43,7 +37,7 @@ def run(config: PipelineConfig, workdir: Path, *, redo: bool, command: str) -> N
     stages = recipe.stages(config, workdir)
     print(provenance.line(provenance.software()), flush=True)
     described = recipe.describe(config) | made_by()
-    run_stages(stages, workdir, redo=redo, command=command, described=described, compare=comparison(config, workdir))
+    run_stages(stages, workdir, redo=redo, command=command, described=described)
 
 
 def run_stages(
@@ -53,24 +47,21 @@ def run_stages(
     redo: bool,
     command: str,
     described: dict[str, object],
-    compare: Callable[[], bool],
 ) -> None:
     """Runs stages as `run` does.
 
     Args:
         stages, workdir, redo, command: as for `run`.
         described: contents of pipeline.json.
-        compare: called before each stage until it returns True, once the problems exist and have been compared.
     """
     make_folder(workdir, clean=False)
     with lock(workdir) as held:
         make_folder(workdir)
         refuse_stale(stages, states(stages, workdir), redo)
         _write_plan(workdir, described)
-        compared = False
         for stage in stages:
-            compared = compared or compare()
             one_stage.do(stages, stage, workdir, held, redo=redo, command=command)
+            contamination.warn([stage], workdir)
     if stages[-1].kind == "report":
         log = workdir / stages[-1].name / LOG  # a job's output goes elsewhere
         told = log.read_text(encoding="utf-8").strip() if log.exists() else f"report: {workdir / 'report.html'}"
@@ -93,7 +84,7 @@ def run_only(
         config, workdir, redo, command: as for `run`.
         name: of the stage.
         launcher: starts the stage's processes, such as srun.
-        workers: processes of a selection; None: one per processor.
+        workers: processes of a selection or a comparison; None: one per processor.
 
     Raises:
         UserError: as `run` does; or there is no such stage, or one that it needs is not done.
@@ -103,7 +94,7 @@ def run_only(
     if name not in stages:
         raise UserError(f"no stage is called '{name}'{did_you_mean(name, stages)}; known: {', '.join(stages)}")
     stage = stages[name]
-    if workers and stage.kind == "select":
+    if workers and stage.kind in ("select", "contamination"):
         stage = dataclasses.replace(stage, locations={**stage.locations, "--workers": str(workers)})
         stages[name] = stage
     make_folder(workdir, clean=False)
@@ -114,7 +105,7 @@ def run_only(
                 raise UserError(f"stage {name} needs {before}, which is not done ({state.what}{why})")
         _write_plan(workdir, recipe.describe(config) | made_by())
         if stage.kind == "evaluate":
-            comparison(config, workdir)()
+            contamination.warn(stages.values(), workdir)
         one_stage.do(list(stages.values()), stage, workdir, held, redo=redo, command=command, launcher=launcher)
 
 
@@ -158,29 +149,7 @@ def plan_of(workdir: Path) -> dict[str, Any]:
     return plan if isinstance(plan, dict) else {}
 
 
-def comparison(config: PipelineConfig, workdir: Path) -> Callable[[], bool]:
-    """Returns a function that warns of test problems among the training problems; it returns whether both exist yet."""
-    return functools.partial(_warn_of_overlap, *recipe.sources(config, workdir), tasks.load(config.task).reader)
-
-
 def made_by() -> dict[str, object]:
     """Returns the software and the machine of the run, as a field of pipeline.json."""
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
     return {provenance.FIELD: provenance.software() | {"machine": machine}}
-
-
-def _warn_of_overlap(train: str, test: str, reader: Reader) -> bool:
-    """Warns of test problems among the training problems, if both exist yet; returns whether they do."""
-    if not all(source.startswith("hf:") or is_remote(source) or Path(source).exists() for source in (train, test)):
-        return False
-    trained = {problem.question for problem in read_problems(train, reader)}
-    tested = read_problems(test, reader)
-    both = sum(problem.question in trained for problem in tested)
-    if both:
-        print(
-            f"warning: {both} of the {len(tested)} test problems are among the training problems: accuracy on them "
-            "says nothing",
-            file=sys.stderr,
-            flush=True,
-        )
-    return True

@@ -1,5 +1,7 @@
 """What the comparisons of a pipeline can show, told before it runs."""
 
+import dataclasses
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +14,8 @@ from rft_jax.evaluate.outcome import METRICS, read_evaluation
 from rft_jax.evidence import power
 from rft_jax.evidence.crossed import Array
 from rft_jax.pipeline import stage_settings
-from rft_jax.pipeline.draw import drawn
 from rft_jax.pipeline.estimate import problems_like
+from rft_jax.pipeline.expansion import expanded
 
 Pair = tuple[str, str]
 
@@ -22,20 +24,19 @@ def lines(config: PipelineConfig, workdir: Path) -> Iterator[str]:
     """Yields for each comparison the smallest difference that it can show, and what that assumes.
 
     Args:
-        config: of the pipeline, with the stages of one seed.
+        config: of the pipeline.
         workdir: where it runs; what finished evaluations there show is taken from them.
     """
-    evaluations = [stage for stage in config.stages if isinstance(stage, EvaluateStage)]
-    pairs = [(stage.name, other) for stage in evaluations for other in stage.against]
+    seeds, single = config.seeds, expanded(dataclasses.replace(config, seeds=1)).config
+    evaluations = [stage for stage in single.stages if isinstance(stage, EvaluateStage) and stage.against]
+    pairs = {(stage.name, other): stage for stage in evaluations for other in stage.against}
     if not pairs:
         return
-    seeds = getattr(config, "seeds", 1)
-    _, problems = problems_like(drawn(config).test, drawn(config), workdir)
-    if problems < 2:
-        return
+    count = functools.cache(lambda source: problems_like(source, single, workdir)[1])
     seen = finished(workdir)
     yield ""
-    for pair in pairs:
+    for pair, stage in pairs.items():
+        problems = count(stage.problems or single.test)
         assumed = power.observed([seen[pair]]) if pair in seen else power.DEFAULT
         least = power.smallest(problems, seeds, len(pairs), assumed)
         most = f"no difference of up to {100 * assumed.differing:.0f} points can be shown"
@@ -49,7 +50,7 @@ def lines(config: PipelineConfig, workdir: Path) -> Iterator[str]:
         yield _assumption(seeds)
     if seeds == 1:
         yield "one seed: a difference that is this seed's own luck is not told from one that others would have"
-    for field in {stage_settings.evaluation(config, stage).cluster for stage in evaluations} - {None}:
+    for field in {stage_settings.evaluation(single, stage).cluster for stage in evaluations} - {None}:
         yield f"these figures take the problems as independent; by {field}, as they will be compared, it needs more"
 
 

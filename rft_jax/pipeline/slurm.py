@@ -28,7 +28,7 @@ from rft_jax.pipeline.workdir_lock import lock
 JOBS = "jobs.json"
 # The batch script of each kind of stage; making or drawing problems takes a processor for seconds, as the report does.
 _SCRIPTS = {kind: kind for kind in ("train", "sample", "select", "evaluate", "report")}
-_SCRIPTS |= {"world": "report", "draw": "report"}
+_SCRIPTS |= {"world": "report", "draw": "report", "contamination": "select"}
 _WAITS = "--dependency=afterok:"
 # Of the variables that a job has, sbatch would hand on those of the job in which it is called; these are the user's.
 _KEPT = "SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"
@@ -105,7 +105,6 @@ def submit(config: PipelineConfig, workdir: Path, arguments: Sequence[str], *, r
     with lock(workdir, shared=True), one_writer(workdir, workdir / ".submit", wait_s=_SUBMITTING_S):
         _refuse_queued(workdir)
         jobs = plan(config, workdir, arguments, redo=redo)
-        run.comparison(config, workdir)()
         with stopping.asked_first("cancelling the jobs submitted so far"):  # a job is not left without its number
             numbers = _submit(jobs, workdir)
     waits = {job.name: ", ".join(numbers[name] for name in job.needs) for job in jobs}

@@ -8,6 +8,7 @@ from absl import flags
 
 from rft_jax import config_checks, config_flag, ranges
 from rft_jax.config import (
+    ContaminationStage,
     DrawStage,
     EvaluateConfig,
     EvaluateStage,
@@ -39,7 +40,7 @@ def check(config: PipelineConfig, stage: StageConfig) -> None:
             sampling(config, stage)
         case EvaluateStage():
             evaluation(config, stage)
-        case WorldStage() | DrawStage() | SelectStage():
+        case WorldStage() | DrawStage() | ContaminationStage() | SelectStage():
             pass
         case _:
             assert_never(stage)

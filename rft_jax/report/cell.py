@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from rft_jax.evidence.intervals import percent
 from rft_jax.report.collect import Selection, Workdir
 from rft_jax.report.replicates import Replicates, base_of, replicates
 
@@ -22,9 +21,10 @@ def accuracy(run: Workdir, base: str, measure: str = MEASURE) -> Mapping[str, fl
     return None if found is None else found.estimate(found.first.grader, measure)
 
 
-def shown(estimate: Mapping[str, float] | None) -> str:
-    """Returns `41.6 (38.9 to 44.3)`; nothing for a cell that was never run."""
-    return "" if estimate is None else percent(estimate)
+def shown(run: Workdir, base: str, measure: str = MEASURE) -> str:
+    """Returns `41.6 (38.9 to 44.3)`, and how many seeds if not all; nothing for a cell that was never run."""
+    found = evaluated(run, base)
+    return "" if found is None or accuracy(run, base, measure) is None else found.told(found.first.grader, measure)
 
 
 def names_of(run: Workdir, base: str) -> list[str]:

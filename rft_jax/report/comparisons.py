@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from rft_jax.errors import UserError
 from rft_jax.evidence.compare import Comparison, compare
 from rft_jax.evidence.intervals import FEW_CLUSTERS, Estimate, percent
 from rft_jax.evidence.verdict import holm, verdict
@@ -110,8 +109,16 @@ def compared(run: Workdir) -> list[Compared]:
     """Returns the comparisons that the plan, or by hand the evaluations, ask for.
 
     Raises:
-        UserError: two evaluations to be compared are on other problems, or results are damaged.
+        UserError: results are missing or damaged.
     """
+    found = []
+    for problems, part in run.by_problems():
+        where = f" on {problems}" if problems else ""
+        found += [dataclasses.replace(each, name=f"{each.name}{where}") for each in _on_these_problems(part)]
+    return found
+
+
+def _on_these_problems(run: Workdir) -> list[Compared]:
     groups = replicates(run)
     model_of = {each.name: group for group in groups for each in group.evaluations}
     found = []
@@ -142,13 +149,6 @@ def _against(run: Workdir, evaluation: Evaluation) -> Iterator[Evaluation | dict
 
 def _compared(run: Workdir, group: Replicates, other: str, pairs: list[tuple[Evaluation, Evaluation]]) -> Compared:
     name = f"{group.model} against {other}"
-    for first, second in pairs:
-        these, those = second.metrics, first.metrics
-        if these.get("fingerprint") != those.get("fingerprint") or these["count"] != those["count"]:
-            raise UserError(
-                f"{second.name} is an evaluation on other problems ({these['problems']}) than {first.name} "
-                f"({those['problems']}), so there is nothing to compare"
-            )
     grader, named = pairs[0][1].grader, clusters(pairs[0][1])
     both = [[[bool(right) for right in measured(each, grader, MEASURE)] for each in pair] for pair in pairs]
     each = {

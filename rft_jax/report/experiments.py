@@ -6,7 +6,6 @@ from rft_jax.evidence.compare import Comparison, compare
 from rft_jax.evidence.intervals import percent
 from rft_jax.evidence.verdict import holm, verdict
 from rft_jax.paper import claims as paper_claims
-from rft_jax.paper.claims import Claim
 from rft_jax.report.cell import MEASURE, evaluated, names_of
 from rft_jax.report.collect import Workdir
 from rft_jax.report.page import fold, paragraph, table
@@ -36,30 +35,32 @@ def claims(run: Workdir) -> str:
     size = preset_of(run)
     if size is None:
         return ""
-    found: list[tuple[Claim, Comparison]] = []
-    for claim in paper_claims.claims(size):
-        first, second = evaluated(run, claim.first), evaluated(run, claim.second)
-        if first is not None and second is not None and (compared := _compared(run, first, second)) is not None:
-            found.append((claim, compared))
-    adjusted = holm([comparison.p for _, comparison in found])
     rows = []
-    for (claim, comparison), p in zip(found, adjusted, strict=True):
-        told = verdict(comparison.difference, p)
-        rows.append([claim.words, _points(comparison), f"{p:.2g}", told, _shows(claim, told)])
+    for claim in paper_claims.claims(size):
+        found = []
+        for each in claim.comparisons:
+            first, second = evaluated(run, each.first), evaluated(run, each.second)
+            if first is not None and second is not None and (compared := _compared(run, first, second)) is not None:
+                found.append((each.words, compared))
+        adjusted = holm([compared.p for _, compared in found])
+        for (words, compared), p in zip(found, adjusted, strict=True):
+            told = verdict(compared.difference, p)
+            shows = _shows(claim.expected, told)
+            rows.append([f"{claim.words} ({words})", _points(compared), f"{p:.2g}", told, shows])
     intro = paragraph(
-        "Points of maj1@1 by which the second model is better, over all seeds and problems, with 95 % intervals; p by "
-        "Holm's correction for all rows. “Shown” is said of a difference in the paper's direction that is told apart "
-        "from none, and “contradicted” of one in the other direction. Where the paper says “no better”, not told apart "
-        "agrees with it, and proves nothing."
+        "Points of maj1@1 by which the second model is better, over all seeds and problems, with 95 % intervals; p is "
+        "corrected for the comparisons of one claim (Holm). “Shown” is said of a difference in the paper's direction "
+        "that is told apart from none, and “contradicted” of one in the other direction. Where the paper says “no "
+        "better”, not told apart agrees with it, and proves nothing."
     )
     return intro + table(["claim", "points", "p", "the second is", "the paper's claim is"], rows) if rows else ""
 
 
 def _compared(run: Workdir, first: Replicates, second: Replicates) -> Comparison | None:
-    """Returns a comparison over the seeds that both have; of a model that all seeds share, there is one."""
+    """Returns a comparison over the seeds that both have; a model that all seeds share stands beside each of them."""
     one, other = ({seed_of(run, each): each for each in group.evaluations} for group in (first, second))
-    common = sorted(one.keys() & other.keys())
-    if len(one) > 1 and len(other) > 1:
+    if not any(_is_shared(run, group) for group in (first, second)):
+        common = sorted(one.keys() & other.keys())
         one, other = ({seed: group[seed] for seed in common} for group in (one, other))
     if not one or not other:
         return None
@@ -71,19 +72,21 @@ def _compared(run: Workdir, first: Replicates, second: Replicates) -> Comparison
     return compare(before, after)
 
 
+def _is_shared(run: Workdir, group: Replicates) -> bool:
+    return run.stage(group.first.name).get("replicate") is None
+
+
 def _points(comparison: Comparison) -> str:
     return percent(dataclasses.asdict(comparison.difference), signed=True)
 
 
-def _shows(claim: Claim, told: str) -> str:
-    match claim.expected, told:
+def _shows(expected: paper_claims.Expected, told: str) -> str:
+    match expected, told:
         case None, _:
             return "not in the paper"
         case "better", "better":
             return "shown"
-        case "better", "worse":
-            return "contradicted"
-        case "no better", "better":
+        case ("better", "worse") | ("no better", "better"):
             return "contradicted"
         case "no better", _:
             return "not contradicted"

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from rft_jax.paper import published
 from rft_jax.paper.cells import evaluation, rft_name, set_name, sft_name
 from rft_jax.paper.preset import Preset, load
-from rft_jax.report.cell import MEASURE, accuracy, at_k, seconds, selections, shown, spread
+from rft_jax.report.cell import MEASURE, at_k, seconds, selections, shown, spread
 from rft_jax.report.collect import Workdir
 from rft_jax.report.page import paragraph, table
 
 Row = list[str]
+
+
+_PAPER = "paper"
 
 
 def tables(run: Workdir) -> str:
@@ -27,9 +30,9 @@ def tables(run: Workdir) -> str:
     made = (("1", _table_1), ("2", _table_2), ("4", _table_4), ("5", _table_5))
     parts = []
     for name, rows in made:
-        found = [row for row in rows(run, size) if any(row[1:])]
-        if found:
-            parts.append(f"<h3>Table {name}</h3>" + table(["", *size.names], found))
+        every = list(rows(run, size))
+        if any(any(row[1:]) and not row[0].startswith(_PAPER) for row in every):
+            parts.append(f"<h3>Table {name}</h3>" + table(["", *size.names], every))
     return intro + "".join(parts) if parts else ""
 
 
@@ -46,11 +49,11 @@ def _row(
     yield [name, *(cell(model) for model in size.names)]
     values = [f"{paper[model]:g}" if paper and model in paper else "" for model in size.names]
     if any(values):
-        yield ["  paper", *values]
+        yield [_PAPER, *values]
 
 
 def _accuracy(run: Workdir, name: Callable[[str], str], measure: str = MEASURE) -> Callable[[str], str]:
-    return lambda model: shown(accuracy(run, evaluation(name(model)), measure))
+    return lambda model: shown(run, evaluation(name(model)), measure)
 
 
 def _table_1(run: Workdir, size: Preset) -> Iterator[Row]:
@@ -95,8 +98,10 @@ def _table_4(run: Workdir, size: Preset) -> Iterator[Row]:
     yield from _row("hours of sampling", size, hours(lambda model: f"{model}-paths"), None)
     yield from _row("hours of RFT", size, hours(rft_name), None)
     if set(size.names) & set(published.SFT_HOURS):
-        yield from _row("paper: device hours of SFT", size, lambda model: f"{published.SFT_HOURS[model]:g}")
-        yield from _row("paper: device hours of sampling", size, lambda model: f"{published.SAMPLING_HOURS[model]:g}")
+        yield from _row(f"{_PAPER}: device hours of SFT", size, lambda model: f"{published.SFT_HOURS[model]:g}")
+        yield from _row(
+            f"{_PAPER}: device hours of sampling", size, lambda model: f"{published.SAMPLING_HOURS[model]:g}"
+        )
 
 
 def _table_5(run: Workdir, size: Preset) -> Iterator[Row]:

@@ -3,7 +3,16 @@
 from pathlib import Path
 
 from rft_jax.files import whole_file
-from rft_jax.report import audits, comparisons, experiments, groups, paper_figures, paper_tables, sections
+from rft_jax.report import (
+    audits,
+    comparisons,
+    contamination,
+    experiments,
+    groups,
+    paper_figures,
+    paper_tables,
+    sections,
+)
 from rft_jax.report.collect import collect
 from rft_jax.report.page import page
 
@@ -21,7 +30,8 @@ def write(folder: Path) -> Path:
         ("The paper's figures", paper_figures.figures(run)),
         ("The paper's claims", experiments.claims(run)),
         *((_on("Results", name), sections.results(part)) for name, part in run.by_problems()),
-        *((_on("Comparisons", name), comparisons.section(part)) for name, part in run.by_problems()),
+        ("Comparisons", comparisons.section(run)),
+        ("Contamination", contamination.found(run)),
         ("By group", groups.by_field(run)),
         ("From samples to selected", sections.funnel(run)),
         ("Against k", sections.against_k(run)),

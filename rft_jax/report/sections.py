@@ -127,10 +127,10 @@ def against_k(run: Workdir) -> str:
         for each in part.evaluations:
             stage = run.stage(each.metrics["name"])
             data = run.stage(stage.get("data", ""))
-            if data and data["rules"] != rules.NONE and len(data["paths"]) == 1:
-                k = stage["k"] or _samples(run, data["paths"][0])
+            fit = data and data["rules"] != rules.NONE and len(data["paths"]) == 1
+            if fit and (k := stage["k"] or _samples(run, data["paths"][0])):
                 points.setdefault(base_of(run, data["name"]), []).append((k, each.measures[_MAIN]["mean"]))
-        points = {name: _means(values) for name, values in points.items() if len(_means(values)) > 1}
+        points = {name: means for name, values in points.items() if len(means := _means(values)) > 1}
         if points:
             title = f"Accuracy against k{f' on {problems}' if problems else ''}"
             svg = figures.curves(title, points, x="k, samples per problem", y=_MAIN, log=True, percent=True)
@@ -341,9 +341,10 @@ def training_of(run: Workdir, model: str) -> tuple[str, str]:
     return rows, f"{losses[-1][0]:,}" if losses else "–"
 
 
-def _samples(run: Workdir, sampling: str) -> int:
-    selection = next(each for each in run.selections if run.stage(each.name).get("paths") == [sampling])
-    return max(int(k) for k in selection.statistics["united"]["at_k"])
+def _samples(run: Workdir, sampling: str) -> int | None:
+    """Returns the k of the paths of a selection, or None where that is gone."""
+    selection = next((each for each in run.selections if run.stage(each.name).get("paths") == [sampling]), None)
+    return None if selection is None else max(int(k) for k in selection.statistics["united"]["at_k"])
 
 
 def _means(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

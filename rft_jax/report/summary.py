@@ -18,8 +18,8 @@ def table(folder: Path) -> str:
     run = collect(folder)
     parts = []
     for problems, part in run.by_problems():
-        parts += [_accuracies(part, problems), _differences(part)]
-    parts.append(_paths(run))
+        parts.append(_accuracies(part, problems))
+    parts += [_differences(run), _paths(run)]
     return "\n\n".join(part for part in parts if part)
 
 

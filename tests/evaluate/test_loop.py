@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+from scipy import stats
 
 from rft_jax.config import EvaluateConfig
 from rft_jax.config_flag import load
@@ -72,7 +73,7 @@ def test_two_models_are_compared_in_pairs(config, tmp_path):
     (compared,) = json.loads((tmp_path / "second" / "metrics.json").read_text())["against"]
     assert (compared["only_first"], compared["only_second"]) == (0, 8)
     assert compared["difference"]["mean"] == pytest.approx(8 / 30)
-    assert compared["p"] == pytest.approx(2 / 2**8)
+    assert compared["p"] == pytest.approx(stats.chi2.sf(8, 1))  # McNemar's test
     assert "against m: +26.7 (+" in table
 
 

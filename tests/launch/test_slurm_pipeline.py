@@ -52,7 +52,7 @@ def test_jobs_make_what_one_process_makes(cluster, checkout, undisturbed, tmp_pa
     log = "".join(file.read_text() for file in checkout.glob("sft-*.log"))
     assert "to continue: python launch/pipeline.py --submit=slurm --config=" in log
     assert "Traceback" not in log
-    assert not any((workdir / name).exists() for name in tiny_runs.STAGES[3:])
+    assert not any((workdir / name).exists() for name in tiny_runs.STAGES[4:])
 
     # What is left, by the commands that are printed.
     printed = tiny_runs.run(workdir, "--submit=print", **where)

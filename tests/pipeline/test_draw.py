@@ -65,7 +65,7 @@ def test_all_stages_read_what_was_drawn(config, tmp_path):
 
 def test_a_share_of_the_worlds_problems_is_drawn_after_they_are_made(tmp_path):
     tiny = load(f"{root()}/tests/pipeline/tiny.py", PipelineConfig)
-    world, first, sft, *_ = recipe.stages(dataclasses.replace(tiny, fraction=0.5), tmp_path)
+    world, first, _, sft, *_ = recipe.stages(dataclasses.replace(tiny, fraction=0.5), tmp_path)
     assert (world.name, first.name, first.after, sft.after) == ("world", "problems", ("world",), ("problems",))
     assert first.reads["--train"] == str(tmp_path / "world" / "train.jsonl")
 
@@ -73,7 +73,7 @@ def test_a_share_of_the_worlds_problems_is_drawn_after_they_are_made(tmp_path):
 def test_the_whole_is_read_where_it_is(config, tmp_path):
     assert draw.drawn(config) is config
     assert {stage.kind for stage in recipe.stages(config, tmp_path)} == {
-        "train", "sample", "select", "evaluate", "report",
+        "contamination", "train", "sample", "select", "evaluate", "report",
     }  # fmt: skip
 
 
@@ -101,4 +101,4 @@ def test_the_loop_on_math_is_gsm8ks_with_other_problems(tmp_path):
     ours, gsm8k = (load(f"{root()}/configs/{name}.py:x=/a/folder", PipelineConfig) for name in ("math", "gsm8k"))
     assert ours.stages == gsm8k.stages
     assert (ours.task, ours.problems) == ("math", "hf:DigitalLearningGmbH/MATH-lighteval:default:train")
-    assert recipe.stages(ours, tmp_path)[0].flags[:2] == ("--config=configs/sft.py", "--config.task=math")
+    assert recipe.stages(ours, tmp_path)[1].flags[:2] == ("--config=configs/sft.py", "--config.task=math")

@@ -49,7 +49,8 @@ def made(tmp_path, config=CONFIG):
 
 def test_commands_and_what_they_wait_for(tmp_path):
     stages = made(tmp_path)
-    assert list(stages) == [*(stage.name for stage in STAGES), "report"]
+    world, *others = (stage.name for stage in STAGES)
+    assert list(stages) == [world, "contamination", *others, "report"]
     assert stages["sft"].arguments() == [
         "--config=configs/sft.py", "--config.task=gsm8k", "--config.seed=11", "--config.batch=32", "--config.epochs=2",
         "--config.model=models/base", f"--config.data={tmp_path}/world/train.jsonl", f"--workdir={tmp_path}/sft",
@@ -61,7 +62,6 @@ def test_commands_and_what_they_wait_for(tmp_path):
     assert stages["rft"].reads["--config.data"] == f"{tmp_path}/set/selected.k3.jsonl"
     assert stages["eval"].after == ("rft", "world", "eval-sft")
     assert stages["eval"].locations["--config.against"] == f"{tmp_path}/eval-sft"
-    assert recipe.sources(CONFIG, tmp_path) == (f"{tmp_path}/world/train.jsonl", f"{tmp_path}/world/test.jsonl")
 
 
 def test_every_file_of_the_users_own_counts_where_it_decides(tmp_path):
@@ -333,7 +333,9 @@ def test_the_quickstart_on_fresh_problems_trains_what_the_quickstart_trains(tmp_
 
 
 def test_what_is_no_stage_is_not_dropped(tmp_path):
-    with pytest.raises(UserError, match="a stage of the config is a str, not one of WorldStage, DrawStage, TrainStage"):
+    with pytest.raises(
+        UserError, match="a stage of the config is a str, not one of WorldStage, DrawStage, ContaminationStage"
+    ):
         recipe.stages(dataclasses.replace(CONFIG, stages=("world",)), tmp_path)
     # Whoever adds a kind is told by mypy where it is missing, and if not, by this.
     with pytest.raises(AssertionError):

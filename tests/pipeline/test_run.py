@@ -72,7 +72,6 @@ class Bench:
             redo=redo,
             command="the command",
             described={"k": 1},
-            compare=lambda: True,
         )
 
     def runs(self):

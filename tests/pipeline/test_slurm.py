@@ -60,17 +60,19 @@ def submitted(tmp_path):
 def test_each_stage_is_a_job_that_waits_for_what_it_needs(config, tmp_path):
     workdir = tmp_path / "out"
     told = slurm.submit(config, workdir, ARGUMENTS, redo=False)
-    world, sft, paths, selected, rft, evaluation, report = submitted(tmp_path)
+    world, compared, sft, paths, selected, rft, evaluation, report = submitted(tmp_path)
     mark = f"--comment={slurm._mark(workdir)}"
     assert world == f"--parsable --job-name=world {mark} launch/slurm/report.sbatch --only=world {' '.join(ARGUMENTS)}"
-    assert "--dependency=afterok:101 --kill-on-invalid-dep=yes launch/slurm/train.sbatch --only=sft " in sft
-    assert "--dependency=afterok:102:101 --kill-on-invalid-dep=yes launch/slurm/sample.sbatch --only=paths " in paths
-    assert "--dependency=afterok:101:103 --kill-on-invalid-dep=yes launch/slurm/select.sbatch" in selected
+    waits = "--dependency=afterok:101 --kill-on-invalid-dep=yes"
+    assert f"{waits} launch/slurm/select.sbatch --only=contamination " in compared
+    assert f"{waits} launch/slurm/train.sbatch --only=sft " in sft
+    assert "--dependency=afterok:103:101 --kill-on-invalid-dep=yes launch/slurm/sample.sbatch --only=paths " in paths
+    assert "--dependency=afterok:101:104 --kill-on-invalid-dep=yes launch/slurm/select.sbatch" in selected
     assert "launch/slurm/train.sbatch --only=rft" in rft
-    assert "--dependency=afterok:105:101 --kill-on-invalid-dep=yes launch/slurm/evaluate.sbatch" in evaluation
-    assert "--dependency=afterok:101:102:103:104:105:106 " in report
-    assert "set: job 104, after 101, 103\n" in told
-    assert json.loads((workdir / "jobs.json").read_text())["report"] == "107"
+    assert "--dependency=afterok:106:101 --kill-on-invalid-dep=yes launch/slurm/evaluate.sbatch" in evaluation
+    assert "--dependency=afterok:101:102:103:104:105:106:107 " in report
+    assert "set: job 105, after 101, 104\n" in told
+    assert json.loads((workdir / "jobs.json").read_text())["report"] == "108"
     assert set((tmp_path / "leaks").read_text().split()) == {"0"}
 
 
@@ -97,22 +99,22 @@ def test_only_what_is_left_is_submitted(config, tmp_path):
     assert Record.read(workdir / "world").done
     assert list(json.loads((workdir / "pipeline.json").read_text()))[:2] == ["problems", "test"]
     jobs = slurm.plan(config, workdir, ARGUMENTS, redo=False)
-    assert [(job.name, job.needs) for job in jobs[:3]] == [("sft", ()), ("paths", ("sft",)), ("set", ("paths",))]
+    assert [(job.name, job.needs) for job in jobs[1:4]] == [("sft", ()), ("paths", ("sft",)), ("set", ("paths",))]
     # What is changed is made again, and all that depends on it decides for itself.
     (workdir / "world" / "test.jsonl").write_text("")
-    assert [job.name for job in slurm.plan(config, workdir, ARGUMENTS, redo=False)][:2] == ["world", "sft"]
+    assert [job.name for job in slurm.plan(config, workdir, ARGUMENTS, redo=False)][:2] == ["world", "contamination"]
 
 
 def test_all_or_nothing_is_submitted_and_once(config, tmp_path, monkeypatch):
     workdir = tmp_path / "out"
-    monkeypatch.setenv("REFUSED", "104")
+    monkeypatch.setenv("REFUSED", "105")
     with pytest.raises(UserError, match=r"--only=set .*invalid partition; no job of this pipeline is left"):
         slurm.submit(config, workdir, ARGUMENTS, redo=False)
-    assert (tmp_path / "scancel").read_text() == "101 102 103\n"
+    assert (tmp_path / "scancel").read_text() == "101 102 103 104\n"
     monkeypatch.delenv("REFUSED")
     slurm.submit(config, workdir, ARGUMENTS, redo=False)
-    (tmp_path / "queue").write_text("99 (null)\n106 our site's\n105 \n105 \n")
-    with pytest.raises(UserError, match="still in the queue: 105, 106; wait until they end, or cancel them: scancel"):
+    (tmp_path / "queue").write_text("99 (null)\n107 our site's\n106 \n106 \n")
+    with pytest.raises(UserError, match="still in the queue: 106, 107; wait until they end, or cancel them: scancel"):
         slurm.submit(config, workdir, ARGUMENTS, redo=False)
     (tmp_path / "queue").unlink()
     monkeypatch.setenv("PATH", "/nowhere")
@@ -128,7 +130,7 @@ def test_jobs_submitted_by_hand_are_known(config, tmp_path, monkeypatch):
     monkeypatch.setenv("USER", "somebody")
     printed = slurm.show(slurm.plan(config, tmp_path / "out", ARGUMENTS, redo=False))
     subprocess.run(["bash", "-eu"], input=printed, text=True, check=True)
-    with pytest.raises(UserError, match="still in the queue: 101, 102, 103, 104, 105, 106, 107; wait"):
+    with pytest.raises(UserError, match="still in the queue: 101, 102, 103, 104, 105, 106, 107, 108; wait"):
         slurm.submit(config, tmp_path / "out", ARGUMENTS, redo=False)
     slurm.submit(config, tmp_path / "other", ARGUMENTS, redo=False)
 
@@ -146,7 +148,7 @@ def test_of_two_submissions_at_once_one_is_refused(config, tmp_path, monkeypatch
         told = sorted(pool.map(submit, range(2)))
     assert told[0].startswith("jobs of this pipeline are still in the queue: 101, 102,")
     assert told[1].startswith("world: job 101\n")
-    assert len(submitted(tmp_path)) == 7
+    assert len(submitted(tmp_path)) == 8
 
 
 def test_interrupted_it_leaves_no_job(config, tmp_path, monkeypatch):

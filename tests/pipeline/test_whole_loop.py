@@ -22,7 +22,7 @@ from rft_jax.world.vocabulary import write_tokenizer
 
 GSM8K = Path(__file__).parents[3] / "shared" / "data" / "gsm8k"
 ROUNDS = tuple(f"x-{name}" for n in "12" for name in (f"paths{n}", f"rft{n}-set", f"rft{n}", f"rft{n}-eval"))
-STAGES = ("x-sft", "x-sft-eval", *ROUNDS, "report")
+STAGES = ("contamination", "x-sft", "x-sft-eval", *ROUNDS, "report")
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_from_problems_to_report_with_a_kill_on_the_way(model, problems, tmp_pat
     assert second.returncode == 0, second.stderr
     assert "stage x-paths1 was left running by a killed pipeline" in second.stdout
     assert "warning: 1 of the 6 test problems are among the training problems" in second.stderr
-    assert second.stdout.count("done before, unchanged") == 2
+    assert second.stdout.count("done before, unchanged") == 3
     assert f"report: {workdir}/report.html" in second.stdout
     page = (workdir / "report.html").read_text()
     assert "x-rft1 against x-sft" in page

@@ -12,7 +12,7 @@ from rft_jax.pipeline.stage import Record
 from rft_jax.pipeline.stage_settings import root
 
 FLAGS = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"
-STAGES = ("world", "sft", "paths", "set", "rft", "eval", "report")
+STAGES = ("world", "contamination", "sft", "paths", "set", "rft", "eval", "report")
 
 
 def command(workdir: Path, *more: str) -> list[str]:
@@ -40,7 +40,8 @@ def made(workdir: Path) -> dict[str, object]:
     """Returns what a finished run has made, byte for byte, without what names its folder."""
     assert [name for name in STAGES if not Record.read(workdir / name).done] == []
     files = [
-        "world/train.jsonl", "sft/model/model.safetensors", "set/selected.jsonl", "rft/model/model.safetensors",
+        "world/train.jsonl", "contamination/pairs.jsonl", "sft/model/model.safetensors",
+        "set/selected.jsonl", "rft/model/model.safetensors",
         "eval/results.jsonl",
     ]  # fmt: skip
     files += sorted(str(file.relative_to(workdir)) for file in workdir.glob("*/paths/*.jsonl"))

@@ -119,7 +119,8 @@ def _write_evaluations(folder):
         graded = {name: _graded(graders.load(name), problems, greedy) for name in ("reference", "robust")}
         right = before[stage.name] = [bool(result.greedy) for result in graded["reference"]]
         metrics = {
-            "name": stage.model, "problems": "test", "fingerprint": "of the test problems", "count": len(problems), "shots": 0, "grader": "reference",
+            "name": stage.model, "problems": "test", "fingerprint": "of the test problems",
+            "count": len(problems), "shots": 0, "grader": "reference",
             "graders": {grader: describe(results) for grader, results in graded.items()},
             "against": [
                 {"name": other} | dataclasses.asdict(compare(before[other], right)) for other in stage.against

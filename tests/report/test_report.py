@@ -24,7 +24,8 @@ from rft_jax.task import grader as graders
 from rft_jax.task.equations import ANNOTATED, PLAIN
 
 SECTIONS = (
-    "Results", "Comparisons", "From samples to selected", "Against k", "Against the fraction of the data", "Provenance", "Training",
+    "Results", "Comparisons",
+    "From samples to selected", "Against k", "Against the fraction of the data", "Provenance", "Training",
     "Lengths", "Problems", "Suspect labels", "Where the graders disagree", "Settings",
 )  # fmt: skip
 
