@@ -3,7 +3,7 @@
     python launch/train.py --config=configs/sft.py:llama2-7b --config.model=DIR --config.data=FILE --workdir=OUT
 
 Without a size: settings for a model that fits the devices at hand. With one: the paper's, on its number of A100-80GBs.
-`:SIZE:paper` does what the reference code does, surprises included (configs/paper/README.md, traps 1 to 5). `:smollm2`
+`:SIZE:paper` does what the reference code does, surprises included (configs/paper/TRAPS.md, traps 1 to 5). `:smollm2`
 suits SmolLM2's 135M and 360M, and a laptop's memory: smaller batches and a higher rate, chosen and not tuned.
 
 A model that is too large for the devices: `--config.lora.rank=16 --config.learning_rate=2e-4` trains low-rank adapters

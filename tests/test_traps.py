@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "configs" / "paper" / "README.md"
+PAGE = ROOT / "configs" / "paper" / "TRAPS.md"
 
 
 @functools.cache

@@ -16,5 +16,5 @@ from rft_jax.paper import experiment, preset
 def get_config(argument: str = "tiny") -> PipelineConfig:
     """Returns the experiments of a size: full, smollm2 or tiny."""
     here = Path(__file__)
-    others = (file for file in sorted(here.parent.glob("*.py")) if file.stem not in (here.stem, "faithful"))
+    others = (file for file in sorted(here.parent.glob("*.py")) if file.name != here.name)
     return experiment.together(preset.load(argument), (load(f"{file}:{argument}", PipelineConfig) for file in others))

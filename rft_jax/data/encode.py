@@ -117,7 +117,7 @@ class Encoder:
 
         Args:
             problems, source, rows: as for `prompts`.
-            joint: tokenise prompt and response jointly, as the reference does (configs/paper/README.md, trap 1): where
+            joint: tokenise prompt and response jointly, as the reference does (configs/paper/TRAPS.md, trap 1): where
                 the tokenizer merges across the border, what precedes the loss is then not what is sampled from.
 
         Raises:

@@ -152,6 +152,30 @@ def pretraining_loss(preset: Preset, model: str) -> Stages:
     ]
 
 
+def faithful(preset: Preset, model: str) -> Stages:
+    """Returns SFT and RFT with the surprises of the reference's code (configs/paper/TRAPS.md), compared with ours."""
+    config, settings = preset.faithful
+    drawn = ("top_k=50", "prompt_tokens=256", *_devices(preset, model))
+    sft, rft_, found, chosen = (
+        f"{name}-faithful" for name in (sft_name(model), rft_name(model), f"{model}-paths", set_name(model))
+    )
+
+    def evaluated(name: str, ours: str) -> EvaluateStage:
+        voting = (f"k={preset.votes}", *drawn)
+        return EvaluateStage(name=evaluation(name), model=name, against=(evaluation(ours),), settings=voting)
+
+    return [
+        *rft(preset, model),
+        TrainStage(name=sft, model=model, data=GOLD, settings=settings, config=config),
+        evaluated(sft, sft_name(model)),
+        SampleStage(name=found, model=sft, settings=drawn),
+        # One sample less than there are, as the reference collects them.
+        SelectStage(name=chosen, paths=(found,), rules="reference", ks=(preset.k - 1,)),
+        TrainStage(name=rft_, model=model, data=chosen, k=preset.k - 1, settings=settings, config=config),
+        evaluated(rft_, rft_name(model)),
+    ]
+
+
 def test_paths(preset: Preset, model: str) -> Stages:
     """Returns the distinct right paths among the samples for the test problems, of SFT and of RFT: those that voted."""
     return [

@@ -39,6 +39,7 @@ class Preset:
         seeds: replicates.
         train: settings of every training; the sizes' own are in `train_of`.
         train_of: maps a model to FILE[:ARGUMENT] of its TrainConfig.
+        faithful: the TrainConfig of `base` with the surprises of the reference's code, and settings beside it.
         sample: settings of every sampling.
         sample_of: maps a model to its own.
         evaluate: settings of every evaluation.
@@ -72,6 +73,7 @@ class Preset:
     seeds: int = 1
     train: tuple[str, ...] = ()
     train_of: Mapping[str, str]
+    faithful: tuple[str, tuple[str, ...]]
     sample: tuple[str, ...] = ()
     sample_of: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     evaluate: tuple[str, ...] = ()
@@ -81,6 +83,8 @@ _SIZES = {
     "7B": "llama-7b", "7B-2": "llama2-7b", "13B": "llama-13b", "13B-2": "llama2-13b", "33B": "llama-33b",
     "65B": "llama-65b", "70B-2": "llama2-70b",
 }  # fmt: skip
+
+_FAITHFUL = "configs/sft.py:llama2-7b:paper"
 
 FULL = Preset(
     name="full",
@@ -107,6 +111,7 @@ FULL = Preset(
     # The paper takes its losses from others' plots of pre-training; this is a text that can be had.
     text=("hf:Salesforce/wikitext:wikitext-103-raw-v1:test", "text"),
     train_of={name: f"configs/sft.py:{size}" for name, size in _SIZES.items()},
+    faithful=(_FAITHFUL, ()),
     # Devices that hold the weights in bf16 and a roomy cache beside them (configs/sample.py).
     sample_of={"33B": ("mesh.tensor=2",), "65B": ("mesh.tensor=4",), "70B-2": ("mesh.tensor=4",)},
 )
@@ -129,6 +134,11 @@ SMOLLM2 = Preset(
     text=FULL.text,
     seeds=3,
     train_of=dict.fromkeys(_SMOL, "configs/sft.py:smollm2"),
+    # Its end token is 0; the other settings are those of configs/sft.py:smollm2.
+    faithful=(
+        _FAITHFUL,
+        ("begin_token=0", "mesh.fsdp=-1", "batch=32", "learning_rate=1e-4", "accumulation=2", "keep=1"),
+    ),
 )
 
 _CORPUS = "corpus/corpus.jsonl"
@@ -181,6 +191,7 @@ TINY = Preset(
         "max_length=129",
     ),
     train_of={},
+    faithful=(_FAITHFUL, ("max_length=512", "mesh.fsdp=-1")),
     sample=("max_new_tokens=120",),
     evaluate=("max_new_tokens=120",),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from rft_jax.pipeline import recipe
 from rft_jax.pipeline.expansion import expanded
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "paper"
-EXPERIMENTS = sorted(file.stem for file in CONFIGS.glob("*.py") if file.stem != "faithful")
+EXPERIMENTS = sorted(file.stem for file in CONFIGS.glob("*.py"))
 
 
 @pytest.fixture(scope="module")

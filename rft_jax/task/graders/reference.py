@@ -1,4 +1,4 @@
-"""The reference's grader, with its faults: its figures are the paper's (configs/paper/README.md, trap 6)."""
+"""The reference's grader, with its faults: its figures are the paper's (configs/paper/TRAPS.md, trap 6)."""
 
 import functools
 import re
