@@ -10,6 +10,7 @@ from rft_jax.config import (
     DrawStage,
     EvaluateConfig,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
     SampleConfig,
     SampleStage,
@@ -156,7 +157,7 @@ def _of_pipeline(config: PipelineConfig, workdir: Path, on_cpu: bool) -> Plan:
             case EvaluateStage():
                 of_stage = stage_settings.evaluation(config, stage)
                 jobs.append(Job(stage.name, of_stage, model(stage.model), lengths(stage.problems or config.test)))
-            case SelectStage() | WorldStage() | DrawStage() | ContaminationStage():
+            case SelectStage() | WorldStage() | DrawStage() | ContaminationStage() | LossStage():
                 pass
             case _:
                 assert_never(stage)

@@ -64,7 +64,8 @@ def differences(values: Array, clusters: NDArray[np.int64] | None = None) -> tup
         freedom = np.full_like(mean, np.inf)
     else:
         spread = crossed.spread(values, clusters)
-        size, quantile = effective(differing - np.square(mean), spread, count, clusters)
+        groups = count if clusters is None else int(clusters.max()) + 1
+        size, quantile = effective(differing - np.square(mean), spread.variance, spread.freedom, groups)
         freedom = spread.freedom
     more, fewer = (differing + mean) / 2 * size, (differing - mean) / 2 * size
     low, high = score.tango(more, fewer, size, quantile)

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from rft_jax.evidence import crossed, score
-from rft_jax.evidence.crossed import Array, Spread
+from rft_jax.evidence.crossed import Array
 
+_CAUTION = 0.1  # of a problem or cluster; by simulation, BUILD.md, "Evidence"
 FEW_CLUSTERS = 10  # with fewer, an interval by cluster is a guess
 
 
@@ -59,23 +60,26 @@ def shares(values: Array, clusters: NDArray[np.int64] | None = None) -> tuple[Ar
         return mean, *score.wilson(mean, np.full_like(mean, count), score.NORMAL_95)
     if alone(count, clusters):
         return mean, np.zeros_like(mean), np.ones_like(mean)
-    size, quantile = effective(plain, crossed.spread(values, clusters), count, clusters)
+    spread = crossed.spread(values, clusters)
+    # Where few problems are solved, or few are not, the estimate is often too small: as if a part of one more problem,
+    # or cluster, had come out the other way.
+    groups = count if clusters is None else clusters.max() + 1
+    more = _CAUTION * np.square(np.maximum(mean, 1 - mean) / groups)
+    variance = np.where(spread.variance > 0, spread.variance + more, 0)
+    size, quantile = effective(plain, variance, spread.freedom, groups)
     return mean, *score.wilson(mean, size, quantile)
 
 
-def effective(plain: Array, spread: Spread, count: int, clusters: NDArray[np.int64] | None) -> tuple[Array, Array]:
+def effective(plain: Array, variance: Array, freedom: Array, groups: int) -> tuple[Array, Array]:
     """Returns the effective size of a sample and the quantile of its 95 % interval.
 
     Args:
         plain: variance of a single observation, as its mean determines it.
-        spread: of the sample's mean.
-        count: number of problems.
-        clusters: of the problems.
+        variance, freedom: of the sample's mean, and its degrees of freedom.
+        groups: number of problems, or of clusters: the size where nothing varies, as if each were asked once.
     """
-    fallback = count if clusters is None else clusters.max() + 1.0  # all are alike: as if each were asked once
-    known = (spread.variance > 0) & (plain > 0)
-    size = np.where(known, plain / np.where(known, spread.variance, 1), fallback)
-    return size, stats.t.ppf(0.975, spread.freedom)
+    known = (variance > 0) & (plain > 0)
+    return np.where(known, plain / np.where(known, variance, 1), groups), stats.t.ppf(0.975, freedom)
 
 
 def alone(count: int, clusters: NDArray[np.int64] | None) -> bool:

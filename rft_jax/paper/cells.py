@@ -6,7 +6,7 @@ A stage has the same name and settings in every experiment, so experiments that 
 import dataclasses
 from collections.abc import Sequence
 
-from rft_jax.config import EvaluateStage, SampleStage, SelectStage, StageConfig, TrainStage
+from rft_jax.config import EvaluateStage, LossStage, SampleStage, SelectStage, StageConfig, TrainStage
 from rft_jax.paper.preset import Preset
 
 Stages = list[StageConfig]
@@ -163,6 +163,16 @@ def faithful(preset: Preset, model: str) -> Stages:
         SelectStage(name=chosen, paths=(found,), rules="reference", ks=(preset.k - 1,)),
         TrainStage(name=rft_, model=model, data=chosen, k=preset.k - 1, settings=settings, config=config),
         evaluated(rft_, rft_name(model)),
+    ]
+
+
+def pretraining_loss(preset: Preset, model: str) -> Stages:
+    """Returns the loss of a model that was only pre-trained, beside its accuracy before and after SFT."""
+    text, field = preset.text
+    return [
+        *icl(preset, model),
+        *sft(preset, model),
+        LossStage(name=f"{model}-loss", model=model, text=text, field=field),
     ]
 
 

@@ -19,6 +19,7 @@ from rft_jax.config import (
     ContaminationStage,
     DrawStage,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
     SampleConfig,
     SampleStage,
@@ -144,6 +145,9 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
                 )
                 samples = train.problems * samples_of(stage, None) + voted
                 found.append(Estimate(stage.name, seconds=3 + samples / 10_000, disk=samples * 100))
+            case LossStage():
+                # Nobody has said how long the text is.
+                found.append(Estimate(stage.name, seconds=pace.starting, disk=2_000))
             case EvaluateStage():
                 evaluation = stage_settings.evaluation(config, stage)
                 ks = (1, evaluation.k) if evaluation.k else (1,)

@@ -1,6 +1,5 @@
 """Turns a config into the stages' commands."""
 
-import dataclasses
 import glob
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,31 +10,30 @@ from rft_jax.config import (
     ContaminationStage,
     DrawStage,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
-    SampleConfig,
     SampleStage,
     SelectStage,
     StageConfig,
-    TrainConfig,
     TrainStage,
     WorldStage,
 )
 from rft_jax.data.fraction import in_use
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.hf import located
-from rft_jax.pipeline import stage_settings
+from rft_jax.pipeline import own_files, stage_settings
 from rft_jax.pipeline.expansion import expanded
 from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
 from rft_jax.records.problem import read_problems
 from rft_jax.select import rules
-from rft_jax.task import auditing
 from rft_jax.task import task as tasks
 from rft_jax.world.fresh import STANDARD
 
 GOLD = "gold"
 CONFIG_FILE = "the config file"
 SELECTED = "selected.jsonl"
+LOSS = "loss.json"
 
 
 def stages(config: PipelineConfig, workdir: Path) -> list[Stage]:
@@ -58,7 +56,7 @@ class _Recipe:
         self._replicates = expanded(config)
         config = self._replicates.config
         self._config, self._workdir = config, workdir
-        self._models = _named_folders(config.models)
+        self._models = named_folders(config.models)
         self._reader = tasks.load(config.task).reader
         self._known: dict[str, StageConfig] = {}
         for stage in config.stages:
@@ -89,6 +87,8 @@ class _Recipe:
                     made.append(self._select(stage))
                 case EvaluateStage():
                     made.append(self._evaluate(stage))
+                case LossStage():
+                    made.append(self._loss(stage))
                 case _:
                     assert_never(stage)
         return [*made, self._report(made)]
@@ -145,7 +145,7 @@ class _Recipe:
             kind="contamination",
             script="launch/contamination.py",
             flags=(f"--task={self._config.task}",),
-            reads={"--train": train, "--test": test, **corpus, **_own_task(self._config.task)},
+            reads={"--train": train, "--test": test, **corpus, **own_files.task(self._config.task)},
             after=tuple(dict.fromkeys(train_after + test_after)),
             locations={"--output": str(self._workdir / stage.name)},
             output=("contamination.json", "pairs.jsonl"),
@@ -166,7 +166,7 @@ class _Recipe:
                 "--config.model": model,
                 "--config.data": data,
                 CONFIG_FILE: stage_settings.config_file(reference),
-                **_own_files(stage_settings.training(self._config, stage)),
+                **own_files.asked_by(stage_settings.training(self._config, stage)),
             },
             after=after + data_after + ((stage.steps_of,) if stage.steps_of else ()),
             locations={"--workdir": str(self._workdir / stage.name)},
@@ -186,7 +186,7 @@ class _Recipe:
                 "--config.model": model,
                 "--config.problems": problems,
                 CONFIG_FILE: stage_settings.config_file(self._config.sample),
-                **_own_files(stage_settings.sampling(self._config, stage)),
+                **own_files.asked_by(stage_settings.sampling(self._config, stage)),
             },
             after=after + problems_after,
             locations={"--workdir": str(self._workdir / stage.name)},
@@ -228,8 +228,8 @@ class _Recipe:
                 "--problems": problems,
                 "--paths": tuple(f"{pattern}/*.jsonl" for pattern in found),
                 **own_rule,
-                **_own_task(self._config.task),
-                **_own_graders(self._config.task, None, None),
+                **own_files.task(self._config.task),
+                **own_files.graders(self._config.task, None, None),
             },
             after=problems_after + stage.paths,
             locations={"--output": str(self._workdir / stage.name / SELECTED)},
@@ -252,8 +252,10 @@ class _Recipe:
             "--config.model": model,
             "--config.problems": problems,
             CONFIG_FILE: stage_settings.config_file(self._config.evaluate),
-            **_own_files(made),
-            **_own_graders(tasks.Reference.parse(made.task or "").name or self._config.task, made.grader, made.audit),
+            **own_files.asked_by(made),
+            **own_files.graders(
+                tasks.Reference.parse(made.task or "").name or self._config.task, made.grader, made.audit
+            ),
         }
         locations = {"--workdir": str(self._workdir / stage.name)}
         if stage.against:
@@ -268,6 +270,20 @@ class _Recipe:
             after=after + problems_after + stage.against,
             locations=locations,
             output=("metrics.json", "results.jsonl"),
+        )
+
+    def _loss(self, stage: LossStage) -> Stage:
+        model, after = self._model(stage.model, stage)
+        text, text_after = self.problems(stage.text, stage)
+        return Stage(
+            name=stage.name,
+            kind="loss",
+            script="launch/loss.py",
+            flags=(f"--field={stage.field}",) if stage.field else (),
+            reads={"--model": model, "the text": text},
+            after=after + text_after,
+            locations={"--text": names.join_list([text]), "--output": str(self._workdir / stage.name / LOSS)},
+            output=(LOSS,),
         )
 
     def _tested(self, stage: EvaluateStage) -> str:
@@ -353,7 +369,12 @@ def _flags(reference: str, fields: Sequence[str]) -> tuple[str, ...]:
     return (f"--config={reference}", *(f"--config.{field}" for field in fields))
 
 
-def _named_folders(models: tuple[str, ...]) -> dict[str, str]:
+def named_folders(models: tuple[str, ...]) -> dict[str, str]:
+    """Returns the folder of each model, a model of the hub at its present commit.
+
+    Raises:
+        UserError: an entry is not NAME=FOLDER, or a name is there twice.
+    """
     folders: dict[str, str] = {}
     for entry in models:
         name, equals, folder = entry.partition("=")
@@ -363,39 +384,3 @@ def _named_folders(models: tuple[str, ...]) -> dict[str, str]:
             raise UserError(f"two models are named '{name}': {folders[name]} and {folder}")
         folders[name] = located.pinned(folder)  # a branch may move between two stages
     return folders
-
-
-def describe(config: PipelineConfig) -> dict[str, object]:
-    """Returns the config as JSON values for the report, with the kind of each stage."""
-    made = expanded(config)
-    fields = dataclasses.asdict(made.config) | {"seeds": config.seeds, "controls": config.controls}
-    fields["models"] = [f"{name}={folder}" for name, folder in _named_folders(config.models).items()]
-    fields["stages"] = [
-        {"kind": type(stage).__name__.removesuffix("Stage").lower()}
-        | dataclasses.asdict(stage)
-        | {"base": made.base[stage.name], "replicate": made.number[stage.name]}
-        for stage in made.config.stages
-    ]
-    return fields
-
-
-def _own_files(made: TrainConfig | SampleConfig) -> dict[str, Reads]:
-    """Returns the user's own files that say what a model is asked: their contents count, as all that a stage reads."""
-    examples = made.shots_from if isinstance(made, SampleConfig) else None
-    task = tasks.Reference.parse(made.task or "").name
-    named = {"the task": task, "the template": made.template, "the worked examples": examples}
-    # What is shipped has a name without a suffix.
-    return {what: name for what, name in named.items() if name and Path(name).suffix}
-
-
-def _own_task(task: str) -> dict[str, Reads]:
-    """Returns the user's own file that defines a task, if it is one."""
-    file = tasks.Reference.parse(task).file
-    return {"the task": file} if file else {}
-
-
-def _own_graders(task: str, grader: str | None, audits: Sequence[str] | None) -> dict[str, Reads]:
-    """Returns the user's own files that judge the answers."""
-    references, _ = auditing.choose(tasks.load(task), grader, audits)
-    files = tuple(reference for reference in references if reference.endswith(".py"))
-    return {"the graders": files} if files else {}

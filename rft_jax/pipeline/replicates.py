@@ -8,6 +8,7 @@ from rft_jax.config import (
     ContaminationStage,
     DrawStage,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
     SampleStage,
     SelectStage,
@@ -79,6 +80,8 @@ def _shared(config: PipelineConfig) -> set[str]:
                 is_shared = not {_maker(config.problems), _maker(config.test)} & own
             case EvaluateStage():
                 is_shared = stage.model not in own
+            case LossStage():
+                is_shared = not {stage.model, _maker(stage.text)} & own
             case SampleStage() | SelectStage():
                 is_shared = False
             case _:

@@ -1,24 +1,19 @@
 """Runs the stages of a pipeline in turn, or one of them in a job of its own."""
 
 import dataclasses
-import json
 import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rft_jax import provenance
 from rft_jax.config import PipelineConfig
 from rft_jax.distributed import processes
 from rft_jax.errors import UserError, did_you_mean
-from rft_jax.files import make_folder, whole_file
-from rft_jax.pipeline import contamination, one_stage, recipe
+from rft_jax.files import make_folder
+from rft_jax.pipeline import contamination, one_stage, plan_file, recipe
 from rft_jax.pipeline.stage import LOG, Stage
 from rft_jax.pipeline.states import refuse_stale, state_of, states
 from rft_jax.pipeline.workdir_lock import lock
-
-PLAN = "pipeline.json"
 
 
 def run(config: PipelineConfig, workdir: Path, *, redo: bool, command: str) -> None:
@@ -36,7 +31,7 @@ def run(config: PipelineConfig, workdir: Path, *, redo: bool, command: str) -> N
     refuse_several_processes()
     stages = recipe.stages(config, workdir)
     print(provenance.line(provenance.software()), flush=True)
-    described = recipe.describe(config) | made_by()
+    described = plan_file.describe(config)
     run_stages(stages, workdir, redo=redo, command=command, described=described)
 
 
@@ -58,7 +53,7 @@ def run_stages(
     with lock(workdir) as held:
         make_folder(workdir)
         refuse_stale(stages, states(stages, workdir), redo)
-        _write_plan(workdir, described)
+        plan_file.write(workdir, described)
         for stage in stages:
             one_stage.do(stages, stage, workdir, held, redo=redo, command=command)
             contamination.warn([stage], workdir)
@@ -103,7 +98,7 @@ def run_only(
             if (state := state_of(stages[before], workdir, ())).what != "done":
                 why = f": {state.why}" if state.why else ""
                 raise UserError(f"stage {name} needs {before}, which is not done ({state.what}{why})")
-        _write_plan(workdir, recipe.describe(config) | made_by())
+        plan_file.write(workdir, plan_file.describe(config))
         if stage.kind == "evaluate":
             contamination.warn(stages.values(), workdir)
         one_stage.do(list(stages.values()), stage, workdir, held, redo=redo, command=command, launcher=launcher)
@@ -122,34 +117,3 @@ def _needed(stages: dict[str, Stage], stage: Stage) -> list[str]:
         if before.name in needed:
             needed |= set(before.after)
     return [name for name in stages if name in needed]
-
-
-def _write_plan(workdir: Path, described: dict[str, Any]) -> None:
-    """Writes pipeline.json. Experiments that share a workdir share it too: those of before stay in it."""
-    before = plan_of(workdir) if described["experiments"] else {}
-    if before.get("experiments"):
-        names = {stage["name"] for stage in described["stages"]}
-        kept = [stage for stage in before["stages"] if stage["name"] not in names]
-        new = {each["name"] for each in described["experiments"]}
-        others = [each for each in before["experiments"] if each["name"] not in new]
-        described = described | {
-            "stages": [*kept, *described["stages"]],
-            "experiments": [*others, *described["experiments"]],
-        }
-    with whole_file(workdir / PLAN) as file:
-        file.write_text(json.dumps(described, indent=1) + "\n")
-
-
-def plan_of(workdir: Path) -> dict[str, Any]:
-    """Returns the plan that a workdir has, or {}."""
-    try:
-        plan = json.loads((workdir / PLAN).read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return plan if isinstance(plan, dict) else {}
-
-
-def made_by() -> dict[str, object]:
-    """Returns the software and the machine of the run, as a field of pipeline.json."""
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
-    return {provenance.FIELD: provenance.software() | {"machine": machine}}

@@ -30,23 +30,24 @@ def lines(config: PipelineConfig, workdir: Path) -> Iterator[str]:
     seeds, single = config.seeds, expanded(dataclasses.replace(config, seeds=1)).config
     evaluations = [stage for stage in single.stages if isinstance(stage, EvaluateStage) and stage.against]
     pairs = {(stage.name, other): stage for stage in evaluations for other in stage.against}
-    if not pairs:
-        return
     count = functools.cache(lambda source: problems_like(source, single, workdir)[1])
+    asked = {pair: count(stage.problems or single.test) for pair, stage in pairs.items()}
+    asked = {pair: problems for pair, problems in asked.items() if problems > 1}
+    if not asked:
+        return
     seen = finished(workdir)
     yield ""
-    for pair, stage in pairs.items():
-        problems = count(stage.problems or single.test)
+    for pair, problems in asked.items():
         assumed = power.observed([seen[pair]]) if pair in seen else power.DEFAULT
-        least = power.smallest(problems, seeds, len(pairs), assumed)
+        least = power.smallest(problems, seeds, len(asked), assumed)
         most = f"no difference of up to {100 * assumed.differing:.0f} points can be shown"
         yield (
             f"{pair[0]} against {pair[1]}: with {_count(problems, 'problem')} and {_count(seeds, 'seed')}, "
             + (most if least is None else f"differences of at least {100 * least:.1f} points can be shown")
-            + f" (power {power.POWER}, {_count(len(pairs), 'comparison')}"
+            + f" (power {power.POWER}, {_count(len(asked), 'comparison')}"
             + (f"; {assumed.differing:.1%} differ in what is finished)" if pair in seen else ")")
         )
-    if any(pair not in seen for pair in pairs):
+    if any(pair not in seen for pair in asked):
         yield _assumption(seeds)
     if seeds == 1:
         yield "one seed: a difference that is this seed's own luck is not told from one that others would have"

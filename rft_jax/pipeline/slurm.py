@@ -26,9 +26,10 @@ from rft_jax.pipeline.states import followers, refuse_stale, states
 from rft_jax.pipeline.workdir_lock import lock
 
 JOBS = "jobs.json"
-# The batch script of each kind of stage; making or drawing problems takes a processor for seconds, as the report does.
+# The batch script of each kind of stage; making or drawing problems takes a processor for seconds, as the report does,
+# and a comparison with corpora as many as there are, as selection does.
 _SCRIPTS = {kind: kind for kind in ("train", "sample", "select", "evaluate", "report")}
-_SCRIPTS |= {"world": "report", "draw": "report", "contamination": "select"}
+_SCRIPTS |= {"world": "report", "draw": "report", "contamination": "select", "loss": "evaluate"}
 _WAITS = "--dependency=afterok:"
 # Of the variables that a job has, sbatch would hand on those of the job in which it is called; these are the user's.
 _KEPT = "SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"

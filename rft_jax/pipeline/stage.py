@@ -27,7 +27,7 @@ class Stage:
 
     Attributes:
         name: name of the stage and of its folder in the workdir.
-        kind: world, draw, contamination, train, sample, select, evaluate or report.
+        kind: world, draw, contamination, train, sample, select, evaluate, loss or report.
         script: launch/*.py.
         flags: the command's flags, except those that say where things are.
         reads: maps a flag to its input: the name of a file, a folder or a dataset, or a tuple of patterns, given to

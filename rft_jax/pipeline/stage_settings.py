@@ -12,6 +12,7 @@ from rft_jax.config import (
     DrawStage,
     EvaluateConfig,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
     SampleConfig,
     SampleStage,
@@ -40,7 +41,7 @@ def check(config: PipelineConfig, stage: StageConfig) -> None:
             sampling(config, stage)
         case EvaluateStage():
             evaluation(config, stage)
-        case WorldStage() | DrawStage() | ContaminationStage() | SelectStage():
+        case WorldStage() | DrawStage() | ContaminationStage() | SelectStage() | LossStage():
             pass
         case _:
             assert_never(stage)

@@ -93,12 +93,10 @@ def found(run: Workdir) -> str:
 
 
 def _counts(comparisons: Sequence[Comparison]) -> str:
-    rows = [
-        [f"{each.folder.name}: {where}", *(f"{counts[kind]['test_problems']:,}" for kind in Kind)]
-        for each in comparisons
-        for where, counts in places(each.result)
-    ]
-    return table([f"of {comparisons[0].result['test']['count']:,} test problems", *TOLD.values()], rows)
+    columns = [(each, where, counts) for each in comparisons for where, counts in places(each.result)]
+    rows = [[told, *(f"{counts[kind]['test_problems']:,}" for *_, counts in columns)] for kind, told in TOLD.items()]
+    head = f"of {comparisons[0].result['test']['count']:,} test problems"
+    return table([head, *(f"{each.folder.name}: {where}" for each, where, _ in columns)], rows)
 
 
 def _accuracies(run: Workdir, comparisons: Sequence[Comparison]) -> str:
@@ -144,7 +142,7 @@ def _pairs(comparison: Comparison) -> str:
     # Rows count from 1, as lines of a file do; the numbers of test problems from 0, as everywhere.
     shown = "".join(
         f"<p>{escape(TOLD[Kind(pair['kind'])])}, {pair['similarity']:.2f}: test problem {pair['test']}, and "
-        f"{escape(pair['corpus'] or 'training problems')}:{pair['row']}</p>"
+        f"row {pair['row']} of {escape(pair['corpus'] or 'the training problems')}</p>"
         f"<pre>{escape(pair['question'])}</pre><pre>{escape(pair['text'])}</pre>"
         for pair in order[:_SHOWN]
     )

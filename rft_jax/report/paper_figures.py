@@ -6,6 +6,7 @@ from rft_jax.paper import published
 from rft_jax.paper.cells import evaluation, rft_name, set_name, sft_name
 from rft_jax.paper.preset import Preset
 from rft_jax.report import figures as plots
+from rft_jax.report import losses
 from rft_jax.report.cell import accuracy, at_k
 from rft_jax.report.collect import Workdir
 from rft_jax.report.page import side_by_side
@@ -19,7 +20,13 @@ def figures(run: Workdir) -> str:
     size = preset_of(run)
     if size is None:
         return ""
-    drawn = [*_fractions(run, size), *_against_k(run, size), *_distinct(run, size), *_gains(run, size)]
+    drawn = [
+        *_losses(run, size),
+        *_fractions(run, size),
+        *_against_k(run, size),
+        *_distinct(run, size),
+        *_gains(run, size),
+    ]
     return side_by_side(drawn)
 
 
@@ -30,6 +37,24 @@ def _mean(run: Workdir, model: str) -> float | None:
 
 def _fit(points: Points) -> Points:
     return {name: sorted(values) for name, values in points.items() if len(values) > 1}
+
+
+def _losses(run: Workdir, size: Preset) -> list[tuple[str, str]]:
+    measured = losses.read(run)
+    points: Points = {}
+    for model in size.names:
+        for words, trained in (("ICL", model), ("SFT", sft_name(model)), ("RFT", rft_name(model))):
+            mean, of_text = _mean(run, trained), measured.get(f"{model}-loss")
+            if mean is not None and of_text is not None:
+                points.setdefault(words, []).append((of_text["nats_per_token"]["mean"], mean))
+    points = _fit(points)
+    if not points:
+        return []
+    svg = plots.curves(
+        "Accuracy against the loss on text", points, x="loss of the pre-trained model, nats per token", y="maj1@1",
+        percent=True,
+    )  # fmt: skip
+    return [(svg, "Accuracy against the loss on held-out text: the paper finds a straight line in its models' losses.")]
 
 
 def _fractions(run: Workdir, size: Preset) -> list[tuple[str, str]]:

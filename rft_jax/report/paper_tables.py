@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from rft_jax.paper import published
 from rft_jax.paper.cells import evaluation, rft_name, set_name, sft_name
 from rft_jax.paper.preset import Preset, load
+from rft_jax.report import losses
 from rft_jax.report.cell import MEASURE, at_k, seconds, selections, shown, spread
 from rft_jax.report.collect import Workdir
 from rft_jax.report.page import paragraph, table
@@ -59,7 +60,7 @@ def _accuracy(run: Workdir, name: Callable[[str], str], measure: str = MEASURE) 
 def _table_1(run: Workdir, size: Preset) -> Iterator[Row]:
     votes = f"maj1@{size.votes}"
     shots = f", {size.shots} shots" if size.shots else ""
-    yield from _row("pre-training loss", size, lambda model: loss(run, model), published.PRETRAINING_LOSS)
+    yield from _row("loss on held-out text", size, lambda model: loss(run, model))
     yield from _row(f"ICL{shots}", size, _accuracy(run, str), published.ICL)
     yield from _row(f"ICL{shots}, {votes}", size, _accuracy(run, str, votes), published.ICL_VOTES)
     yield from _row("SFT", size, _accuracy(run, sft_name), published.SFT)
@@ -159,5 +160,6 @@ def _distinct(statistics: Mapping[str, Mapping[str, float]]) -> float:
 
 
 def loss(run: Workdir, model: str) -> str:
-    """Returns the measured loss of a model that was only pre-trained."""
-    return ""
+    """Returns the measured loss of a model that was only pre-trained, in nats per token."""
+    measured = losses.read(run).get(f"{model}-loss")
+    return "" if measured is None else losses.cell(measured["nats_per_token"])

@@ -9,6 +9,7 @@ from rft_jax.report import (
     contamination,
     experiments,
     groups,
+    losses,
     paper_figures,
     paper_tables,
     sections,
@@ -33,6 +34,7 @@ def write(folder: Path) -> Path:
         ("Comparisons", comparisons.section(run)),
         ("Contamination", contamination.found(run)),
         ("By group", groups.by_field(run)),
+        ("Loss on text", losses.section(run)),
         ("From samples to selected", sections.funnel(run)),
         ("Against k", sections.against_k(run)),
         *(

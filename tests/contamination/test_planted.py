@@ -7,8 +7,10 @@ from collections import Counter
 import pytest
 
 from rft_jax.contamination import compare as comparing
-from rft_jax.contamination import pairs
+from rft_jax.contamination import near, pairs
+from rft_jax.contamination.index import Index
 from rft_jax.contamination.pairs import Kind
+from rft_jax.contamination.search import NEAR
 from rft_jax.records.problem import Problem, read_problems, write_problems
 from rft_jax.world import generate
 from tests.contamination.plants import PLANTS, names_in, sentence_added
@@ -68,3 +70,21 @@ def test_among_gsm8ks_own(tmp_path, monkeypatch):
     # Only what GSM8K's splits have in common by themselves (BUILD.md): no plant is taken for another test problem.
     assert Counter(kind for *_, kind in others) == {Kind.NAMES: 1, Kind.NEAR: 3, Kind.WORDS: 1}
     assert {(number, plant) for number, plant, _ in others} == {(number, None) for number in (581, 602, 632, 824)}
+
+
+@pytest.mark.slow
+def test_the_threshold_of_near_copies_lies_in_a_gap(monkeypatch):
+    folder = shared("data/gsm8k")
+    tested, trained = (
+        [each.question for each in read_problems(folder / f"{name}.jsonl")] for name in ("test", "train")
+    )
+    monkeypatch.setattr(near, "NEAR", 0.65)
+    every = (
+        (similarity, test, row)
+        for row, found in enumerate(near.near(Index(tested), trained, 2))
+        for test, similarity in found.items()
+    )
+    order = sorted(every, reverse=True)
+    print("\n".join(f"{similarity:.2f} {test} {row}" for similarity, test, row in order))
+    assert [similarity for similarity, *_ in order if abs(similarity - NEAR) < 0.02] == []
+    assert sum(similarity >= NEAR for similarity, *_ in order) == 4

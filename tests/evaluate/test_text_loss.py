@@ -58,7 +58,14 @@ def by_torch(model, tokens: np.ndarray, before: int, window: int, stride: int) -
     return total
 
 
-@pytest.mark.parametrize(("kind", "tensor"), [("llama2-gqa", 1), ("llama2-gqa", 2), ("qwen2-two-windows", 1)])
+@pytest.mark.parametrize(
+    ("kind", "tensor"),
+    [
+        ("llama2-gqa", 2),
+        pytest.param("llama2-gqa", 1, marks=pytest.mark.slow),
+        pytest.param("qwen2-two-windows", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_as_transformers_has_it(make_pair, kind, tensor):  # noqa: F811, the fixture
     pair = make_pair(kind)
     rng = np.random.default_rng(0)
@@ -81,6 +88,7 @@ def measured(tmp_path, model=BASE, text=TEXTS, **settings):
     return told, json.loads((tmp_path / "loss.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_embedded_base_model_as_transformers_has_it(tmp_path):
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("torch", reason="the oracle is transformers' torch Llama: install the extra `torch`")
@@ -103,6 +111,7 @@ def test_the_embedded_base_model_as_transformers_has_it(tmp_path):
     assert found["made_by"]["devices"] == {"cpu": 8}
 
 
+@pytest.mark.slow
 def test_batches_and_their_order_change_nothing_but_rounding(tmp_path):
     one, other = (measured(tmp_path, text=text, batch=batch)[1] for text, batch in ((TEXTS, 1), (TEXTS[::-1], 20)))
     assert one["nats_per_token"]["mean"] == pytest.approx(other["nats_per_token"]["mean"], rel=1e-6)

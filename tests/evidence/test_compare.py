@@ -69,7 +69,7 @@ def test_the_interval_excludes_0_where_p_is_below_5_percent():
     rng = np.random.default_rng(0)
     seen = set()
     for seeds, clustered in itertools.product((1, 2, 3, 10), (False, True)):
-        for _ in range(60):
+        for _ in range(30):
             first, second = rng.random((seeds, 60)) < 0.5, rng.random((seeds, 60)) < rng.choice([0.5, 0.65, 0.8])
             found = compare(first, second, [str(n // 5) for n in range(60)] if clustered else None)
             touches = found.difference.low <= 0 <= found.difference.high

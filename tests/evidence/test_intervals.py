@@ -71,7 +71,9 @@ def test_seeds_that_answer_alike_are_one_seed():
 def test_problems_of_a_cluster_that_are_alike_are_one_problem():
     right = np.random.default_rng(5).random(40) < 0.4
     many = share(np.repeat(right, 25), np.repeat([str(number) for number in range(40)], 25))
-    oracle = score.wilson(np.asarray(right.mean()), np.asarray(39.0), stats.t.ppf(0.975, 39))
+    mean = right.mean()
+    variance = stats.sem(right) ** 2 + 0.1 * max(mean, 1 - mean) ** 2 / 40**2
+    oracle = score.wilson(np.asarray(mean), np.asarray(mean * (1 - mean) / variance), stats.t.ppf(0.975, 39))
     assert (many.low, many.high) == pytest.approx(oracle)
     blind = share(np.repeat(right, 25))
     assert blind.high - blind.low < 0.3 * (many.high - many.low)

@@ -8,7 +8,7 @@ import pytest
 from rft_jax.config import DrawStage, PipelineConfig
 from rft_jax.config_flag import load
 from rft_jax.errors import UserError
-from rft_jax.pipeline import draw, recipe
+from rft_jax.pipeline import draw, plan_file, recipe
 from rft_jax.pipeline.stage_settings import root
 from rft_jax.records.lines import write_lines
 
@@ -60,7 +60,7 @@ def test_all_stages_read_what_was_drawn(config, tmp_path):
     }
     assert drawn == {str(tmp_path / "problems" / name) for name in ("train.jsonl", "test.jsonl")}
     assert all("problems" in stage.after for stage in others if "rft1" not in stage.name or "eval" in stage.name)
-    assert recipe.describe(part)["problems"] == "problems/train.jsonl"
+    assert plan_file.describe(part)["problems"] == "problems/train.jsonl"
 
 
 def test_a_share_of_the_worlds_problems_is_drawn_after_they_are_made(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from rft_jax import config_flag
 from rft_jax.config import PipelineConfig
-from rft_jax.pipeline import recipe
+from rft_jax.pipeline import plan_file, recipe
 from rft_jax.pipeline.stage import Record
 from rft_jax.pipeline.stage_settings import root
 from tests.pipeline import tiny, tiny_runs
@@ -33,7 +33,7 @@ def test_all_stages_have_one_commit(hub: Hub, commit: str, tmp_path: Path) -> No
     config = type(config)(**{**config.__dict__, "models": (f"{name}=hf:a/base",)})
     given = [stage.reads.get("--config.model") for stage in recipe.stages(config, tmp_path)]
     assert f"hf:a/base@{commit}" in given
-    assert recipe.describe(config)["models"] == [f"{name}=hf:a/base@{commit}"]
+    assert plan_file.describe(config)["models"] == [f"{name}=hf:a/base@{commit}"]
     hub.repositories["a/base"].commit({})
     forget()
     assert [stage.reads.get("--config.model") for stage in recipe.stages(config, tmp_path)] == given

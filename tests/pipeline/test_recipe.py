@@ -10,6 +10,7 @@ from rft_jax import names
 from rft_jax.config import (
     EvaluateConfig,
     EvaluateStage,
+    LossStage,
     PipelineConfig,
     SampleStage,
     SelectStage,
@@ -330,6 +331,24 @@ def test_the_quickstart_on_fresh_problems_trains_what_the_quickstart_trains(tmp_
         for of in (more, quickstart.values())
     ]
     assert sorted(models[0]) == sorted(models[1])
+
+
+def test_the_loss_of_a_model_on_text(tmp_path):
+    world = dataclasses.replace(STAGES[0], corpus=9)
+    of_base = LossStage(name="loss", model="base", text="some, text.txt")
+    of_sft = LossStage(name="loss-sft", model="sft", text="world/corpus.jsonl", field="query,response")
+    stages = made(tmp_path, dataclasses.replace(CONFIG, seeds=2, stages=(world, *STAGES[1:], of_base, of_sft)))
+    assert stages["loss"].arguments() == [
+        "--model=models/base", '--text="some, text.txt"', f"--output={tmp_path}/loss/loss.json",
+    ]  # fmt: skip
+    assert stages["loss"].reads["the text"] == "some, text.txt"
+    assert "loss.seed12" not in stages  # it does not depend on the seed
+    second = stages["loss-sft.seed12"]
+    assert second.flags == ("--field=query,response",)
+    assert second.after == ("sft.seed12", "world.seed12")
+    assert second.reads["the text"] == f"{tmp_path}/world.seed12/corpus.jsonl"
+    with pytest.raises(UserError, match="stage loss needs 'bsae', which is not an earlier TrainStage"):
+        made(tmp_path, dataclasses.replace(CONFIG, stages=(*STAGES, dataclasses.replace(of_base, model="bsae"))))
 
 
 def test_what_is_no_stage_is_not_dropped(tmp_path):

@@ -170,6 +170,24 @@ def test_other_problems_have_results_of_their_own(workdir, tmp_path):
     assert told.index("world/fresh.jsonl, 1,200 problems") < told.index("87.5 (80.0 to 95.0)")
 
 
+def test_losses_on_one_text_are_in_one_table(workdir, tmp_path):
+    shutil.copytree(workdir / "select-a", tmp_path / "run" / "select-a")
+    for name, text, low in (("one", "a", 1.5), ("other", "a", None), ("elsewhere", "b", 2.25)):
+        loss = {"mean": 2.345, "low": low, "high": 3.0}
+        fields = {
+            "name": name, "text": [f"{text}.jsonl"], "fields": ["text"], "text_fingerprint": text, "documents": 7,
+            "bytes": 1234, "tokens": 300, "window": 2048, "stride": 1024, "nats_per_token": loss, "bits_per_byte": loss,
+        }  # fmt: skip
+        (tmp_path / "run" / name).mkdir()
+        (tmp_path / "run" / name / "loss.json").write_text(json.dumps(fields))
+    shown = dict(re.findall(r"<h2>(.*?)</h2>(.*?)</section>", report.write(tmp_path / "run").read_text(), re.DOTALL))
+    parsed = Parsed(shown["Loss on text"])
+    assert parsed.tags.count("table") == 2
+    assert {"a.jsonl (text): 7 documents, 1,234 bytes.", "2.345 (1.500 to 3.000)", "2.345", "other"} <= set(
+        parsed.texts
+    )
+
+
 def test_unfinished_work_is_left_out(workdir, tmp_path):
     for name in ("select-a", "paths-a"):
         shutil.copytree(workdir / name, tmp_path / name)

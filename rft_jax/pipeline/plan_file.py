@@ -1,0 +1,61 @@
+"""pipeline.json: what a workdir's stages are, for the report and for whoever reads it."""
+
+import dataclasses
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from rft_jax import provenance
+from rft_jax.config import PipelineConfig
+from rft_jax.files import whole_file
+from rft_jax.pipeline import recipe
+from rft_jax.pipeline.expansion import expanded
+
+PLAN = "pipeline.json"
+
+
+def describe(config: PipelineConfig) -> dict[str, Any]:
+    """Returns the config as JSON values for the report, with the kind of each stage."""
+    made = expanded(config)
+    fields = dataclasses.asdict(made.config) | {"seeds": config.seeds, "controls": config.controls}
+    fields["models"] = [f"{name}={folder}" for name, folder in recipe.named_folders(config.models).items()]
+    fields["stages"] = [
+        {"kind": type(stage).__name__.removesuffix("Stage").lower()}
+        | dataclasses.asdict(stage)
+        | {"base": made.base[stage.name], "replicate": made.number[stage.name]}
+        for stage in made.config.stages
+    ]
+    return fields | _made_by()
+
+
+def write(workdir: Path, described: dict[str, Any]) -> None:
+    """Writes pipeline.json. Experiments that share a workdir share it too: those of before stay in it."""
+    before = _before(workdir) if described["experiments"] else {}
+    if before.get("experiments"):
+        names = {stage["name"] for stage in described["stages"]}
+        kept = [stage for stage in before["stages"] if stage["name"] not in names]
+        new = {each["name"] for each in described["experiments"]}
+        others = [each for each in before["experiments"] if each["name"] not in new]
+        described = described | {
+            "stages": [*kept, *described["stages"]],
+            "experiments": [*others, *described["experiments"]],
+        }
+    with whole_file(workdir / PLAN) as file:
+        file.write_text(json.dumps(described, indent=1) + "\n")
+
+
+def _before(workdir: Path) -> dict[str, Any]:
+    """Returns the plan that a workdir has, or {}."""
+    try:
+        plan = json.loads((workdir / PLAN).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return plan if isinstance(plan, dict) else {}
+
+
+def _made_by() -> dict[str, object]:
+    """Returns the software and the machine of the run, as a field of pipeline.json."""
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+    return {provenance.FIELD: provenance.software() | {"machine": machine}}
