@@ -91,7 +91,7 @@ class Workdir:
         plan: pipeline.json, or {} for stages run by hand.
         records: maps a stage to its stage.json.
         evaluations, selections, trainings, samplings: in the order of the plan, else by name.
-        problems: the training problems, or None if they cannot be found.
+        problems: the training problems, or None if they cannot be found; with several seeds, the first one's.
     """
 
     folder: Path
@@ -119,6 +119,24 @@ class Workdir:
             name = f"{short(found[0].metrics['problems'])}, {count:,} problems"
             parts.append((name, dataclasses.replace(self, evaluations=found)))
         return parts
+
+    def problems_of(self, stage: str) -> list[Problem] | None:
+        """Returns the training problems of a stage's seed, or None if they cannot be found.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        source = self.source_of(stage)
+        return self.problems if source == str(self.plan.get("problems")) else _problems(self.folder, self.plan, source)
+
+    def source_of(self, stage: str) -> str:
+        """Returns where a stage's training problems are: those of its seed, if each has its own."""
+        source = str(self.plan.get("problems"))
+        maker, slash, file = source.partition("/")
+        replicate = self.stage(stage).get("replicate")
+        own = ((each.get("base"), each.get("replicate"), each["name"]) for each in self.plan.get("stages", ()))
+        name = next((name for base, number, name in own if (base, number) == (maker, replicate)), maker)
+        return f"{name}{slash}{file}"
 
     def stage(self, name: str) -> dict[str, Any]:
         """Returns a stage's entry in the plan, or {}."""
@@ -151,7 +169,7 @@ def collect(folder: Path) -> Workdir:
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in _SKIP)
     order = [stage["name"] for stage in plan.get("stages", ())]
     names = [name for name in order if name in names] + [name for name in names if name not in order]
-    found = Workdir(folder, plan, {}, [], [], [], [], _problems(folder, plan))
+    found = Workdir(folder, plan, {}, [], [], [], [], _problems(folder, plan, plan.get("problems")))
     for name in names:
         stage = folder / name
         if (stage / "stage.json").is_file():
@@ -167,9 +185,9 @@ def collect(folder: Path) -> Workdir:
         for statistics in sorted(stage.glob("*.stats.json")):
             file = statistics.with_name(statistics.name.removesuffix(".stats.json"))
             found.selections.append(Selection(name, _read(statistics), file))
-    if found.problems is not None:
-        for sampling in found.samplings:
-            manifest.check(sorted(sampling.folder.glob("*.jsonl")), found.problems, str(plan["problems"]))
+    for sampling in found.samplings:
+        if (problems := found.problems_of(sampling.name)) is not None:
+            manifest.check(sorted(sampling.folder.glob("*.jsonl")), problems, found.source_of(sampling.name))
     if not (found.evaluations or found.selections or found.trainings or found.samplings):
         raise UserError(
             f"nothing to report in {folder}: no evaluation, selection, training run or paths in its folders"
@@ -177,8 +195,7 @@ def collect(folder: Path) -> Workdir:
     return found
 
 
-def _problems(folder: Path, plan: dict[str, Any]) -> list[Problem] | None:
-    source = plan.get("problems")
+def _problems(folder: Path, plan: dict[str, Any], source: str | None) -> list[Problem] | None:
     reader = tasks.load(plan.get("task", tasks.DEFAULT)).reader
     for file in (folder / str(source), Path(str(source))):
         if source and file.is_file():

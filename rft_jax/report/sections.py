@@ -200,11 +200,12 @@ def training(run: Workdir) -> str:
 def lengths(run: Workdir) -> str:
     """Returns the lengths of the sampled responses, right and wrong ones separately, and how many were cut."""
     drawn = []
-    if run.problems is None or not run.samplings:
-        return ""
     grader = criteria_of(run.selections[0] if run.selections else None).load_graders()[0]
-    gold = [grader.parse(problem.response) for problem in run.problems]
     for each in run.samplings:
+        problems = run.problems_of(each.name)
+        if problems is None:
+            continue
+        gold = [grader.parse(problem.response) for problem in problems]
         counts: dict[str, Counter[int]] = {"right": Counter(), "wrong": Counter()}
         cut = total = 0
         for path in each.paths():
@@ -224,12 +225,13 @@ def lengths(run: Workdir) -> str:
 def browse(run: Workdir) -> str:
     """Returns twenty problems with their kept and rejected paths and the reasons."""
     selection = _widest(run.selections)
-    if selection is None or run.problems is None or not selection.file.is_file():
+    problems = None if selection is None else run.problems_of(selection.name)
+    if selection is None or problems is None or not selection.file.is_file():
         return ""
     stage = run.stage(selection.name)
     used = [each for each in run.samplings if not stage or each.name in stage["paths"]]
-    count = min(_PROBLEMS, len(run.problems))
-    chosen = [number * len(run.problems) // count for number in range(count)]
+    count = min(_PROBLEMS, len(problems))
+    chosen = [number * len(problems) // count for number in range(count)]
     paths: dict[int, list[Any]] = {number: [] for number in chosen}
     for sampling in used:
         for path in sampling.paths():
@@ -244,9 +246,9 @@ def browse(run: Workdir) -> str:
     stops = criteria.load_task().template.stops
     distinct = not rules.repeats_lists(selection.statistics["rules"])
     verdicts = {
-        n: judge(run.problems[n], paths[n], selected[n], grader, equations, stops, distinct=distinct) for n in chosen
+        n: judge(problems[n], paths[n], selected[n], grader, equations, stops, distinct=distinct) for n in chosen
     }
-    return "".join(_one_problem(n, run.problems[n], len(paths[n]), verdicts[n]) for n in chosen)
+    return "".join(_one_problem(n, problems[n], len(paths[n]), verdicts[n]) for n in chosen)
 
 
 def _one_problem(number: int, problem: Problem, samples: int, verdicts: list[Verdict]) -> str:
@@ -278,9 +280,10 @@ def suspects(run: Workdir) -> str:
         f"wrong, or the models share a mistake. {len(never):,} problems are never solved."
     )
     grader = criteria_of(selection).load_graders()[0]
+    problems = run.problems_of(selection.name)
     rows = []
     for entry in found[:50]:
-        problem = run.problems[entry["problem"]] if run.problems else None
+        problem = problems[entry["problem"]] if problems else None
         question, gold = (problem.question, grader.parse(problem.response)) if problem else ("", "")
         shown = question if len(question) < 80 else f"{question[:78]}…"
         rows.append([f"{entry['problem']}. {shown}", gold, entry["answer"], f"{entry['votes']} of {entry['samples']}"])

@@ -9,7 +9,7 @@ import pytest
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage, WorldStage
 from rft_jax.evaluate.grade import describe, grade, judge
 from rft_jax.evidence.compare import compare
-from rft_jax.pipeline import recipe, run
+from rft_jax.pipeline import plan_file
 from rft_jax.records.lines import dump
 from rft_jax.records.path import Path, write_paths
 from rft_jax.select.selection import select
@@ -46,7 +46,7 @@ def workdir(tmp_path_factory):
         problems="world/train.jsonl", test="world/test.jsonl", models=("base=somewhere",), k=K, temperature=0.9, seed=0,
         stages=STAGES,
     )  # fmt: skip
-    (folder / "pipeline.json").write_text(json.dumps(recipe.describe(config) | run.made_by()))
+    (folder / "pipeline.json").write_text(json.dumps(plan_file.describe(config)))
     write.write_problem_sets(folder / "world", train=40, test=60, seed=0)
     _write_paths(folder)
     _write_selections(folder)

@@ -8,7 +8,7 @@ import numpy as np
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage
 from rft_jax.evaluate.grade import Result, describe
 from rft_jax.evidence.compare import compare
-from rft_jax.pipeline import recipe
+from rft_jax.pipeline import plan_file
 from rft_jax.records.lines import dump
 
 PROBLEMS = 400
@@ -46,7 +46,7 @@ def write(folder, made, right, clusters=None):
         right: for each evaluation, which problems its model solves.
         clusters: of the problems.
     """
-    plan = recipe.describe(made)
+    plan = plan_file.describe(made)
     (folder / "pipeline.json").write_text(json.dumps(plan))
     for stage in plan["stages"]:
         if stage["name"] in right:

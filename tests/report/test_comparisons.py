@@ -8,12 +8,17 @@ import shutil
 import numpy as np
 import pytest
 
+from rft_jax.config import WorldStage
 from rft_jax.errors import UserError
 from rft_jax.evidence.compare import compare
 from rft_jax.evidence.intervals import percent, share
+from rft_jax.records import manifest
+from rft_jax.records.path import Path, write_paths
+from rft_jax.records.problem import read_problems
 from rft_jax.report import comparisons, report, sections, summary
 from rft_jax.report.collect import collect
 from rft_jax.report.replicates import replicates
+from rft_jax.world import write
 from tests.report import evaluated
 
 SEEDS = {"eval-sft": 0.40, "eval-rft": 0.52}
@@ -185,3 +190,26 @@ def test_damaged_results_are_one_clear_line(three):
     file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:-1]))
     with pytest.raises(UserError, match=r"results\.jsonl is not what metrics\.json beside it tells of, 400 problems"):
         report.write(folder)
+
+
+def test_paths_of_another_seed_are_of_its_own_problems(tmp_path):
+    stages = (WorldStage(name="world", train=5, test=8, seed=0), *evaluated.STAGES)
+    made = dataclasses.replace(evaluated.config(seeds=2, stages=stages), problems="world/train.jsonl")
+    evaluated.write(tmp_path, made, right_of(2))
+    for name, seed in (("", 0), (".seed1", 1)):
+        write.write_problem_sets(tmp_path / f"world{name}", train=5, test=8, seed=seed)
+        problems = read_problems(tmp_path / f"world{name}" / "train.jsonl")
+        folder = tmp_path / f"paths{name}" / "paths"
+        folder.mkdir(parents=True)
+        write_paths(folder / "0.jsonl", [Path(0, 0, "sft", problems[0].response, 9, "eos")])
+        told = {"temperature": 0.7, "problems": manifest.of_problems(problems)}
+        (folder / "manifest.json").write_text(json.dumps(told))
+    run = collect(tmp_path)  # which checks the paths
+    assert run.problems_of("paths") == run.problems != run.problems_of("paths.seed1")
+    assert run.source_of("paths.seed1") == "world.seed1/train.jsonl"
+    assert "paths.seed1: 1 responses" in sections.lengths(run)
+    assert sections.lengths(run).count("right") >= 2  # each by its own gold answer
+    shutil.move(tmp_path / "world", tmp_path / "stale")
+    shutil.move(tmp_path / "world.seed1", tmp_path / "world")
+    with pytest.raises(UserError, match=r"sampled from other problems than world/train\.jsonl"):
+        collect(tmp_path)
