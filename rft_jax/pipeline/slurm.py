@@ -141,9 +141,14 @@ def _job(stage: Stage, left: set[str], workdir: Path, arguments: Sequence[str]) 
     return Job(
         stage.name,
         tuple(name for name in stage.after if name in left),
-        (f"--job-name={stage.name}", f"--comment={_mark(workdir)}", *python),
+        (f"--job-name={stage.name}", f"--comment={_mark(workdir)}", *_alone(stage), *python),
         (script, f"--only={stage.name}", *arguments),
     )
+
+
+def _alone(stage: Stage) -> tuple[str, ...]:
+    """Returns the option by which a script for several workers starts one: a loss is not shared out."""
+    return ("--array=0",) if stage.kind == "loss" else ()
 
 
 def _refuse_queued(workdir: Path) -> None:

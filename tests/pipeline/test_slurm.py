@@ -1,6 +1,7 @@
 """Which jobs are submitted, in what order, with stand-ins for SLURM's commands; tests/launch has the real ones."""
 
 import concurrent.futures
+import dataclasses
 import json
 import os
 import shlex
@@ -8,7 +9,7 @@ import subprocess
 
 import pytest
 
-from rft_jax.config import PipelineConfig
+from rft_jax.config import LossStage, PipelineConfig
 from rft_jax.config_flag import load
 from rft_jax.errors import UserError
 from rft_jax.pipeline import run, slurm
@@ -160,3 +161,9 @@ def test_interrupted_it_leaves_no_job(config, tmp_path, monkeypatch):
     assert done.stderr.splitlines()[-1] == "error: interrupted; no job of this pipeline is left in the queue"
     assert (tmp_path / "scancel").read_text() == "101 102 103\n"
     assert len(submitted(tmp_path)) == 3
+
+
+def test_a_loss_is_measured_by_one_worker(config, tmp_path):
+    whole = dataclasses.replace(config, stages=(*config.stages, LossStage(name="loss", model="base", text="x.txt")))
+    (job,) = (each for each in slurm.plan(whole, tmp_path / "run", ARGUMENTS, redo=False) if each.name == "loss")
+    assert "--array=0" in job.command([])[: job.command([]).index("--only=loss") - 1]
