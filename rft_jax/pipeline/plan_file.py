@@ -32,7 +32,7 @@ def describe(config: PipelineConfig) -> dict[str, Any]:
 
 def write(workdir: Path, described: dict[str, Any]) -> None:
     """Writes pipeline.json. Experiments that share a workdir share it too: those of before stay in it."""
-    before = _before(workdir) if described["experiments"] else {}
+    before = _before(workdir) if described.get("experiments") else {}
     if before.get("experiments"):
         names = {stage["name"] for stage in described["stages"]}
         kept = [stage for stage in before["stages"] if stage["name"] not in names]
