@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import platform
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rft_jax.config import PipelineConfig
 from rft_jax.files import whole_file
 from rft_jax.pipeline import recipe
 from rft_jax.pipeline.expansion import expanded
+from rft_jax.pipeline.replicates import Replicates, named_in
 
 PLAN = "pipeline.json"
 
@@ -27,7 +29,19 @@ def describe(config: PipelineConfig) -> dict[str, Any]:
         | {"base": made.base[stage.name], "replicate": made.number[stage.name]}
         for stage in made.config.stages
     ]
+    fields["experiments"] = [
+        dataclasses.asdict(each) | {"stages": _needed(made, each.stages)} for each in config.experiments
+    ]
     return fields | _made_by()
+
+
+def _needed(made: Replicates, names: Collection[str]) -> list[str]:
+    """Returns the bases of stages and of all that these name, such as controls, in the order of the pipeline."""
+    found = set(names)
+    for stage in reversed(made.config.stages):
+        if made.base[stage.name] in found:
+            found |= {made.base.get(other, other) for other in named_in(stage)}
+    return [base for base in dict.fromkeys(made.base.values()) if base in found]
 
 
 def write(workdir: Path, described: dict[str, Any]) -> None:

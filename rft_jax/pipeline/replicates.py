@@ -66,6 +66,13 @@ def replicated(config: PipelineConfig) -> Replicates:
     return Replicates(dataclasses.replace(config, seeds=1, stages=tuple(stages)), base, number)
 
 
+def named_in(stage: StageConfig) -> list[str]:
+    """Returns what a stage names in the fields that may name other stages."""
+    values = (getattr(stage, field, None) for field in (*_NAMES, "data"))
+    names = (value if isinstance(value, tuple) else (value,) for value in values)
+    return [_maker(name) for each in names for name in each if name is not None]
+
+
 def _shared(config: PipelineConfig) -> set[str]:
     """Returns the stages that do not depend on the seed."""
     shared: set[str] = set()

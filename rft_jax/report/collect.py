@@ -138,6 +138,12 @@ class Workdir:
         name = next((name for base, number, name in own if (base, number) == (maker, replicate)), maker)
         return f"{name}{slash}{file}"
 
+    @property
+    def training_sets(self) -> list[Selection]:
+        """The selections from samples of the training problems, not from those that voted on the test problems."""
+        voting = {stage["name"] for stage in self.plan.get("stages", ()) if stage["kind"] == "evaluate"}
+        return [each for each in self.selections if not voting & set(self.stage(each.name).get("paths", ()))]
+
     def stage(self, name: str) -> dict[str, Any]:
         """Returns a stage's entry in the plan, or {}."""
         return next((stage for stage in self.plan.get("stages", ()) if stage["name"] == name), {})

@@ -102,7 +102,7 @@ def funnel(run: Workdir) -> str:
         [each.name, model, *(f"{counts[name]:,}" if name in counts else "–" for name in names), f"{_rows_of(each):,}"]
         for each, model, counts in every
     ]
-    shown = _widest(run.selections)
+    shown = _widest(run.training_sets)
     if shown is None:
         return ""
     counts = shown.statistics["united"]
@@ -136,7 +136,7 @@ def against_k(run: Workdir) -> str:
             svg = figures.curves(title, points, x="k, samples per problem", y=_MAIN, log=True, percent=True)
             drawn.append((svg, "Accuracy after training on what a selection has of the first k samples."))
     distinct: dict[str, list[tuple[float, float]]] = {}
-    for selection in run.selections:
+    for selection in run.training_sets:
         if rules.repeats_lists(selection.statistics["rules"]):
             continue
         for model, counts in _funnels(selection):
@@ -173,7 +173,7 @@ def against_fraction(run: Workdir) -> str:
 
 def provenance(run: Workdir) -> str:
     """Returns which models found the paths of the largest union."""
-    union = _widest(run.selections)
+    union = _widest(run.training_sets)
     if union is None or len(union.statistics["models"]) < 2:
         return ""
     found = union.statistics["found_by"][:10]
@@ -200,7 +200,7 @@ def training(run: Workdir) -> str:
 def lengths(run: Workdir) -> str:
     """Returns the lengths of the sampled responses, right and wrong ones separately, and how many were cut."""
     drawn = []
-    grader = criteria_of(run.selections[0] if run.selections else None).load_graders()[0]
+    grader = criteria_of(run.training_sets[0] if run.training_sets else None).load_graders()[0]
     for each in run.samplings:
         problems = run.problems_of(each.name)
         if problems is None:
@@ -224,7 +224,7 @@ def lengths(run: Workdir) -> str:
 
 def browse(run: Workdir) -> str:
     """Returns twenty problems with their kept and rejected paths and the reasons."""
-    selection = _widest(run.selections)
+    selection = _widest(run.training_sets)
     problems = None if selection is None else run.problems_of(selection.name)
     if selection is None or problems is None or not selection.file.is_file():
         return ""
@@ -270,7 +270,7 @@ def _one_problem(number: int, problem: Problem, samples: int, verdicts: list[Ver
 
 def suspects(run: Workdir) -> str:
     """Returns the problems on whose gold answer most samples disagree, and how many are never solved."""
-    selection = _widest(run.selections)
+    selection = _widest(run.training_sets)
     if selection is None:
         return ""
     found = selection.statistics["suspect_gold_answers"]

@@ -1,0 +1,139 @@
+"""The paper's tables, figures and claims, filled from what was run."""
+
+import dataclasses
+import html
+import json
+import re
+
+import numpy as np
+import pytest
+
+from rft_jax.config import PipelineConfig
+from rft_jax.config_flag import load
+from rft_jax.evidence.compare import compare
+from rft_jax.evidence.intervals import percent, share
+from rft_jax.paper import published
+from rft_jax.pipeline import plan_file
+from rft_jax.report import experiments, paper_figures, paper_tables, report
+from rft_jax.report.collect import collect
+from tests.report import evaluated
+
+
+def experiment(name, size):
+    made = load(f"configs/paper/{name}.py:{size}", PipelineConfig)
+    models = tuple(f"{model.partition('=')[0]}=somewhere" for model in made.models)
+    return dataclasses.replace(made, models=models, problems="train.jsonl", test="test.jsonl", contamination=False)
+
+
+def rows(page):
+    cells = re.findall(r"<tr>(.*?)</tr>", page)
+    return [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in cells]
+
+
+def named(page, name):
+    return next(row[1:] for row in rows(page) if row[0] == name)
+
+
+ACCURACIES = {"sft": 0.4, "rft-steps": 0.41, "rft-random": 0.5, "rft": 0.55}
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Returns a workdir in which two of three seeds of RFT are done, on one model, and what is right."""
+    right = {"early-eval": evaluated.answers(1, 0.25)}
+    for seed, suffix in enumerate(("", ".seed1", ".seed2")):
+        for number, (name, accuracy) in enumerate(
+            (("sft", 0.4), ("rft-steps", 0.41), ("rft-random", 0.5), ("rft", 0.55))
+        ):
+            right[f"early-{name}-eval{suffix}"] = evaluated.answers(10 * number + seed, accuracy)
+    del right["early-rft-eval.seed2"]
+    evaluated.write(tmp_path, experiment("rft", "tiny"), right)
+    return tmp_path, right
+
+
+def test_a_cell_is_over_the_seeds_that_are_done(tiny):
+    folder, right = tiny
+    page = paper_tables.tables(collect(folder))
+    rft = np.stack([right["early-rft-eval"], right["early-rft-eval.seed1"]])
+    told = f"{percent(dataclasses.asdict(share(rft)))}, 2 of 3 seeds"
+    assert named(page, "RFT, k = 16") == [told, "", ""]
+    sft = np.stack([right[f"early-sft-eval{suffix}"] for suffix in ("", ".seed1", ".seed2")])
+    assert named(page, "SFT") == [percent(dataclasses.asdict(share(sft))), "", ""]
+    assert named(page, "RFT-U13B") == ["", "", ""]  # never run
+    assert not any(row[0] == "paper" for row in rows(page))  # not the paper's models
+
+
+def test_a_claim_is_tested_over_the_seeds_that_both_have(tiny):
+    folder, right = tiny
+    page = experiments.claims(collect(folder))
+    sft, rft = (np.stack([right[f"early-{name}-eval{suffix}"] for suffix in ("", ".seed1")]) for name in ("sft", "rft"))
+    found = compare(sft, rft)
+    points, p, told, shows = named(page, "RFT beats SFT (early)")
+    assert points == percent(dataclasses.asdict(found.difference), signed=True)
+    assert float(p) == pytest.approx(found.p, rel=0.05)  # as it is printed; alone in its claim
+    assert (told, shows) == (("better", "shown") if found.p < 0.05 else ("not told apart", "not shown"))
+    assert named(page, "Distinct paths beat as many drawn at random (early)")[3] == "not in the paper"
+    assert not any("late" in row[0] for row in rows(page))
+
+
+def test_what_is_missing_of_each_experiment_is_named(tiny):
+    folder, _ = tiny
+    (folder / "early-sft").mkdir()
+    (folder / "early-sft" / "stage.json").write_text(
+        json.dumps({"done": True, "kind": "train", "seconds": 1, "command": ""})
+    )
+    page = experiments.missing(collect(folder))
+    _, done, whole, told = next(row for row in rows(page) if row[0] == "rft")
+    assert (done, told) == ("1", "not complete")
+    assert f"{int(whole) - 1} stages are missing" in page
+    assert {"early-rft-eval.seed2", "early-rft-random.seed1", "late-rft-steps-eval"} <= set(
+        re.findall(r"[\w.-]+", page)
+    )
+    assert "early-sft," not in page
+
+
+def test_the_papers_values_stand_beneath_its_own_models(tmp_path):
+    right = {"7B-sft-eval": evaluated.answers(1, 0.35), "33B-sft-eval": evaluated.answers(2, 0.5)}
+    evaluated.write(tmp_path, experiment("data_fraction", "full"), right)
+    page = paper_tables.tables(collect(tmp_path))
+    place = [row[0] for row in rows(page)].index("SFT")
+    beneath = rows(page)[place + 1]
+    assert beneath[0] == "paper"
+    assert [float(cell) for cell in beneath[1:]] == [published.SFT[model] for model in published.MODELS]
+    assert "7B, constant epochs" not in paper_figures.figures(collect(tmp_path))  # one point is no curve
+
+
+def test_experiments_that_share_a_workdir_share_its_plan(tmp_path):
+    first, second = experiment("rft", "tiny"), experiment("rules", "tiny")
+    plan_file.write(tmp_path, plan_file.describe(first))
+    plan_file.write(tmp_path, plan_file.describe(second))
+    plan_file.write(tmp_path, plan_file.describe(second))
+    plan = json.loads((tmp_path / plan_file.PLAN).read_text())
+    assert [each["name"] for each in plan["experiments"]] == ["rft", "rules"]
+    names = [stage["name"] for stage in plan["stages"]]
+    assert len(names) == len(set(names))
+    assert {"late-rft", "early-rft-nearest"} <= set(names)
+
+
+def test_a_workdir_without_experiments_has_none_of_it(tmp_path):
+    evaluated.write(tmp_path, evaluated.config(), {"eval-base": evaluated.answers(1, 0.3)})
+    run = collect(tmp_path)
+    sections = (paper_tables.tables, paper_figures.figures, experiments.claims, experiments.missing)
+    assert [section(run) for section in sections] == [""] * 4
+
+
+def test_the_whole_page_is_made_while_experiments_are_half_done(tiny):
+    page = html.unescape(report.write(tiny[0]).read_text())
+    assert all(heading in page for heading in ("The paper's tables", "The paper's claims", "Experiments"))
+
+
+def test_samples_of_test_problems_are_no_training_set(tmp_path):
+    """They belong to other problems, so nothing of them stands beside the training problems."""
+    stages = experiment("test_paths", "tiny")
+    evaluated.write(tmp_path, stages, {"early-sft-eval": evaluated.answers(1, 0.4)})
+    for name in ("early-set", "early-sft-test-set"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "selected.jsonl.stats.json").write_text("{}")
+    run = collect(tmp_path)
+    assert {each.name for each in run.selections} == {"early-set", "early-sft-test-set"}
+    assert [each.name for each in run.training_sets] == ["early-set"]
