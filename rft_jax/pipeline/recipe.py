@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never, get_args
 
-from rft_jax import names
+from rft_jax import names, ranges
 from rft_jax.config import (
     ContaminationStage,
     DrawStage,
@@ -20,6 +20,7 @@ from rft_jax.config import (
 )
 from rft_jax.data.fraction import in_use
 from rft_jax.errors import UserError, did_you_mean
+from rft_jax.hf import config as hf_config
 from rft_jax.hf import located
 from rft_jax.pipeline import own_files, stage_settings
 from rft_jax.pipeline.expansion import expanded
@@ -53,6 +54,7 @@ class _Recipe:
             if not isinstance(stage, StageConfig):
                 kinds = ", ".join(kind.__name__ for kind in get_args(StageConfig))
                 raise UserError(f"a stage of the config is a {type(stage).__name__}, not one of {kinds}")
+        ranges.check(config)
         self._replicates = expanded(config)
         config = self._replicates.config
         self._config, self._workdir = config, workdir
@@ -367,6 +369,17 @@ class _Recipe:
 
 def _flags(reference: str, fields: Sequence[str]) -> tuple[str, ...]:
     return (f"--config={reference}", *(f"--config.{field}" for field in fields))
+
+
+def check_models(config: PipelineConfig) -> None:
+    """Raises UserError if a model to start from is missing, before anything has run."""
+    for name, folder in named_folders(config.models).items():
+        try:
+            hf_config.read(located.settings(folder))
+        except UserError as error:
+            raise UserError(
+                f"model {name}: {error}; name another folder, or hf:ORG/NAME, in --config.models"
+            ) from error
 
 
 def named_folders(models: tuple[str, ...]) -> dict[str, str]:

@@ -30,6 +30,7 @@ def run(config: PipelineConfig, workdir: Path, *, redo: bool, command: str) -> N
     """
     refuse_several_processes()
     stages = recipe.stages(config, workdir)
+    recipe.check_models(config)
     print(provenance.line(provenance.software()), flush=True)
     described = plan_file.describe(config)
     run_stages(stages, workdir, redo=redo, command=command, described=described)

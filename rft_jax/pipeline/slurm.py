@@ -74,6 +74,7 @@ def plan(config: PipelineConfig, workdir: Path, arguments: Sequence[str], *, red
     if Path.cwd() != stage_settings.root():
         raise UserError(f"--submit starts scripts that run where it does: start it in {stage_settings.root()}")
     stages = recipe.stages(config, workdir)
+    recipe.check_models(config)
     found = states(stages, workdir)
     refuse_stale(stages, found, redo)
     unfinished = [stage.name for stage in stages if found[stage.name].what != "done"]

@@ -250,7 +250,7 @@ def test_a_rule_of_ones_own_is_read_and_an_unknown_one_refused(tmp_path):
         ({"train_settings": ("mesh.fsdp=0",)}, r"stage sft: mesh\.fsdp = 0: it must be -1, or at least 1"),
         ({"train_settings": ("mesh.data=-1",)}, "stage sft: mesh data -1 × fsdp -1 × tensor 1: only one axis"),
         ({"sample_settings": ("top_p=1.5",)}, r"stage paths: top_p = 1\.5: it must be above 0 and at most 1, or none"),
-        ({"temperature": -0.7}, r"stage paths: temperature = -0\.7: it must be 0, or at least 1e-06 and finite"),
+        ({"temperature": -0.7}, r"^temperature = -0\.7: it must be 0, or at least 1e-06 and finite"),
         ({"evaluate_settings": ("k=4", "temperature=0")}, "stage eval-sft: temperature = 0: all k = 4 samples"),
         ({"evaluate_settings": ("shots=8",)}, r"stage eval-sft: 8 worked examples need --config\.shots_from=FILE"),
         ({"stages": (WorldStage(name="w", train=0, test=3, seed=5),)}, "stage w: train = 0: it must be at least 1"),
