@@ -7,6 +7,7 @@ from typing import assert_never, get_args
 
 from rft_jax import names, ranges
 from rft_jax.config import (
+    GOLD,
     ContaminationStage,
     DrawStage,
     EvaluateStage,
@@ -31,7 +32,6 @@ from rft_jax.select import rules
 from rft_jax.task import task as tasks
 from rft_jax.world.fresh import STANDARD
 
-GOLD = "gold"
 CONFIG_FILE = "the config file"
 SELECTED = "selected.jsonl"
 LOSS = "loss.json"
@@ -216,8 +216,8 @@ class _Recipe:
         fewest = min(samples, key=lambda name: samples[name])
         if too_many := [k for k in stage.ks if k > samples[fewest]]:
             raise UserError(
-                f"stage {stage.name}: no set from the first {too_many[0]} samples, as {fewest} has {samples[fewest]} per "
-                "problem: ask for fewer in ks, or for a larger k of the samples"
+                f"stage {stage.name}: no set from the first {too_many[0]} samples, as {fewest} has {samples[fewest]} "
+                "per problem: ask for fewer in ks, or for a larger k of the samples"
             )
         voted = [each for name in stage.paths if isinstance(each := self._known[name], EvaluateStage)]
         if 0 < len(voted) < len(stage.paths):
