@@ -14,13 +14,12 @@ from rft_jax.report import figures, paper
 from rft_jax.report.collect import Selection, Workdir, criteria_of
 from rft_jax.report.kinds import NOT_PLANNED, fraction_of, is_alike, paper_figure
 from rft_jax.report.page import escape, fold, paragraph, side_by_side, table
-from rft_jax.report.replicates import base_of, replicates, seed_of
+from rft_jax.report.replicates import MEASURE, base_of, replicates, seed_of
 from rft_jax.report.verdicts import Verdict, judge
 from rft_jax.select import rules
 from rft_jax.select.statistics import COLUMNS, RARE
 
 _PROBLEMS, _REJECTED = 20, 8
-_MAIN = "maj1@1"
 
 
 def results(run: Workdir) -> str:
@@ -44,14 +43,14 @@ def results(run: Workdir) -> str:
             [
                 f"{group.model} ({NOT_PLANNED})" if left_over else group.model, rows_of, steps,
                 *(group.told(group.first.grader, measure) for measure in measures),
-                *(group.told(name, _MAIN) for name in audits),
+                *(group.told(name, MEASURE) for name in audits),
                 f"{figure[1]} ({figure[0]})" if figure else "–",
             ]
         )  # fmt: skip
-        if estimate := group.estimate(group.first.grader, _MAIN):
+        if estimate := group.estimate(group.first.grader, MEASURE):
             marks[group.model] = (estimate["mean"], estimate["low"], estimate["high"])
         if len(group.evaluations) > 1:
-            figures_of = {seed_of(run, each): percent(each.measures[_MAIN]) for each in group.evaluations}
+            figures_of = {seed_of(run, each): percent(each.measures[MEASURE]) for each in group.evaluations}
             by_seed.append([group.model, *(figures_of.get(seed, "–") for seed in range(group.planned))])
     count = run.evaluations[0].metrics["count"]
     over = ", of models with several seeds over seeds and problems" if by_seed else ""
@@ -60,13 +59,13 @@ def results(run: Workdir) -> str:
         f"by {', '.join(audits) or 'none'}. The paper's column is for Llama 2 7B on GSM8K, where the setting is the "
         "paper's; another model on other problems: compare the order and size of the differences, not the values."
     )
-    head = ["model", "training rows", "steps", *measures, *(f"{_MAIN}, {name}" for name in audits), "paper"]
+    head = ["model", "training rows", "steps", *measures, *(f"{MEASURE}, {name}" for name in audits), "paper"]
     plot = side_by_side(
-        [(figures.intervals("Accuracy with its interval", marks, x=_MAIN), "maj1@1 with its 95 % interval.")]
+        [(figures.intervals("Accuracy with its interval", marks, x=MEASURE), f"{MEASURE} with its 95 % interval.")]
     )
     first = int(run.plan.get("seed", 0))
     seeds = [f"seed {first + number}" for number in range(max(map(len, by_seed), default=1) - 1)]
-    each_seed = fold("Seed by seed", "over problems alone", table([_MAIN, *seeds], by_seed)) if by_seed else ""
+    each_seed = fold("Seed by seed", "over problems alone", table([MEASURE, *seeds], by_seed)) if by_seed else ""
     return intro + table(head, rows) + each_seed + plot
 
 
@@ -106,11 +105,11 @@ def against_k(run: Workdir) -> str:
             fit = data and data["rules"] != rules.NONE and len(data["paths"]) == 1 and run.stage(each.name)
             if fit and _is_whole(run, stage) and (k := stage["k"] or _samples(run, data["paths"][0])):
                 curve = ", from ".join(base_of(run, name) for name in (data["name"], stage["model"]))
-                points.setdefault(curve, []).append((k, each.measures[_MAIN]["mean"]))
+                points.setdefault(curve, []).append((k, each.measures[MEASURE]["mean"]))
         points = {name: means for name, values in points.items() if len(means := _means(values)) > 1}
         if points:
             title = f"Accuracy against k{f' on {problems}' if problems else ''}"
-            svg = figures.curves(title, points, x="k, samples per problem", y=_MAIN, log=True, percent=True)
+            svg = figures.curves(title, points, x="k, samples per problem", y=MEASURE, log=True, percent=True)
             drawn.append((svg, "Accuracy after training on what a selection has of the first k samples."))
     distinct: dict[str, list[tuple[float, float]]] = {}
     for selection in run.training_sets:
@@ -139,13 +138,13 @@ def against_fraction(run: Workdir) -> str:
         fit = stage.get("data") == GOLD and not stage["steps_of"] and is_alike(run, stage) and run.stage(each.name)
         if fit:
             curve = points.setdefault(base_of(run, stage["model"]), [])
-            curve.append((float(fraction_of(run, stage)), each.measures[_MAIN]["mean"]))
+            curve.append((float(fraction_of(run, stage)), each.measures[MEASURE]["mean"]))
     series = {name: means for name, values in points.items() if len(means := _means(values)) > 1}
     if not series:
         return ""
     series["paper, 7B-2"] = [(x, y / 100) for x, y in paper.ACCURACY_AT_FRACTION.items()]
     svg = figures.curves(
-        "Accuracy against the fraction of the data", series, x="fraction of the training problems", y=_MAIN, log=True,
+        "Accuracy against the fraction of the data", series, x="fraction of the training problems", y=MEASURE, log=True,
         percent=True, dashed=["paper, 7B-2"],
     )  # fmt: skip
     return side_by_side([(svg, "SFT on a fraction of the training problems.")])
