@@ -16,7 +16,7 @@ from rft_jax.pipeline.stage_settings import root
 from rft_jax.records import manifest
 from rft_jax.records.path import Path
 from rft_jax.records.problem import Problem
-from rft_jax.report import audits, report, sections, summary
+from rft_jax.report import audits, losses, report, sections, summary
 from rft_jax.report.collect import collect
 from rft_jax.report.kinds import fraction_of, kind_of
 from rft_jax.report.sections import training_of
@@ -199,6 +199,14 @@ def test_losses_on_one_text_are_in_one_table(workdir, tmp_path):
     assert {"a.jsonl (text): 7 documents, 1,234 bytes.", "2.345 (1.500 to 3.000)", "2.345", "other"} <= set(
         parsed.texts
     )
+
+
+@pytest.mark.parametrize("text", ['{"name": "x"', '{"name": "x"}', "[]", '{"name": "x", "nats_per_token": 1}'])
+def test_a_loss_that_cannot_be_read_is_one_clear_line(workdir, tmp_path, text):
+    (tmp_path / "of-a-model").mkdir()
+    (tmp_path / "of-a-model" / "loss.json").write_text(text)
+    with pytest.raises(UserError, match=r"of-a-model/loss\.json (is not JSON|holds no JSON|is no loss)"):
+        losses.section(dataclasses.replace(collect(workdir), folder=tmp_path))
 
 
 def test_unfinished_work_is_left_out(workdir, tmp_path):
