@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.one_writer import one_writer
+from rft_jax.one_writer import filled, one_writer
 
 HOLDS = """
 import pathlib, sys, time
@@ -43,6 +43,17 @@ def test_a_file(tmp_path):
         with one_writer(tmp_path / "other", tmp_path / ".other.writer"):
             pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_filled(tmp_path):
+    with pytest.raises(ValueError), filled(tmp_path / "new" / "folder"):
+        raise ValueError
+    assert not (tmp_path / "new" / "folder").exists()
+    with filled(tmp_path / "kept"):
+        (tmp_path / "kept" / "file").touch()
+        with pytest.raises(UserError, match=r"kept is being written by process"), filled(tmp_path / "kept"):
+            pass
+    assert [each.name for each in (tmp_path / "kept").iterdir()] == ["file"]
 
 
 def test_a_folder_that_is_missing(tmp_path):
