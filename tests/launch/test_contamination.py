@@ -56,7 +56,7 @@ def test_writes_pairs_and_counts_and_warns(run, tmp_path):
     assert told[0] == (
         "warning: 2 of the 30 test problems are among the training problems: accuracy on them says nothing"
     )
-    assert [line.partition(" are ")[2].partition(",")[0] for line in told[1:]] == ["in book.txt", "in chats.jsonl.gz"]
+    assert [line.partition(" is ")[2].partition(",")[0] for line in told[1:]] == ["in book.txt", "in chats.jsonl.gz"]
     found = {(pair["test"], pair["corpus"], pair["row"], pair["kind"]) for pair in pairs(tmp_path / "out")}
     assert {
         (3, None, 8, "same_text"), (5, None, 12, "same_words"), (8, "book.txt", 2001, "same_words"),
@@ -92,7 +92,7 @@ def test_of_a_rows_texts_the_one_most_like_a_problem_counts(run, tmp_path):
     }
     (tmp_path / "meta.jsonl").write_text(json.dumps(row) + "\n")
     done = run("--corpus=meta.jsonl", "--workers=1")
-    assert done.stderr.splitlines()[-1] == "warning: 1 of the 30 test problems are in meta.jsonl, 3 texts"
+    assert done.stderr.splitlines()[-1] == "warning: 1 of the 30 test problems is in meta.jsonl, 3 texts"
     own = [pair for pair in pairs(tmp_path / "out") if (pair["test"], pair["corpus"]) == (4, "meta.jsonl")]
     assert [(pair["kind"], pair["row"]) for pair in own] == [("same_text", 1)]
 
