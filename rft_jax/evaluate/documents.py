@@ -187,7 +187,7 @@ def encoded(found: Iterable[Text], tokenizer: Any, vocabulary: int, folder: Path
                     f"{folder}: the tokenizer makes {made_of} of {each.text[:40]!r} …, and the model has {vocabulary} "
                     "tokens: tokenizer and model do not belong together"
                 )
-            if _canonical(back) != _canonical(each.text):
+            if not _says(back, each.text):
                 raise UserError(
                     f"{each.place}: the tokenizer cannot write this text: {encode.difference(each.text, back)}; its "
                     "loss would be that of another text"
@@ -195,6 +195,11 @@ def encoded(found: Iterable[Text], tokenizer: Any, vocabulary: int, folder: Path
             yield Document(np.array([*before, *ids], np.int32), len(before), len(each.text.encode()))
 
 
-def _canonical(text: str) -> str:
-    """Returns a text as tokenizers that compose characters (Qwen's) write it; what it says stays."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+def _says(back: str, text: str) -> bool:
+    """Tells whether what tokens say is a text, up to what tokenizers change and do not lose.
+
+    Qwen's composes characters; others put a space before the first word, Llama 2's in place of one that is there.
+    """
+    if not text.isascii():
+        back, text = (unicodedata.normalize("NFC", each) for each in (back, text))
+    return text in (back, back.removeprefix(" "), f" {back}")

@@ -20,6 +20,7 @@ from rft_jax.evaluate.documents import Document, Text
 from rft_jax.hf import pretrained
 from rft_jax.pipeline.stage_settings import root
 from tests.model.conftest import make_pair  # noqa: F401, a fixture
+from tests.odd_texts import fixed_odd_texts
 
 BASE = root() / "rft_jax" / "world" / "base_model"
 TEXTS = ["Tom has 3 pens.\nHe buys £5 more – naïve…", "1+1=2", "x" * 300 + " </s> is text here"]
@@ -235,12 +236,19 @@ def test_a_text_that_the_tokenizer_loses_is_refused():
         encoded(tokenizer, 4, "the cat quark")
 
 
-def test_a_tokenizer_that_composes_characters_loses_none():
-    """Qwen's does."""
-    tokenizers = pytest.importorskip("tokenizers")
-    transformers = pytest.importorskip("transformers")
-    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<s>": 0, "<unk>": 1, "é": 2}, "<unk>"))
-    words.normalizer = tokenizers.normalizers.NFC()
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, bos_token="<s>", unk_token="<unk>")
-    (found,) = encoded(tokenizer, 4, "e\u0301")
-    assert (found.tokens.tolist(), found.bytes) == ([0, 2], 3)
+def test_tokenizers_of_every_kind_lose_what_they_are_said_to_lose(sample_tokenizer):
+    if sample_tokenizer.name == "wordpiece":  # some short texts it keeps
+        with pytest.raises(UserError, match="'A  cat' comes back as 'a cat'"):
+            encoded(sample_tokenizer.tokenizer, 10**9, "A  cat")
+        return
+    composes = sample_tokenizer.name == "qwen-like"  # which loses nothing
+    wrong = []
+    for text in filter(str.strip, fixed_odd_texts(300)):
+        try:
+            encoded(sample_tokenizer.tokenizer, 10**9, text)
+            kept = True
+        except UserError:
+            kept = False
+        if kept != (composes or sample_tokenizer.keeps(text)):
+            wrong.append(text)
+    assert wrong == []
