@@ -18,7 +18,7 @@ from rft_jax.records.lines import has_lone_surrogate, names_of, shown
 from rft_jax.records.plain import has_rows, pieces
 from rft_jax.records.rows import read_rows
 
-_AT_ONCE = 64  # texts that are tokenised together
+_AT_ONCE = 256  # texts that are tokenised together
 
 
 class Text(NamedTuple):

@@ -55,7 +55,7 @@ def measure(
 
     A document is seen in windows, each anew from position 0, and every token of it is predicted once. Documents are not
     joined: none is seen from another. The loss is the sum over all documents by the number of their tokens, or bytes;
-    the interval takes the documents as the random sample.
+    the interval, `evidence.ratio`'s, takes the documents as the random sample.
 
     Args:
         model: Hugging Face folder, or hf:ORG/NAME.

@@ -18,6 +18,7 @@ from rft_jax.errors import UserError
 from rft_jax.evaluate import documents, text_loss
 from rft_jax.evaluate.documents import Document, Text
 from rft_jax.hf import pretrained
+from rft_jax.one_writer import one_writer
 from rft_jax.pipeline.stage_settings import root
 from tests.model.conftest import make_pair  # noqa: F401, a fixture
 from tests.odd_texts import fixed_odd_texts
@@ -188,6 +189,9 @@ def test_other_mistakes(tmp_path, monkeypatch):
     rows = str(tmp_path / "rows.jsonl")
     with pytest.raises(UserError, match=r"rows\.jsonl is to be read and written"):
         text_loss.measure(str(BASE), [rows], tmp_path / "rows.jsonl", **SETTINGS | {"fields": ("a",)})
+    lock = tmp_path / ".loss.json.writer"
+    with one_writer(tmp_path / "loss.json", lock), pytest.raises(UserError, match=r"loss\.json is being written by"):
+        measured(tmp_path)
     with pytest.raises(UserError, match="in a folder that exists"):
         text_loss.measure(str(BASE), ["x"], tmp_path / "no" / "loss.json", **SETTINGS)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
