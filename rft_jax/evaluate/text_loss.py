@@ -21,13 +21,12 @@ from rft_jax.evaluate import documents
 from rft_jax.evaluate.documents import Document, Window
 from rft_jax.files import whole_file
 from rft_jax.hf import config as hf_config
-from rft_jax.hf import located, pretrained
+from rft_jax.hf import fingerprint, located, pretrained
 from rft_jax.model import flash, partition
 from rft_jax.model.attention import Implementation
 from rft_jax.model.layers import gathered
 from rft_jax.model.llama import Llama, forward
 from rft_jax.provenance import FIELD
-from rft_jax.sample import fingerprint
 from rft_jax.sample.settings import compute_dtype
 
 LONGEST = 2048  # of a window, unless told otherwise

@@ -12,10 +12,9 @@ from typing import Any
 from rft_jax import provenance
 from rft_jax.evaluate.outcome import METRICS
 from rft_jax.evidence.intervals import percent
-from rft_jax.hf import located
+from rft_jax.hf import fingerprint, located
 from rft_jax.records import manifest
 from rft_jax.remote import hub
-from rft_jax.sample import fingerprint
 from rft_jax.train import run_record
 from rft_jax.train.checkpoint import Origin
 
@@ -99,7 +98,10 @@ def _evaluations(run: Path) -> Iterator[Mapping[str, Any]]:
     for file in sorted([*run.glob(f"*/{METRICS}"), *run.resolve().parent.glob(f"*/{METRICS}")]):
         told = _read(file.parent / "paths" / manifest.NAME)
         metrics = _read(file)
-        if told.get("model") == model and {"problems", "count", "shots", "graders"} <= metrics.keys():
+        if (
+            fingerprint.same(str(told.get("model")), model)
+            and {"problems", "count", "shots", "graders"} <= metrics.keys()
+        ):
             yield metrics
 
 
