@@ -297,7 +297,8 @@ def _raise_together(error: Exception | None) -> None:
     """Raises process 0's error on every process."""
     if jax.process_count() > 1:
         told = np.zeros(_TOLD_BYTES, np.uint8)
-        text = str(error).encode()[:_TOLD_BYTES] if isinstance(error, UserError) else b"process 0 failed to save"
+        words = str(error) if isinstance(error, UserError) else "process 0 failed to save"
+        text = words.encode(errors="replace")[:_TOLD_BYTES]
         if error is not None:
             told[: len(text)] = np.frombuffer(text, np.uint8)
         with jax.transfer_guard("allow"):
