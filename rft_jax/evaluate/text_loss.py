@@ -73,6 +73,7 @@ def measure(
     if not output.parent.is_dir() or output.is_dir():
         raise UserError(f"cannot write {output}: give the name of a file in a folder that exists")
     found = documents.texts(text, fields)
+    model = located.pinned(model)
     folder = located.model(model)
     architecture = hf_config.read(folder)
     window = window or min(LONGEST, architecture.max_positions)
