@@ -74,6 +74,17 @@ def of_model(folder: str | Path) -> str:
     return str(found)
 
 
+def asked_alike(one: Path, other: Path) -> bool:
+    """Tells whether two model folders have the same tokenizer, template and generation settings, byte by byte."""
+
+    def settings(folder: Path) -> dict[str, bytes]:
+        # config.json also has the dtype of the weights.
+        files = (file for file in folder.iterdir() if file.name.startswith(_SETTINGS) and file.name != "config.json")
+        return {file.name: file.read_bytes() for file in files}
+
+    return one.is_dir() and other.is_dir() and settings(one) == settings(other)
+
+
 def same(one: str, other: str) -> bool:
     """Tells whether two fingerprints are of the same contents, as far as both can tell."""
     if "-" in one and "-" in other:

@@ -65,7 +65,7 @@ def test_train_and_convert(model_folder: Path, data: Path, bucket: Path, tmp_pat
     assert result.returncode == 0, result.stderr
     assert "done: s3://bucket/out/model" in result.stdout + result.stderr
     converted = contents(bucket / "out" / "model")
-    assert "No evaluation of these weights" in converted.pop("README.md").decode()
+    assert "No evaluation of this model" in converted.pop("README.md").decode()
     assert converted == exported
     again = convert(*flags)
     assert again.returncode == 1
