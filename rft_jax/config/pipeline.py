@@ -213,7 +213,7 @@ class PipelineConfig:
         seeds: replicates of all that depends on the seed: seed, seed + 1 and so on; more can be added to a finished
             run.
         controls: of each comparison of RFT with SFT. steps: SFT for as many steps; random: as many right paths as the
-            rule keeps, drawn at random (pipeline/controls.py).
+            rule keeps, drawn at random; nearest: one of each list, the nearest to the others. See pipeline/controls.py.
         experiments: what the stages are for; the report says which of each are missing. A workdir remembers those that
             were run in it.
         contamination: whether to compare the test problems with the training problems.
@@ -235,9 +235,9 @@ class PipelineConfig:
     task: str = "gsm8k"
     k: Count
     temperature: Temperature
-    seed: int
+    seed: Natural
     seeds: Count = 1
-    controls: tuple[Literal["steps", "random"], ...] = ("steps", "random")
+    controls: tuple[Literal["steps", "random", "nearest"], ...] = ("steps", "random")
     experiments: tuple[Experiment, ...] = ()
     contamination: bool = True
     corpora: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """An experiment of the paper as a pipeline."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rft_jax.config import Experiment, PipelineConfig, StageConfig
 from rft_jax.paper.preset import Preset
@@ -24,6 +25,32 @@ def together(preset: Preset, experiments: Iterable[PipelineConfig]) -> PipelineC
     every = list(experiments)
     stages = _once(stage for each in every for stage in each.stages)
     return _pipeline(preset, stages, tuple(named for each in every for named in each.experiments))
+
+
+# What a table of the paper depends on; who gives folders for the models says that they are the preset's.
+_SETTINGS = (
+    "problems", "test", "fraction", "test_fraction", "task", "train", "sample", "evaluate", "train_settings",
+    "sample_settings", "evaluate_settings", "k", "temperature",
+)  # fmt: skip
+
+
+def changed(preset: Preset, plan: Mapping[str, Any], *, of_gsm8k: bool) -> list[str]:
+    """Returns in words the settings of a plan that are not a preset's.
+
+    Args:
+        preset: a size.
+        plan: pipeline.json.
+        of_gsm8k: whether its problems are as many as GSM8K's, so that they may be a copy of it.
+    """
+    own = _pipeline(preset, (), ())
+    found = []
+    for field in _SETTINGS:
+        if of_gsm8k and field in ("problems", "test"):
+            continue
+        value, told = getattr(own, field), plan.get(field)
+        if (list(value) if isinstance(value, tuple) else value) != told:
+            found.append(f"{field} = {told}")
+    return found
 
 
 def _once(stages: Iterable[StageConfig]) -> list[StageConfig]:

@@ -21,7 +21,6 @@ class Preset:
         models: maps the paper's kind of name to a folder or a name of the hub; those that are made are in `made`.
         names: all models, the weakest first.
         students: models of RFT.
-        unmoved: the one that RFT does not make better in the paper.
         base: the model of the experiments on one model.
         fraction_models, curve_models, hot_models, union_students: models of the experiments on fractions of the data,
             on k, on temperature and on unions.
@@ -49,7 +48,6 @@ class Preset:
     models: Mapping[str, str]
     names: tuple[str, ...]
     students: tuple[str, ...]
-    unmoved: str | None = None
     base: str
     fraction_models: tuple[str, ...]
     curve_models: tuple[str, ...]
@@ -99,7 +97,6 @@ FULL = Preset(
     },
     names=tuple(_SIZES),
     students=("7B", "7B-2", "13B", "13B-2", "33B"),
-    unmoved="33B",
     base="7B-2",
     fraction_models=tuple(_SIZES),
     curve_models=("7B", "7B-2", "13B", "13B-2"),

@@ -8,6 +8,8 @@ from typing import Final
 
 MODELS: Final = ("7B", "7B-2", "13B", "13B-2", "33B", "65B", "70B-2")
 
+PROBLEMS: Final = (7473, 1319)  # for training and for testing
+
 Row = Mapping[str, float]
 
 

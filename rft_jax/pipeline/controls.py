@@ -1,10 +1,11 @@
 """The controls of RFT: what longer training gives, and what more right paths give, without the paper's rule.
 
 RFT differs from SFT in three ways: it takes more steps, it has more right answers, and it has chosen ones. So wherever
-an evaluation of RFT is compared with one of SFT, two models are added, trained from the same start:
+an evaluation of RFT is compared with one of SFT, models are added, trained from the same start:
 
 - steps: on the gold answers, for as many steps as RFT;
-- random: on as many right paths per problem as the rule keeps, drawn at random (`rules=random`).
+- random: on as many right paths per problem as the rule keeps, drawn at random (`rules=random`);
+- nearest, if asked for: on one path of each list of equations, the one that is nearest to the others.
 """
 
 import dataclasses
@@ -47,12 +48,13 @@ def _with_controls(
             made.append(dataclasses.replace(sft, name=longer, steps_of=rft.name))
         evaluation, more = _compared(evaluation, longer, "steps", compared, earlier)
         made += more
-    if "random" in config.controls:
-        chosen = dataclasses.replace(data, name=f"{data.name}-random", rules="random", ks=())
-        trained = dataclasses.replace(rft, name=f"{rft.name}-random", data=chosen.name)
-        made += [each for each in (chosen, trained) if each.name not in earlier]
-        evaluation, more = _compared(evaluation, trained.name, "random", compared, earlier)
-        made += more
+    for rules in ("random", "nearest"):
+        if rules in config.controls:
+            chosen = dataclasses.replace(data, name=f"{data.name}-{rules}", rules=rules, ks=())
+            trained = dataclasses.replace(rft, name=f"{rft.name}-{rules}", data=chosen.name)
+            made += [each for each in (chosen, trained) if each.name not in earlier]
+            evaluation, more = _compared(evaluation, trained.name, rules, compared, earlier)
+            made += more
     return [*made, evaluation]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rft_jax import provenance
 from rft_jax.config import PipelineConfig
+from rft_jax.errors import UserError
 from rft_jax.files import whole_file
 from rft_jax.pipeline import recipe
 from rft_jax.pipeline.expansion import expanded
@@ -45,9 +46,14 @@ def _needed(made: Replicates, names: Collection[str]) -> list[str]:
 
 
 def write(workdir: Path, described: dict[str, Any]) -> None:
-    """Writes pipeline.json. Experiments that share a workdir share it too: those of before stay in it."""
+    """Writes pipeline.json. Experiments that share a workdir share it too: those of before stay in it.
+
+    Raises:
+        UserError: those of before have other settings, so that one report on them would mix what does not belong.
+    """
     before = _before(workdir) if described.get("experiments") else {}
     if before.get("experiments"):
+        refuse_others(before, described, workdir)
         names = {stage["name"] for stage in described["stages"]}
         kept = [stage for stage in before["stages"] if stage["name"] not in names]
         new = {each["name"] for each in described["experiments"]}
@@ -58,6 +64,24 @@ def write(workdir: Path, described: dict[str, Any]) -> None:
         }
     with whole_file(workdir / PLAN) as file:
         file.write_text(json.dumps(described, indent=1) + "\n")
+
+
+def refuse_others(before: dict[str, Any], described: dict[str, Any], workdir: Path) -> None:
+    """Raises UserError if the experiments of a workdir have other settings than those that are to join them."""
+    then, now = (_settings(plan) for plan in (before, described))
+    if different := [f"{name} = {now.get(name)}, not {told}" for name, told in then.items() if now.get(name) != told]:
+        names = ", ".join(each["name"] for each in before["experiments"])
+        raise UserError(
+            f"{workdir} has experiments ({names}) with other settings: {'; '.join(different)}; use another --workdir"
+        )
+
+
+def _settings(plan: dict[str, Any]) -> dict[str, Any]:
+    """Returns what all experiments in a workdir have in common."""
+    own = ("stages", "experiments", "seeds", "controls", provenance.FIELD)
+    sizes = sorted({each["size"] for each in plan["experiments"]})
+    common = {name: value for name, value in plan.items() if name not in own} | {"size": ", ".join(sizes)}
+    return json.loads(json.dumps(common))  # lists for tuples, as in the file
 
 
 def _before(workdir: Path) -> dict[str, Any]:

@@ -16,11 +16,13 @@ from rft_jax.config import (
     TrainStage,
     WorldStage,
 )
+from rft_jax.pipeline import stage_settings
 
 RANDOM = "random"  # a rule of selection that draws; `random:SEED`
 
-# Fields of stages that name other stages.
+# Fields of stages that name other stages, and those that may name a file of one.
 _NAMES = ("model", "steps_of", "paths", "against")
+_SOURCES = ("data", "problems", "text", "train", "test")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,15 +64,15 @@ def replicated(config: PipelineConfig) -> Replicates:
             made = _seeded(config, _renamed(stage, own), replicate)
             stages.append(made)
             base[made.name] = stage.name
-            number[made.name] = None if config.seeds == 1 or stage.name in shared else replicate
+            number[made.name] = None if stage.name in shared else replicate
     return Replicates(dataclasses.replace(config, seeds=1, stages=tuple(stages)), base, number)
 
 
 def named_in(stage: StageConfig) -> list[str]:
-    """Returns what a stage names in the fields that may name other stages."""
-    values = (getattr(stage, field, None) for field in (*_NAMES, "data"))
+    """Returns what a stage names in the fields that may name other stages, or files of theirs."""
+    values = (getattr(stage, field, None) for field in (*_NAMES, *_SOURCES))
     names = (value if isinstance(value, tuple) else (value,) for value in values)
-    return [_maker(name) for each in names for name in each if name is not None]
+    return [_maker(name) for each in names for name in each if isinstance(name, str)]
 
 
 def _shared(config: PipelineConfig) -> set[str]:
@@ -86,7 +88,8 @@ def _shared(config: PipelineConfig) -> set[str]:
             case ContaminationStage():
                 is_shared = not {_maker(config.problems), _maker(config.test)} & own
             case EvaluateStage():
-                is_shared = stage.model not in own
+                # The votes of a model that all seeds share are drawn by the seed nevertheless.
+                is_shared = stage.model not in own and not stage_settings.evaluation(config, stage).k
             case LossStage():
                 is_shared = not {stage.model, _maker(stage.text)} & own
             case SampleStage() | SelectStage():
@@ -111,8 +114,10 @@ def _renamed(stage: StageConfig, names: Mapping[str, str]) -> StageConfig:
             changed[field] = tuple(names.get(name, name) for name in value)
         elif value is not None:
             changed[field] = names.get(value, value)
-    inside = ("train", "test") if isinstance(stage, DrawStage) else ("data",) if isinstance(stage, TrainStage) else ()
-    changed |= {field: _inside(getattr(stage, field), names) for field in inside}
+    for field in _SOURCES:
+        source = getattr(stage, field, None)
+        if isinstance(source, str):
+            changed[field] = _inside(source, names)
     return dataclasses.replace(stage, **changed)
 
 

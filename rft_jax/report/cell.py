@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rft_jax.report.collect import Selection, Workdir
-from rft_jax.report.replicates import Replicates, base_of, replicates
-
-MEASURE = "maj1@1"
+from rft_jax.report.replicates import MEASURE, Replicates, base_of, replicates
 
 
 def evaluated(run: Workdir, base: str) -> Replicates | None:

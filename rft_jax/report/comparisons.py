@@ -12,9 +12,8 @@ from rft_jax.evidence.intervals import FEW_CLUSTERS, Estimate, percent
 from rft_jax.evidence.verdict import holm, verdict
 from rft_jax.report.collect import Evaluation, Workdir
 from rft_jax.report.page import fold, paragraph, table
-from rft_jax.report.replicates import Replicates, clusters, measured, replicates, seed_of
+from rft_jax.report.replicates import MEASURE, Replicates, base_of, clusters, is_shared, measured, replicates, seed_of
 
-MEASURE = "maj1@1"
 MODEL = (
     "The interval of a difference takes seeds and problems as random, each with an effect of its own (crossed random "
     "effects: Owen and Eckles 2012, arXiv 1106.2125), and is Tango's score interval (1998) at that effective size."
@@ -50,17 +49,32 @@ class Compared:
         values = [each.difference.mean for each in self.each.values()]
         return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
+    @property
+    def points(self) -> str:
+        """The difference in percent, with its interval."""
+        return percent(dataclasses.asdict(self.both.difference), signed=True)
+
+    @property
+    def of_seeds(self) -> str:
+        """The number of seeds in words."""
+        return str(self.seeds) if self.seeds >= self.planned else f"{self.seeds} of {self.planned}"
+
+    @property
+    def of_problems(self) -> str:
+        """The number of problems in words."""
+        return f"{self.problems:,}" + (f" in {self.cluster['count']:,} clusters" if self.cluster else "")
+
     def row(self, adjusted: float) -> list[str]:
         """Returns the cells of a table: those of `HEAD`."""
         deviation = self.deviation
         return [
             self.name,
-            percent(dataclasses.asdict(self.both.difference), signed=True),
+            self.points,
             verdict(self.both.difference, adjusted),
             f"{adjusted:.2g}",
             "–" if deviation is None else f"{100 * deviation:.1f}",
-            str(self.seeds) if self.seeds >= self.planned else f"{self.seeds} of {self.planned}",
-            f"{self.problems:,}" + (f" in {self.cluster['count']:,} clusters" if self.cluster else ""),
+            self.of_seeds,
+            self.of_problems,
         ]
 
 
@@ -72,16 +86,18 @@ def section(run: Workdir) -> str:
     found = compared(run)
     if not found:
         return ""
-    intro = paragraph(" ".join([MODEL, *notes(found)]))
-    shown = table(HEAD, rows(found))
+    return paragraph(" ".join([MODEL, *notes(found)])) + table(HEAD, rows(found)) + by_seed(run, found)
+
+
+def by_seed(run: Workdir, found: list[Compared]) -> str:
+    """Returns each comparison seed by seed, folded; nothing for one seed."""
     seeds = list(dict.fromkeys(seed for each in found for seed in sorted(each.each)))
     if not seeds:
-        return intro + shown
-    by_seed = [
-        [each.name, *(_cell(each.each.get(seed)) for seed in seeds)] for each in found if each.each
-    ]  # fmt: skip
-    head = [f"points of {MEASURE}", *(f"seed {seed}" for seed in seeds)]
-    return intro + shown + fold("Seed by seed", "over problems alone, with 95 % intervals", table(head, by_seed))
+        return ""
+    first = int(run.plan.get("seed", 0))
+    rows = [[each.name, *(_cell(each.each.get(seed)) for seed in seeds)] for each in found if each.each]
+    head = [f"points of {MEASURE}", *(f"seed {first + seed}" for seed in seeds)]
+    return fold("Seed by seed", "over problems alone, with 95 % intervals", table(head, rows))
 
 
 def rows(found: list[Compared]) -> list[list[str]]:
@@ -92,8 +108,13 @@ def rows(found: list[Compared]) -> list[list[str]]:
 
 def notes(found: list[Compared]) -> list[str]:
     """Returns what else there is to know of these comparisons, in sentences."""
-    told = [f"Verdicts and p-values are corrected for {len(found)} comparisons (Holm 1979)."] if len(found) > 1 else []
-    told += [ONE_SEED] if any(each.seeds == 1 for each in found) else []
+    corrected = f"Verdicts and p-values are corrected for {len(found)} comparisons (Holm 1979)."
+    return [*([corrected] if len(found) > 1 else []), *on_seeds(found)]
+
+
+def on_seeds(found: list[Compared]) -> list[str]:
+    """Returns what the numbers of seeds and clusters mean for these comparisons, in sentences."""
+    told = [ONE_SEED] if any(each.seeds == 1 for each in found) else []
     told += [TWO_SEEDS] if any(each.seeds == 2 for each in found) else []
     for cluster in {each.cluster["field"]: each.cluster for each in found if each.cluster}.values():
         few = ": so few that it is a guess" if cluster["count"] < FEW_CLUSTERS else ""
@@ -127,11 +148,28 @@ def _on_these_problems(run: Workdir) -> list[Compared]:
         for each in group.evaluations:
             for other in _against(run, each):
                 if isinstance(other, Evaluation):
-                    pairs.setdefault(model_of[other.name].model, []).append((other, each))
+                    pairs.setdefault(base_of(run, other.name), []).append((other, each))
                 else:
                     found.append(_recorded(each, other))
-        found += [_compared(run, group, name, both) for name, both in pairs.items()]
+        found += [_compared(run, model_of[both[0][0].name], group, both) for both in pairs.values()]
     return found
+
+
+def between(run: Workdir, first: Replicates, second: Replicates) -> Compared | None:
+    """Returns the comparison of two evaluations over the seeds that both have; None where there is none.
+
+    A model that all seeds share stands beside each of them.
+
+    Raises:
+        UserError: they are on other problems, or results are damaged.
+    """
+    one, other = ({seed_of(run, each): each for each in group.evaluations} for group in (first, second))
+    if is_shared(run, first.first):
+        one = dict.fromkeys(other, first.first)
+    elif is_shared(run, second.first):
+        other = dict.fromkeys(one, second.first)
+    pairs = [(one[seed], other[seed]) for seed in sorted(one.keys() & other.keys())]
+    return _compared(run, first, second, pairs) if pairs else None
 
 
 def _against(run: Workdir, evaluation: Evaluation) -> Iterator[Evaluation | dict[str, Any]]:
@@ -147,8 +185,10 @@ def _against(run: Workdir, evaluation: Evaluation) -> Iterator[Evaluation | dict
         yield here if here and (not folder.exists() or folder.samefile(here.folder)) else entry
 
 
-def _compared(run: Workdir, group: Replicates, other: str, pairs: list[tuple[Evaluation, Evaluation]]) -> Compared:
-    name = f"{group.model} against {other}"
+def _compared(
+    run: Workdir, before: Replicates, group: Replicates, pairs: list[tuple[Evaluation, Evaluation]]
+) -> Compared:
+    name = f"{group.model} against {before.model}"
     grader, named = pairs[0][1].grader, clusters(pairs[0][1])
     both = [[[bool(right) for right in measured(each, grader, MEASURE)] for each in pair] for pair in pairs]
     each = {
@@ -156,9 +196,10 @@ def _compared(run: Workdir, group: Replicates, other: str, pairs: list[tuple[Eva
     }  # fmt: skip
     metrics = pairs[0][1].metrics
     firsts, seconds = zip(*both, strict=True)
+    planned = max(before.planned, group.planned)
     return Compared(
-        name, compare(firsts, seconds, named), each if len(pairs) > 1 else {}, len(pairs), group.planned,
-        metrics["count"], metrics.get("cluster"),
+        name, compare(firsts, seconds, named), each if len(pairs) > 1 else {}, len(pairs), planned, metrics["count"],
+        metrics.get("cluster"),
     )  # fmt: skip
 
 

@@ -1,16 +1,15 @@
 """The experiments of a workdir: what is missing of each, and which of the paper's claims they show."""
 
-import dataclasses
-
-from rft_jax.evidence.compare import Comparison, compare
-from rft_jax.evidence.intervals import percent
 from rft_jax.evidence.verdict import holm, verdict
-from rft_jax.paper import claims as paper_claims
-from rft_jax.report.cell import MEASURE, evaluated, names_of
+from rft_jax.paper.claims import Expected, claims
+from rft_jax.report import comparisons
+from rft_jax.report.cell import evaluated, names_of
 from rft_jax.report.collect import Workdir
 from rft_jax.report.page import fold, paragraph, table
 from rft_jax.report.paper_tables import preset_of
-from rft_jax.report.replicates import Replicates, measured, seed_of
+from rft_jax.report.replicates import MEASURE
+
+HEAD = ["claim", f"points of {MEASURE}", "p (Holm)", "the second is", "the paper's claim is", "seeds", "problems"]
 
 
 def missing(run: Workdir) -> str:
@@ -22,65 +21,51 @@ def missing(run: Workdir) -> str:
     for each in experiments:
         names = [name for base in each["stages"] for name in names_of(run, base)]
         waiting = [name for name in names if not run.records.get(name, {}).get("done")]
-        rows.append(
-            [each["name"], len(names) - len(waiting), len(names), "complete" if not waiting else "not complete"]
-        )
+        done = "not complete" if waiting else "complete"
+        rows.append([each["name"], len(names) - len(waiting), len(names), done])
         if waiting:
             left += fold(each["name"], f"{len(waiting)} stages are missing", paragraph(", ".join(waiting)))
     return table(["experiment", "stages done", "of", ""], rows) + left
 
 
-def claims(run: Workdir) -> str:
-    """Returns each claim with the difference that was found, and whether that shows it."""
-    size = preset_of(run)
-    if size is None:
+def claimed(run: Workdir) -> list[list[str]]:
+    """Returns a row for each pair of models that tests a claim, below `HEAD`; none without experiments."""
+    return [row for row, _ in _tested(run)]
+
+
+def section(run: Workdir) -> str:
+    """Returns each claim with the differences that were found, and whether they show it."""
+    tested = _tested(run)
+    if not tested:
         return ""
-    rows = []
-    for claim in paper_claims.claims(size):
-        found = []
-        for each in claim.comparisons:
-            first, second = evaluated(run, each.first), evaluated(run, each.second)
-            if first is not None and second is not None and (compared := _compared(run, first, second)) is not None:
-                found.append((each.words, compared))
-        adjusted = holm([compared.p for _, compared in found])
-        for (words, compared), p in zip(found, adjusted, strict=True):
-            told = verdict(compared.difference, p)
-            shows = _shows(claim.expected, told)
-            rows.append([f"{claim.words} ({words})", _points(compared), f"{p:.2g}", told, shows])
+    found = [compared for _, compared in tested]
     intro = paragraph(
-        "Points of maj1@1 by which the second model is better, over all seeds and problems, with 95 % intervals; p is "
-        "corrected for the comparisons of one claim (Holm). “Shown” is said of a difference in the paper's direction "
+        f"{comparisons.MODEL} A difference is that of the second model to the first, as the claim names them; p is "
+        "corrected for the pairs of one claim (Holm 1979). “Shown” is said of a difference in the paper's direction "
         "that is told apart from none, and “contradicted” of one in the other direction. Where the paper says “no "
-        "better”, not told apart agrees with it, and proves nothing."
+        "better”, not told apart agrees with it, and proves nothing. " + " ".join(comparisons.on_seeds(found))
     )
-    return intro + table(["claim", "points", "p", "the second is", "the paper's claim is"], rows) if rows else ""
+    return intro + table(HEAD, [row for row, _ in tested]) + comparisons.by_seed(run, found)
 
 
-def _compared(run: Workdir, first: Replicates, second: Replicates) -> Comparison | None:
-    """Returns a comparison over the seeds that both have; a model that all seeds share stands beside each of them."""
-    one, other = ({seed_of(run, each): each for each in group.evaluations} for group in (first, second))
-    if not any(_is_shared(run, group) for group in (first, second)):
-        common = sorted(one.keys() & other.keys())
-        one, other = ({seed: group[seed] for seed in common} for group in (one, other))
-    if not one or not other:
-        return None
-    grader = second.first.grader
-    before, after = (
-        [[bool(right) for right in measured(evaluation, grader, MEASURE)] for evaluation in group.values()]
-        for group in (one, other)
-    )
-    return compare(before, after)
+def _tested(run: Workdir) -> list[tuple[list[str], comparisons.Compared]]:
+    size = preset_of(run)
+    rows = []
+    for claim in () if size is None else claims(size):
+        found = []
+        for pair in claim.pairs:
+            first, second = evaluated(run, pair.first), evaluated(run, pair.second)
+            if first is not None and second is not None and (compared := comparisons.between(run, first, second)):
+                found.append((pair, compared))
+        adjusted = holm([compared.both.p for _, compared in found])
+        for (pair, compared), p in zip(found, adjusted, strict=True):
+            told = verdict(compared.both.difference, p)
+            cells = [compared.points, f"{p:.2g}", told, _shows(pair.expected, told), compared.of_seeds]
+            rows.append(([f"{claim.words} ({pair.words})", *cells, compared.of_problems], compared))
+    return rows
 
 
-def _is_shared(run: Workdir, group: Replicates) -> bool:
-    return run.stage(group.first.name).get("replicate") is None
-
-
-def _points(comparison: Comparison) -> str:
-    return percent(dataclasses.asdict(comparison.difference), signed=True)
-
-
-def _shows(expected: paper_claims.Expected, told: str) -> str:
+def _shows(expected: Expected, told: str) -> str:
     match expected, told:
         case None, _:
             return "not in the paper"

@@ -3,11 +3,13 @@
 The paper's own values stand beneath, where model and setting are the paper's (`rft_jax/paper/published.py`).
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
 from rft_jax.paper import published
 from rft_jax.paper.cells import evaluation, rft_name, set_name, sft_name
-from rft_jax.paper.preset import Preset, load
+from rft_jax.paper.experiment import changed
+from rft_jax.paper.preset import FULL, PRESETS, Preset, load
 from rft_jax.report import losses
 from rft_jax.report.cell import MEASURE, at_k, seconds, selections, shown, spread
 from rft_jax.report.collect import Workdir
@@ -24,9 +26,11 @@ def tables(run: Workdir) -> str:
     size = preset_of(run)
     if size is None:
         return ""
+    other = "" if size.name in PRESETS else f" These are of size {size.name}: no value of the paper belongs to them."
     intro = paragraph(
         "Percent of the test problems, with 95 % intervals over seeds and problems; “± x” is the standard deviation "
         "over seeds. An empty cell was not run. The paper's value stands beneath where model and setting are the same."
+        + other
     )
     made = (("1", _table_1), ("2", _table_2), ("4", _table_4), ("5", _table_5))
     parts = []
@@ -38,9 +42,23 @@ def tables(run: Workdir) -> str:
 
 
 def preset_of(run: Workdir) -> Preset | None:
-    """Returns the size of the workdir's experiments, or None where there are none."""
+    """Returns the size of the workdir's experiments, with the run's own k and temperature; None without experiments.
+
+    A run with settings of its own has another name, so that nothing of the paper's stands beside it.
+    """
     named = run.plan.get("experiments") or ()
-    return load(named[0]["size"]) if named else None
+    if not named:
+        return None
+    size = load(named[0]["size"])
+    train, test = published.PROBLEMS
+    of_gsm8k = len(run.problems or ()) == train and {each.metrics["count"] for each in run.evaluations} <= {test}
+    if different := changed(size, run.plan, of_gsm8k=of_gsm8k):
+        k, temperature = int(run.plan["k"]), float(run.plan["temperature"])
+        ks = tuple(each for each in size.ks if each < k)
+        return dataclasses.replace(
+            size, name=f"{size.name}, but {', '.join(different)}", k=k, ks=ks, temperature=temperature
+        )
+    return size
 
 
 def _row(
@@ -48,7 +66,8 @@ def _row(
 ) -> Iterator[Row]:
     """Yields a row, and beneath it the paper's values of these models."""
     yield [name, *(cell(model) for model in size.names)]
-    values = [f"{paper[model]:g}" if paper and model in paper else "" for model in size.names]
+    paper = paper if paper and size.name == FULL.name else {}
+    values = [f"{paper[model]:g}" if model in paper else "" for model in size.names]
     if any(values):
         yield [_PAPER, *values]
 
@@ -98,7 +117,7 @@ def _table_4(run: Workdir, size: Preset) -> Iterator[Row]:
     yield from _row("hours of SFT", size, hours(sft_name), None)
     yield from _row("hours of sampling", size, hours(lambda model: f"{model}-paths"), None)
     yield from _row("hours of RFT", size, hours(rft_name), None)
-    if set(size.names) & set(published.SFT_HOURS):
+    if size.name == FULL.name:
         yield from _row(f"{_PAPER}: device hours of SFT", size, lambda model: f"{published.SFT_HOURS[model]:g}")
         yield from _row(
             f"{_PAPER}: device hours of sampling", size, lambda model: f"{published.SAMPLING_HOURS[model]:g}"
@@ -124,7 +143,7 @@ def _table_5(run: Workdir, size: Preset) -> Iterator[Row]:
     for name, published_distinct in published.DISTINCT_OF_UNION.items():
         found = [_distinct(each.statistics) for each in selections(run, f"{name.lower()}-set")]
         if found:
-            text = f"{spread(found)}" + (f" (paper: {published_distinct})" if size.name == "full" else "")
+            text = f"{spread(found)}" + (f" (paper: {published_distinct})" if size.name == FULL.name else "")
             yield [f"{name}: distinct paths per problem", text, *[""] * (len(size.names) - 1)]
     for trained, words in ((sft_name, "SFT"), (rft_name, "RFT")):
         yield from _row(f"{words}: distinct paths of test problems", size, _of_test(run, trained))

@@ -10,6 +10,8 @@ import numpy as np
 from rft_jax.evidence.intervals import pass_at_k, percent, share
 from rft_jax.report.collect import Evaluation, Workdir
 
+MEASURE = "maj1@1"  # that models are compared by
+
 
 @dataclasses.dataclass(frozen=True)
 class Replicates:
@@ -68,6 +70,12 @@ def replicates(run: Workdir) -> list[Replicates]:
 def base_of(run: Workdir, name: str) -> str:
     """Returns the name of a stage without its seed."""
     return str(run.stage(name).get("base") or name)
+
+
+def is_shared(run: Workdir, evaluation: Evaluation) -> bool:
+    """Returns whether all seeds of the plan share an evaluation, as they do one of the model at the start."""
+    stage = run.stage(evaluation.name)
+    return bool(stage) and stage.get("replicate") is None
 
 
 def seed_of(run: Workdir, evaluation: Evaluation) -> int:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rft_jax.report import comparisons
+from rft_jax.report import comparisons, experiments
 from rft_jax.report.collect import Workdir, collect
 from rft_jax.report.replicates import replicates
 from rft_jax.report.sections import training_of
@@ -34,6 +34,9 @@ def _accuracies(run: Workdir, problems: str) -> str:
 
 
 def _differences(run: Workdir) -> str:
+    if run.plan.get("experiments"):
+        claims = experiments.claimed(run)
+        return _aligned([experiments.HEAD, *claims]) if claims else ""
     found = comparisons.compared(run)
     if not found:
         return ""

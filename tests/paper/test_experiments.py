@@ -69,7 +69,7 @@ def test_pretrained_models_of_the_miniature_are_shared_by_its_seeds():
 def test_the_claims_compare_what_the_experiments_evaluate(size):
     made = expanded(load(f"{CONFIGS / 'all'}.py:{size}", PipelineConfig)).config
     names = {stage.name for stage in made.stages}
-    compared = [each for claim in claims(PRESETS[size]) for each in claim.comparisons]
+    compared = [each for claim in claims(PRESETS[size]) for each in claim.pairs]
     assert len(compared) > 10
     assert [name for each in compared for name in (each.first, each.second) if name not in names] == []
 

@@ -10,9 +10,13 @@ import pytest
 
 from rft_jax.config import PipelineConfig
 from rft_jax.config_flag import load
+from rft_jax.errors import UserError
 from rft_jax.evidence.compare import compare
 from rft_jax.evidence.intervals import percent, share
+from rft_jax.paper import experiment as made_of
 from rft_jax.paper import published
+from rft_jax.paper.claims import claims
+from rft_jax.paper.preset import FULL
 from rft_jax.pipeline import plan_file
 from rft_jax.report import experiments, paper_figures, paper_tables, report
 from rft_jax.report.collect import collect
@@ -25,6 +29,13 @@ def experiment(name, size):
     return dataclasses.replace(made, models=models, problems="train.jsonl", test="test.jsonl", contamination=False)
 
 
+@pytest.fixture
+def same_problems(monkeypatch):
+    """Takes problems of any name for the preset's."""
+    settings = tuple(name for name in made_of._SETTINGS if name not in ("problems", "test"))
+    monkeypatch.setattr(made_of, "_SETTINGS", settings)
+
+
 def rows(page):
     cells = re.findall(r"<tr>(.*?)</tr>", page)
     return [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in cells]
@@ -34,6 +45,7 @@ def named(page, name):
     return next(row[1:] for row in rows(page) if row[0] == name)
 
 
+WORDS = ("RFT beats SFT", "As many steps on fewer problems are no better than as many epochs")
 ACCURACIES = {"sft": 0.4, "rft-steps": 0.41, "rft-random": 0.5, "rft": 0.55}
 
 
@@ -65,14 +77,15 @@ def test_a_cell_is_over_the_seeds_that_are_done(tiny):
 
 def test_a_claim_is_tested_over_the_seeds_that_both_have(tiny):
     folder, right = tiny
-    page = experiments.claims(collect(folder))
+    page = experiments.section(collect(folder))
     sft, rft = (np.stack([right[f"early-{name}-eval{suffix}"] for suffix in ("", ".seed1")]) for name in ("sft", "rft"))
     found = compare(sft, rft)
-    points, p, told, shows = named(page, "RFT beats SFT (early)")
+    points, p, told, shows, seeds, problems = named(page, "RFT beats SFT (early)")
     assert points == percent(dataclasses.asdict(found.difference), signed=True)
     assert float(p) == pytest.approx(found.p, rel=0.05)  # as it is printed; alone in its claim
+    assert (seeds, problems) == ("2 of 3", "400")
     assert (told, shows) == (("better", "shown") if found.p < 0.05 else ("not told apart", "not shown"))
-    assert named(page, "Distinct paths beat as many drawn at random (early)")[3] == "not in the paper"
+    assert named(page, "Distinct paths beat as many at random (early)")[3] == "not in the paper"
     assert not any("late" in row[0] for row in rows(page))
 
 
@@ -92,7 +105,7 @@ def test_what_is_missing_of_each_experiment_is_named(tiny):
     assert "early-sft," not in page
 
 
-def test_the_papers_values_stand_beneath_its_own_models(tmp_path):
+def test_the_papers_values_stand_beneath_its_own_models(tmp_path, same_problems):
     right = {"7B-sft-eval": evaluated.answers(1, 0.35), "33B-sft-eval": evaluated.answers(2, 0.5)}
     evaluated.write(tmp_path, experiment("data_fraction", "full"), right)
     page = paper_tables.tables(collect(tmp_path))
@@ -118,7 +131,7 @@ def test_experiments_that_share_a_workdir_share_its_plan(tmp_path):
 def test_a_workdir_without_experiments_has_none_of_it(tmp_path):
     evaluated.write(tmp_path, evaluated.config(), {"eval-base": evaluated.answers(1, 0.3)})
     run = collect(tmp_path)
-    sections = (paper_tables.tables, paper_figures.figures, experiments.claims, experiments.missing)
+    sections = (paper_tables.tables, paper_figures.figures, experiments.section, experiments.missing)
     assert [section(run) for section in sections] == [""] * 4
 
 
@@ -137,3 +150,44 @@ def test_samples_of_test_problems_are_no_training_set(tmp_path):
     run = collect(tmp_path)
     assert {each.name for each in run.selections} == {"early-set", "early-sft-test-set"}
     assert [each.name for each in run.training_sets] == ["early-set"]
+
+
+def test_a_claim_that_the_papers_own_figures_contradict_is_expected_of_nobody():
+    told = {pair.words: pair.expected for claim in claims(FULL) for pair in claim.pairs if claim.words in WORDS}
+    assert told["7B, 1/2"] == "no better"  # 30.9 and 29.0
+    assert told["7B, 1/8"] is None  # 16.5 and 17.9
+    assert told["33B"] is None  # 54.6 and 54.5
+    assert told["7B"] == "better"
+
+
+def test_nothing_of_the_papers_stands_beside_a_run_with_other_settings(tmp_path):
+    made = dataclasses.replace(experiment("rft_k", "full"), k=60)
+    evaluated.write(tmp_path, made, {"7B-rft-eval": evaluated.answers(1, 0.35)})
+    page = paper_tables.tables(collect(tmp_path))
+    assert named(page, "RFT, k = 60")[0]
+    assert not any(row[0] == "paper" for row in rows(page))
+    assert "full, but problems = train.jsonl, test = test.jsonl, k = 60" in page
+
+
+def test_experiments_of_other_settings_do_not_share_a_workdir(tmp_path):
+    plan_file.write(tmp_path, plan_file.describe(experiment("rft", "tiny")))
+    before = (tmp_path / plan_file.PLAN).read_bytes()
+    smaller = dataclasses.replace(experiment("rules", "tiny"), k=8)
+    for other, told in ((smaller, "k = 8, not 16"), (experiment("rules", "smollm2"), "size = smollm2, not tiny")):
+        with pytest.raises(UserError, match=f"experiments .rft. with other settings: .*{told}"):
+            plan_file.write(tmp_path, plan_file.describe(other))
+    assert (tmp_path / plan_file.PLAN).read_bytes() == before
+    more = dataclasses.replace(experiment("rules", "tiny"), seeds=5)  # seeds can be added
+    plan_file.write(tmp_path, plan_file.describe(more))
+
+
+def test_one_seed_of_one_model_stands_beside_that_seed_alone(tmp_path):
+    """A run of one seed is no model that all seeds share."""
+    right = {f"early-sft-eval{suffix}": evaluated.answers(seed, 0.4) for seed, suffix in enumerate(("", ".seed1"))}
+    right["early-rft-eval"] = evaluated.answers(7, 0.5)
+    plan_file.write(tmp_path, plan_file.describe(experiment("sft", "tiny")))
+    evaluated.write(tmp_path, dataclasses.replace(experiment("rft", "tiny"), seeds=2), right)
+    found = compare(right["early-sft-eval"], right["early-rft-eval"])
+    points, *_, seeds, _ = named(experiments.section(collect(tmp_path)), "RFT beats SFT (early)")
+    assert points == percent(dataclasses.asdict(found.difference), signed=True)
+    assert seeds == "1 of 2"
