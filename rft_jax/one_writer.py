@@ -35,7 +35,8 @@ def one_writer(target: Path, lock: Path | None = None, wait_s: float = 0.0) -> I
     try:
         with contextlib.suppress(OSError):  # on a full disk the lock holds as well
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()}{_here()} {shlex.join(sys.argv)}"[:1000].encode())
+            words = f"process {os.getpid()}{_here()} {shlex.join(sys.argv)}"[:1000]
+            os.write(descriptor, words.encode(errors="surrogateescape"))  # a file's name need not be UTF-8
         yield
     finally:
         lock.unlink(missing_ok=True)

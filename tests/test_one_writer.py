@@ -35,6 +35,15 @@ def test_a_second_writer_is_told_who_the_first_is(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are UTF-8")
+def test_a_command_line_that_is_not_utf8(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["select.py", "--output=w\udcff"])
+    with one_writer(tmp_path):
+        assert (tmp_path / ".writer").read_bytes().endswith(b"--output=w\xff'")
+        with pytest.raises(UserError, match=r"is being written by process .* select\.py '--output=w\ufffd'"):
+            one_writer(tmp_path).__enter__()
+
+
 def test_a_file(tmp_path):
     target, lock = tmp_path / "out.jsonl", tmp_path / ".out.jsonl.writer"
     with one_writer(target, lock):

@@ -24,14 +24,13 @@ from rft_jax.evaluate.documents import Document, Window
 from rft_jax.evidence.ratio import ratio
 from rft_jax.files import refuse_to_replace, whole_file
 from rft_jax.hf import config as hf_config
-from rft_jax.hf import located, pretrained
+from rft_jax.hf import fingerprint, located, pretrained
 from rft_jax.model import flash, partition
 from rft_jax.model.attention import Implementation
 from rft_jax.model.layers import gathered
 from rft_jax.model.llama import Llama, forward
 from rft_jax.one_writer import one_writer
 from rft_jax.provenance import FIELD
-from rft_jax.sample import fingerprint
 from rft_jax.sample.settings import compute_dtype
 
 LONGEST = 2048  # of a window, unless told otherwise
@@ -79,6 +78,7 @@ def measure(
     if not output.parent.is_dir() or output.is_dir():
         raise UserError(f"cannot write {output}: give the name of a file in a folder that exists")
     refuse_to_replace(text, output)
+    model = located.pinned(model)
     folder = located.model(model)
     architecture = hf_config.read(folder)
     window = window or min(LONGEST, architecture.max_positions)

@@ -22,6 +22,9 @@ from rft_jax.one_writer import one_writer
 from rft_jax.pipeline.stage_settings import root
 from tests.model.conftest import make_pair  # noqa: F401, a fixture
 from tests.odd_texts import fixed_odd_texts
+from tests.remote.fixtures import hub as hub
+from tests.remote.fixtures import no_hub as no_hub
+from tests.remote.hub_server import Repository
 
 BASE = root() / "rft_jax" / "world" / "base_model"
 TEXTS = ["Tom has 3 pens.\nHe buys £5 more – naïve…", "1+1=2", "x" * 300 + " </s> is text here"]
@@ -126,6 +129,13 @@ def test_one_document_has_no_interval(tmp_path):
     told, found = measured(tmp_path, text=TEXTS[:1])
     assert found["nats_per_token"]["low"] is found["bits_per_byte"]["high"] is None
     assert "(" not in told
+
+
+def test_a_model_of_the_hub_is_named_with_its_commit(tmp_path, hub, monkeypatch):
+    monkeypatch.setattr(text_loss, "of_documents", lambda _, whole, *others, **settings: np.ones(len(whole)))
+    hub.repositories["a/base"] = Repository()
+    commit = hub.repositories["a/base"].commit({file.name: file.read_bytes() for file in BASE.iterdir()})
+    assert measured(tmp_path, "hf:a/base", TEXTS[:1])[1]["model"] == f"hf:a/base@{commit}"
 
 
 def test_rows_are_documents_and_fields_are_joined(tmp_path):
