@@ -1,6 +1,7 @@
 """The typed schema of each kind of run. A file in configs/ builds one; `config_flag` overrides its fields."""
 
 from rft_jax.config.pipeline import (
+    GOLD,
     ContaminationStage,
     DrawStage,
     EvaluateStage,
@@ -35,6 +36,7 @@ from rft_jax.config.runs import (
 
 __all__ = [
     "COLDEST",
+    "GOLD",
     "TARGETS",
     "ContaminationStage",
     "Count",

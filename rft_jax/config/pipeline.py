@@ -5,6 +5,8 @@ from typing import Literal
 
 from rft_jax.config.runs import Count, Natural, Part, Temperature
 
+GOLD = "gold"  # as the data of a TrainStage: the gold answers of the pipeline's problems
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorldStage:

@@ -38,7 +38,8 @@ def smallest(problems: int, seeds: int, comparisons: int, assumed: Assumption) -
     """Returns the smallest true difference that is shown with power 0.8 as the first step of Holm's method.
 
     It is the one at which the p-value of `compare` is below 0.05 / comparisons in 80 % of runs, as normal means and the
-    distribution of the seeds' mean square have it. None: it would be more than the share of problems that differ.
+    distribution of the seeds' mean square have it. None: it would be more than the share of problems that differ, as it
+    always is where none does.
 
     Args:
         problems: number of test problems.
@@ -46,7 +47,7 @@ def smallest(problems: int, seeds: int, comparisons: int, assumed: Assumption) -
         comparisons: number of comparisons in the report.
         assumed: what the models are like.
     """
-    if problems < 2:
+    if problems < 2 or not assumed.differing:
         return None
     lasting = assumed.lasting * assumed.differing / problems
     rest = (1 - assumed.lasting) * assumed.differing / (problems * seeds)

@@ -9,16 +9,20 @@ an evaluation of RFT is compared with one of SFT, models are added, trained from
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from rft_jax.config import EvaluateStage, PipelineConfig, SelectStage, StageConfig, TrainStage
+from rft_jax.config import GOLD, EvaluateStage, PipelineConfig, SelectStage, StageConfig, TrainStage
+from rft_jax.errors import UserError
 
-GOLD = "gold"
 _RULES = ("paper", "reference")  # those that select distinct paths
 
 
 def controlled(config: PipelineConfig) -> PipelineConfig:
-    """Returns a config with the controls that it asks for and lacks, each before the evaluation that needs it."""
+    """Returns a config with the controls that it asks for and lacks, each before the evaluation that needs it.
+
+    Raises:
+        UserError: a stage has the name of a control and is none.
+    """
     stages: list[StageConfig] = []
     for stage in config.stages:
         if isinstance(stage, EvaluateStage):
@@ -43,16 +47,16 @@ def _with_controls(
         return [evaluation]
     compared, sft = against
     if "steps" in config.controls:
-        longer = next((name for name, each in earlier.items() if _takes_steps_of(each, rft)), f"{rft.name}-steps")
-        if longer not in earlier:
-            made.append(dataclasses.replace(sft, name=longer, steps_of=rft.name))
+        control = dataclasses.replace(sft, name=f"{rft.name}-steps", steps_of=rft.name)
+        longer = next((name for name, each in earlier.items() if _trains_alike(each, control)), control.name)
+        made += _missing([control] if longer == control.name else [], earlier)
         evaluation, more = _compared(evaluation, longer, "steps", compared, earlier)
         made += more
     for rules in ("random", "nearest"):
         if rules in config.controls:
             chosen = dataclasses.replace(data, name=f"{data.name}-{rules}", rules=rules, ks=())
             trained = dataclasses.replace(rft, name=f"{rft.name}-{rules}", data=chosen.name)
-            made += [each for each in (chosen, trained) if each.name not in earlier]
+            made += _missing([chosen, trained], earlier)
             evaluation, more = _compared(evaluation, trained.name, rules, compared, earlier)
             made += more
     return [*made, evaluation]
@@ -71,8 +75,28 @@ def _supervised(
             yield other, model
 
 
-def _takes_steps_of(stage: StageConfig, rft: TrainStage) -> bool:
-    return isinstance(stage, TrainStage) and stage.data == GOLD and stage.steps_of == rft.name
+def _trains_alike(stage: StageConfig, control: TrainStage) -> bool:
+    return isinstance(stage, TrainStage) and _but_for_epochs(stage) == _but_for_epochs(
+        dataclasses.replace(control, name=stage.name)
+    )
+
+
+def _but_for_epochs(stage: TrainStage) -> tuple[TrainStage, dict[str, str]]:
+    """Returns a stage that takes another's steps, and its settings in any order; its own epochs are not used."""
+    settings = dict(setting.partition("=")[::2] for setting in stage.settings)
+    settings.pop("epochs", None)
+    return dataclasses.replace(stage, settings=()), settings
+
+
+def _missing(controls: Sequence[StageConfig], earlier: Mapping[str, StageConfig]) -> list[StageConfig]:
+    """Returns the controls that are not there yet."""
+    for each in controls:
+        there = earlier.get(each.name, each)
+        if there != each and not (isinstance(each, TrainStage) and _trains_alike(there, each)):
+            raise UserError(
+                f"stage {each.name} has the name of a control and other fields than it ({each}): give it another name"
+            )
+    return [each for each in controls if each.name not in earlier]
 
 
 def _compared(

@@ -36,7 +36,7 @@ def plan(config: PipelineConfig, workdir: Path, *, hardware: str | None, chips: 
     return "\n".join([estimate.table(estimates, described, commands), told, *showable.lines(config, workdir)])
 
 
-def _measured(config: PipelineConfig, workdir: Path) -> tuple[list[estimate.Estimate], str]:
+def _measured(config: PipelineConfig, workdir: Path) -> tuple[list[estimate.StageEstimate], str]:
     estimate.architectures(config)  # raises on a missing model before what takes seconds to import
     from rft_jax.pipeline import measured
 

@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -24,6 +24,7 @@ from rft_jax.config import (
     SampleConfig,
     SampleStage,
     SelectStage,
+    StageConfig,
     TrainConfig,
     TrainStage,
     WorldStage,
@@ -44,11 +45,12 @@ from rft_jax.world import generate
 # The paper's distinct paths per problem, table 2 (7B): k -> paths.
 _DISTINCT = {1: 1.17, 3: 1.44, 6: 1.74, 12: 2.20, 25: 2.93, 50: 3.94, 100: 5.25}
 
+ROW_BYTES = 400  # of a row of a WorldStage
 _PAIRS_PER_S, _BYTES_PER_S = 2e6, 2e6  # of the comparison of problems, and of a corpus by one processor
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
+class StageEstimate:
     """What one stage will take.
 
     Attributes:
@@ -66,7 +68,7 @@ class Estimate:
     disk: float = 0
 
 
-def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate]:
+def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[StageEstimate]:
     """Returns what each stage will take.
 
     A model that was trained is expected to respond as long as the gold responses, another one until it is cut.
@@ -97,6 +99,9 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
         return stage_settings.training(config, stage).fraction * all_rows(stage)
 
     def all_rows(stage: TrainStage) -> float:
+        maker, _, file = stage.data.partition("/")
+        if file and isinstance(world := known.get(maker), WorldStage):
+            return world.files[file]
         selected = known.get(stage.data)
         if not isinstance(selected, SelectStage):
             return train.problems
@@ -110,31 +115,31 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
             return epochs(other) * rows(other) / rows(stage) * batches
         return stage_settings.training(config, stage).epochs
 
-    def sampled(stage: SampleStage | EvaluateStage, settings: SampleConfig, of: MeanLengths, *ks: int) -> Estimate:
+    def sampled(stage: SampleStage | EvaluateStage, settings: SampleConfig, of: MeanLengths, *ks: int) -> StageEstimate:
         trained = isinstance(known.get(stage.model), TrainStage)
         most = float(settings.max_new_tokens)
         of = dataclasses.replace(of, response=min(of.response, most) if trained else most)
         seconds = pace.starting + sum(pace.sampling(settings, model(stage.model), of, k) for k in ks)
         flops = sum(sampling_flops(model(stage.model), of, k) for k in ks)
-        return Estimate(stage.name, of.problems * sum(ks), flops, seconds, paths_disk(of.problems * sum(ks), of))
+        return StageEstimate(stage.name, of.problems * sum(ks), flops, seconds, paths_disk(of.problems * sum(ks), of))
 
     found = []
     for stage in config.stages:
         match stage:
             case WorldStage():
-                found.append(Estimate(stage.name, seconds=5, disk=400 * sum(stage.files.values())))
+                found.append(StageEstimate(stage.name, seconds=5, disk=ROW_BYTES * sum(stage.files.values())))
             case DrawStage():
-                found.append(Estimate(stage.name, seconds=5, disk=600 * (train.problems + test.problems)))
+                found.append(StageEstimate(stage.name, seconds=5, disk=600 * (train.problems + test.problems)))
             case ContaminationStage():
                 seconds = 3 + train.problems * test.problems / _PAIRS_PER_S + _bytes(stage.corpus) / _BYTES_PER_S
-                found.append(Estimate(stage.name, seconds=seconds, disk=1e6))
+                found.append(StageEstimate(stage.name, seconds=seconds, disk=1e6))
             case TrainStage():
                 architecture, settings = model(stage.model), stage_settings.training(config, stage)
                 tokens = rows(stage) * epochs(stage) * (train.prompt + train.response)
                 seconds = pace.starting + pace.training(settings, architecture, tokens)
                 disk = training_disk(settings, architecture, on_cpu=pace.on_cpu)
                 flops = training_flops(settings, architecture, tokens)
-                found.append(Estimate(stage.name, flops=flops, seconds=seconds, disk=disk))
+                found.append(StageEstimate(stage.name, flops=flops, seconds=seconds, disk=disk))
             case SampleStage():
                 found.append(sampled(stage, stage_settings.sampling(config, stage), train, k(stage)))
             case SelectStage():
@@ -144,17 +149,18 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[Estimate
                     for each in votes
                 )
                 samples = train.problems * samples_of(stage, None) + voted
-                found.append(Estimate(stage.name, seconds=3 + samples / 10_000, disk=samples * 100))
+                found.append(StageEstimate(stage.name, seconds=3 + samples / 10_000, disk=samples * 100))
             case LossStage():
-                # Nobody has said how long the text is.
-                found.append(Estimate(stage.name, seconds=pace.starting, disk=2_000))
+                tokens = text_bytes(stage, known, workdir) / RESPONSE_CHARACTERS
+                flops = 2 * model(stage.model).parameters * tokens
+                found.append(StageEstimate(stage.name, flops=flops, seconds=pace.starting, disk=2_000))
             case EvaluateStage():
                 evaluation = stage_settings.evaluation(config, stage)
                 ks = (1, evaluation.k) if evaluation.k else (1,)
                 found.append(sampled(stage, evaluation, lengths(stage.problems or config.test), *ks))
             case _:
                 assert_never(stage)
-    return [*found, Estimate("report", seconds=pace.starting, disk=1e6)]
+    return [*found, StageEstimate("report", seconds=pace.starting, disk=1e6)]
 
 
 def architectures(config: PipelineConfig) -> Callable[[str], LlamaConfig]:
@@ -225,6 +231,16 @@ def problems_like(source: str, config: PipelineConfig, workdir: Path) -> tuple[l
             return there, len(there)
 
 
+def text_bytes(stage: LossStage, known: Mapping[str, StageConfig], workdir: Path) -> float:
+    """Returns about how many bytes the text of a stage has; 0 where that is not known, as of a data set of the hub."""
+    maker, _, file = stage.text.partition("/")
+    there = next((place for place in (workdir / stage.text, Path(stage.text)) if place.is_file()), None)
+    if there is not None:
+        return there.stat().st_size
+    world = known.get(maker)
+    return ROW_BYTES * world.files.get(file, 0) if isinstance(world, WorldStage) else 0
+
+
 def _bytes(patterns: Sequence[str]) -> int:
     """Returns how many bytes the files of this machine have that match."""
     return sum(Path(name).stat().st_size for pattern in patterns for name in names.matches(pattern))
@@ -235,7 +251,7 @@ def default_chips(hardware: str) -> int:
     return (os.cpu_count() or 1) if hardware == "cpu" else 8
 
 
-def table(estimates: list[Estimate], states: dict[str, str], commands: dict[str, str]) -> str:
+def table(estimates: list[StageEstimate], states: dict[str, str], commands: dict[str, str]) -> str:
     """Returns the plan for the terminal: each stage with its command, what is left to do, and what it will take."""
     lines = []
     for each in estimates:

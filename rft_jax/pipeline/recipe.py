@@ -7,6 +7,7 @@ from typing import assert_never, get_args
 
 from rft_jax import names, ranges
 from rft_jax.config import (
+    GOLD,
     ContaminationStage,
     DrawStage,
     EvaluateStage,
@@ -31,7 +32,6 @@ from rft_jax.select import rules
 from rft_jax.task import task as tasks
 from rft_jax.world.fresh import STANDARD, too_many
 
-GOLD = "gold"
 CONFIG_FILE = "the config file"
 SELECTED = "selected.jsonl"
 LOSS = "loss.json"
@@ -196,15 +196,25 @@ class _Recipe:
         if not stage.paths:
             raise UserError(f"stage {stage.name} has no paths to select from")
         solved = self._config.problems
-        found = []
+        found, samples = [], {}
         for name in stage.paths:
             kind = type(self._known.get(name))
             sampled = self._earlier(name, stage, EvaluateStage if kind is EvaluateStage else SampleStage)
             if isinstance(sampled, EvaluateStage):
-                if not stage_settings.evaluation(self._config, sampled).k:
+                samples[name] = stage_settings.evaluation(self._config, sampled).k
+                if not samples[name]:
                     raise UserError(f"stage {stage.name} selects from {name}, which samples nothing: its k is 0")
                 solved = self._tested(sampled)
+            else:
+                assert isinstance(sampled, SampleStage)
+                samples[name] = stage_settings.sampling(self._config, sampled).k
             found.append(self._pattern(name, *(("votes",) if isinstance(sampled, EvaluateStage) else ()), "paths"))
+        fewest = min(samples, key=lambda name: samples[name])
+        if too_many := [k for k in stage.ks if k > samples[fewest]]:
+            raise UserError(
+                f"stage {stage.name}: no set from the first {too_many[0]} samples, as {fewest} has {samples[fewest]} "
+                "per problem: ask for fewer in ks, or for a larger k of the samples"
+            )
         voted = [each for name in stage.paths if isinstance(each := self._known[name], EvaluateStage)]
         if 0 < len(voted) < len(stage.paths):
             raise UserError(f"stage {stage.name} selects from paths of training problems and of test problems")

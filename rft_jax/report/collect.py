@@ -171,7 +171,7 @@ def collect(folder: Path) -> Workdir:
     """
     if not folder.is_dir():
         raise UserError(f"no folder {folder}: give the --workdir of a pipeline")
-    plan = _read(folder / "pipeline.json") if (folder / "pipeline.json").is_file() else {}
+    plan = read_object(folder / "pipeline.json") if (folder / "pipeline.json").is_file() else {}
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in _SKIP)
     order = [stage["name"] for stage in plan.get("stages", ())]
     names = [name for name in order if name in names] + [name for name in names if name not in order]
@@ -179,18 +179,18 @@ def collect(folder: Path) -> Workdir:
     for name in names:
         stage = folder / name
         if (stage / "stage.json").is_file():
-            found.records[name] = _read(stage / "stage.json")
+            found.records[name] = read_object(stage / "stage.json")
         if (stage / "metrics.json").is_file():
-            found.evaluations.append(Evaluation(name, _read(stage / "metrics.json"), stage))
+            found.evaluations.append(Evaluation(name, read_object(stage / "metrics.json"), stage))
         elif (stage / "paths" / "manifest.json").is_file():
-            settings = _read(stage / "paths" / "manifest.json")
+            settings = read_object(stage / "paths" / "manifest.json")
             if settings.get("temperature") != 0:  # greedy paths alone are an unfinished evaluation
                 found.samplings.append(Sampling(name, settings, stage / "paths"))
         if (stage / "metrics.jsonl").is_file():
             found.trainings.append(Training(name, _losses(stage / "metrics.jsonl")))
         for statistics in sorted(stage.glob("*.stats.json")):
             file = statistics.with_name(statistics.name.removesuffix(".stats.json"))
-            found.selections.append(Selection(name, _read(statistics), file))
+            found.selections.append(Selection(name, read_object(statistics), file))
     for sampling in found.samplings:
         if (problems := found.problems_of(sampling.name)) is not None:
             manifest.check(sorted(sampling.folder.glob("*.jsonl")), problems, found.source_of(sampling.name))
@@ -209,7 +209,12 @@ def _problems(folder: Path, plan: dict[str, Any], source: str | None) -> list[Pr
     return read_problems(source, reader) if source and (source.startswith("hf:") or is_remote(source)) else None
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_object(file: Path) -> dict[str, Any]:
+    """Returns the JSON object in a file.
+
+    Raises:
+        UserError: it holds none.
+    """
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:

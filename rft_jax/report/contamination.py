@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rft_jax.contamination.compare import PAIRS, RESULT
 from rft_jax.contamination.pairs import TOLD, Kind
@@ -15,8 +15,10 @@ from rft_jax.evidence.intervals import percent, share
 from rft_jax.records.lines import read_objects
 from rft_jax.report.collect import Evaluation, Workdir
 from rft_jax.report.page import escape, fold, paragraph, table
+from rft_jax.report.replicates import clusters
 
 _SHOWN = 50  # pairs
+_Value = TypeVar("_Value")
 # What may be left out of the test problems, from the strictest meaning of contaminated to the widest.
 _LEVELS = {
     "the same": SAME,
@@ -26,8 +28,8 @@ _LEVELS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
-    """A finished comparison of test with training problems.
+class FoundPairs:
+    """What a finished comparison of test with training problems found.
 
     Attributes:
         folder: of its files.
@@ -40,7 +42,7 @@ class Comparison:
     pairs: Sequence[dict[str, Any]]
 
     @classmethod
-    def read(cls, folder: Path) -> "Comparison":
+    def read(cls, folder: Path) -> "FoundPairs":
         """Returns the comparison in a folder.
 
         Raises:
@@ -74,14 +76,12 @@ class Comparison:
                 f"{evaluation} is an evaluation of {metrics['problems']}, and {self.folder} compares other problems, "
                 f"{tested['file']}"
             )
-        alike = self.alike(kinds)
-        without = [answer for number, answer in enumerate(right) if number not in alike]
-        return without, [right[number] for number in sorted(alike)]
+        return _divided(right, self.alike(kinds))
 
 
 def found(run: Workdir) -> str:
     """Returns the counts of each kind, the accuracies with and without the pairs, and the pairs."""
-    comparisons = [Comparison.read(file.parent) for file in sorted(run.folder.glob(f"*/{RESULT}"))]
+    comparisons = [FoundPairs.read(file.parent) for file in sorted(run.folder.glob(f"*/{RESULT}"))]
     if not comparisons:
         return ""
     intro = paragraph(
@@ -92,14 +92,14 @@ def found(run: Workdir) -> str:
     return intro + _counts(comparisons) + _accuracies(run, comparisons) + "".join(map(_pairs, comparisons))
 
 
-def _counts(comparisons: Sequence[Comparison]) -> str:
+def _counts(comparisons: Sequence[FoundPairs]) -> str:
     columns = [(each, where, counts) for each in comparisons for where, counts in places(each.result)]
     rows = [[told, *(f"{counts[kind]['test_problems']:,}" for *_, counts in columns)] for kind, told in TOLD.items()]
     head = f"of {comparisons[0].result['test']['count']:,} test problems"
     return table([head, *(f"{each.folder.name}: {where}" for each, where, _ in columns)], rows)
 
 
-def _accuracies(run: Workdir, comparisons: Sequence[Comparison]) -> str:
+def _accuracies(run: Workdir, comparisons: Sequence[FoundPairs]) -> str:
     rows, others = [], []
     for evaluation in run.evaluations:
         comparison = _of(run, evaluation, comparisons)
@@ -113,7 +113,11 @@ def _accuracies(run: Workdir, comparisons: Sequence[Comparison]) -> str:
                 continue  # this level has no more than the stricter ones
             before = alike
             without, only = comparison.split(run.folder / evaluation.name, evaluation.grader, kinds)
-            shares = (percent(_share(answers)) for answers in (without + only, without, only))
+            named = clusters(evaluation)
+            of_rest, of_alike = _divided(named, alike) if named else (None, None)
+            both = of_rest + of_alike if of_rest is not None and of_alike is not None else None
+            parts = ((without + only, both), (without, of_rest), (only, of_alike))
+            shares = (percent(_share(*part)) for part in parts)
             rows.append([evaluation.metrics["name"], told, f"{len(only):,}", *shares])
     made = table(["model", "left out: what is", "problems", "all, maj1@1", "without them", "on them alone"], rows)
     if others:
@@ -121,7 +125,7 @@ def _accuracies(run: Workdir, comparisons: Sequence[Comparison]) -> str:
     return made
 
 
-def _of(run: Workdir, evaluation: Evaluation, comparisons: Sequence[Comparison]) -> Comparison | None:
+def _of(run: Workdir, evaluation: Evaluation, comparisons: Sequence[FoundPairs]) -> FoundPairs | None:
     """Returns the comparison of an evaluation's problems; of several, that of the same replicate."""
     of_problems = [
         each for each in comparisons if each.result["test"]["fingerprint"] == evaluation.metrics.get("fingerprint")
@@ -131,11 +135,17 @@ def _of(run: Workdir, evaluation: Evaluation, comparisons: Sequence[Comparison])
     return next(iter([*same, *of_problems]), None)
 
 
-def _share(right: Sequence[bool]) -> dict[str, float] | None:
-    return dataclasses.asdict(share(right)) if right else None
+def _divided(values: Sequence[_Value], alike: set[int]) -> tuple[list[_Value], list[_Value]]:
+    """Returns the values of the problems that are not alike, and of those that are, each in order."""
+    rest = [value for number, value in enumerate(values) if number not in alike]
+    return rest, [values[number] for number in sorted(alike)]
 
 
-def _pairs(comparison: Comparison) -> str:
+def _share(right: Sequence[bool], named: Sequence[str] | None) -> dict[str, float] | None:
+    return dataclasses.asdict(share(right, named)) if right else None
+
+
+def _pairs(comparison: FoundPairs) -> str:
     order = sorted(comparison.pairs, key=lambda pair: (Kind(pair["kind"]).rank, -pair["similarity"]))
     if not order:
         return ""

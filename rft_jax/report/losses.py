@@ -1,20 +1,46 @@
 """The losses that were measured on text, model beside model."""
 
-import json
+from pathlib import Path
 from typing import Any
 
-from rft_jax.report.collect import Workdir, short
+from rft_jax.errors import UserError
+from rft_jax.report.collect import Workdir, read_object, short
 from rft_jax.report.page import paragraph, table
 
 FILE = "loss.json"
+_ESTIMATES = ("nats_per_token", "bits_per_byte")
+_FIELDS = {
+    "name": str, "text": list, "fields": list | None, "text_fingerprint": str, "documents": int, "bytes": int,
+    "tokens": int, "window": int, "stride": int,
+}  # fmt: skip
 
 
 def read(run: Workdir) -> dict[str, dict[str, Any]]:
-    """Returns each stage that measured a loss, in the order of the plan, else by name, with its loss.json."""
+    """Returns each stage that measured a loss, in the order of the plan, else by name, with its loss.json.
+
+    Raises:
+        UserError: one cannot be read.
+    """
     order = [stage["name"] for stage in run.plan.get("stages", ())]
     there = sorted(file.parent.name for file in run.folder.glob(f"*/{FILE}"))
     names = [name for name in order if name in there] + [name for name in there if name not in order]
-    return {name: json.loads((run.folder / name / FILE).read_text(encoding="utf-8")) for name in names}
+    return {name: _read(run.folder / name / FILE) for name in names}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    fields = read_object(file)
+    wrong = [name for name, kind in _FIELDS.items() if name not in fields or not isinstance(fields[name], kind)]
+    wrong += [name for name in _ESTIMATES if not _is_estimate(fields.get(name))]
+    if wrong:
+        raise UserError(f"{file} is no loss that this version can read ({', '.join(wrong)}): measure it again")
+    return fields
+
+
+def _is_estimate(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("mean"), int | float):
+        return False
+    ends = [value.get("low", ""), value.get("high", "")]
+    return ends == [None, None] or value.get("low", "") is None or all(isinstance(end, int | float) for end in ends)
 
 
 def model_of(run: Workdir, stage: str, measured: dict[str, Any]) -> str:

@@ -1,49 +1,25 @@
 """The sections of the report: each takes the workdir and returns HTML, or "" if there is nothing to show."""
 
 import json
-import math
 from collections import Counter
-from fractions import Fraction
+from collections.abc import Mapping
 from typing import Any
 
+from rft_jax.config import GOLD
+from rft_jax.data.fraction import in_use
 from rft_jax.evidence.intervals import percent
 from rft_jax.records.lines import read_objects, with_infix
 from rft_jax.records.problem import Problem
 from rft_jax.report import figures, paper
 from rft_jax.report.collect import Selection, Workdir, criteria_of
+from rft_jax.report.kinds import NOT_PLANNED, fraction_of, is_alike, paper_figure
 from rft_jax.report.page import escape, fold, paragraph, side_by_side, table
-from rft_jax.report.replicates import base_of, replicates, seed_of
+from rft_jax.report.replicates import MEASURE, base_of, replicates, seed_of
 from rft_jax.report.verdicts import Verdict, judge
 from rft_jax.select import rules
 from rft_jax.select.statistics import COLUMNS, RARE
 
 _PROBLEMS, _REJECTED = 20, 8
-_MAIN = "maj1@1"
-_OF_THE_PAPER = ("paper", "reference", rules.NONE)  # rules of selection
-
-
-def kind_of(run: Workdir, model: str) -> str:
-    """Returns the kind of a model: a key of paper.ACCURACY, another word, or "" without a plan."""
-    stage = run.stage(model)
-    if not stage:
-        return "base" if run.plan else ""
-    data = run.stage(stage["data"])
-    if not data:
-        return "sft, longer" if stage["steps_of"] else "sft" if fraction_of(run, stage) == 1 else "sft, part"
-    if data["rules"] not in _OF_THE_PAPER:
-        return rules.label(data["rules"])
-    models = {run.stage(path)["model"] for path in data["paths"]}
-    if any(run.stage(run.stage(model).get("data", "")) for model in models):
-        return "later round"  # its paths come from models trained on paths, which the paper has not
-    if data["rules"] == rules.NONE:
-        return "no dedup" if len(models) == 1 else "union, no dedup"
-    return "union" if len(models) > 1 else "rft"
-
-
-def fraction_of(run: Workdir, stage: dict[str, Any]) -> Fraction:
-    """Returns the fraction of its data that a training stage uses."""
-    settings = dict(setting.split("=", 1) for setting in (*run.plan.get("train_settings", ()), *stage["settings"]))
-    return Fraction(settings.get("fraction", "1"))
 
 
 def results(run: Workdir) -> str:
@@ -60,37 +36,36 @@ def results(run: Workdir) -> str:
     rows, by_seed, marks = [], [], {}
     for group in replicates(run):
         metrics = group.first.metrics
-        kind = kind_of(run, metrics["name"])
         rows_of, steps = training_of(run, metrics["name"])
-        named, figure = paper.ACCURACY.get(kind, ("", None))
-        if figure is not None and run.stage(metrics["name"]).get("k"):
-            named, figure = "", None  # the paper's figure is for all samples
+        figure = paper_figure(run, group.first)
+        left_over = run.plan and not run.stage(group.first.name)
         rows.append(
             [
-                group.model, rows_of, steps,
+                f"{group.model} ({NOT_PLANNED})" if left_over else group.model, rows_of, steps,
                 *(group.told(group.first.grader, measure) for measure in measures),
-                *(group.told(name, _MAIN) for name in audits),
-                f"{figure} ({named})" if figure else "–",
+                *(group.told(name, MEASURE) for name in audits),
+                f"{figure[1]} ({figure[0]})" if figure else "–",
             ]
         )  # fmt: skip
-        if estimate := group.estimate(group.first.grader, _MAIN):
+        if estimate := group.estimate(group.first.grader, MEASURE):
             marks[group.model] = (estimate["mean"], estimate["low"], estimate["high"])
         if len(group.evaluations) > 1:
-            figures_of = {seed_of(run, each): percent(each.measures[_MAIN]) for each in group.evaluations}
+            figures_of = {seed_of(run, each): percent(each.measures[MEASURE]) for each in group.evaluations}
             by_seed.append([group.model, *(figures_of.get(seed, "–") for seed in range(group.planned))])
     count = run.evaluations[0].metrics["count"]
     over = ", of models with several seeds over seeds and problems" if by_seed else ""
     intro = paragraph(
         f"Percent of {count:,} held-out problems, with 95 % intervals{over}. Graded by {' or '.join(graders)}; audited "
-        f"by {', '.join(audits) or 'none'}. The paper's column is for Llama 2 7B on GSM8K, another model and other "
-        "problems: compare the order and size of the differences, not the values."
+        f"by {', '.join(audits) or 'none'}. The paper's column is for Llama 2 7B on GSM8K, where the setting is the "
+        "paper's; another model on other problems: compare the order and size of the differences, not the values."
     )
-    head = ["model", "training rows", "steps", *measures, *(f"{_MAIN}, {name}" for name in audits), "paper"]
+    head = ["model", "training rows", "steps", *measures, *(f"{MEASURE}, {name}" for name in audits), "paper"]
     plot = side_by_side(
-        [(figures.intervals("Accuracy with its interval", marks, x=_MAIN), "maj1@1 with its 95 % interval.")]
+        [(figures.intervals("Accuracy with its interval", marks, x=MEASURE), f"{MEASURE} with its 95 % interval.")]
     )
-    seeds = [f"seed {seed}" for seed in range(max(map(len, by_seed), default=1) - 1)]
-    each_seed = fold("Seed by seed", "over problems alone", table([_MAIN, *seeds], by_seed)) if by_seed else ""
+    first = int(run.plan.get("seed", 0))
+    seeds = [f"seed {first + number}" for number in range(max(map(len, by_seed), default=1) - 1)]
+    each_seed = fold("Seed by seed", "over problems alone", table([MEASURE, *seeds], by_seed)) if by_seed else ""
     return intro + table(head, rows) + each_seed + plot
 
 
@@ -127,13 +102,14 @@ def against_k(run: Workdir) -> str:
         for each in part.evaluations:
             stage = run.stage(each.metrics["name"])
             data = run.stage(stage.get("data", ""))
-            fit = data and data["rules"] != rules.NONE and len(data["paths"]) == 1
-            if fit and (k := stage["k"] or _samples(run, data["paths"][0])):
-                points.setdefault(base_of(run, data["name"]), []).append((k, each.measures[_MAIN]["mean"]))
+            fit = data and data["rules"] != rules.NONE and len(data["paths"]) == 1 and run.stage(each.name)
+            if fit and _is_whole(run, stage) and (k := stage["k"] or _samples(run, data["paths"][0])):
+                curve = ", from ".join(base_of(run, name) for name in (data["name"], stage["model"]))
+                points.setdefault(curve, []).append((k, each.measures[MEASURE]["mean"]))
         points = {name: means for name, values in points.items() if len(means := _means(values)) > 1}
         if points:
             title = f"Accuracy against k{f' on {problems}' if problems else ''}"
-            svg = figures.curves(title, points, x="k, samples per problem", y=_MAIN, log=True, percent=True)
+            svg = figures.curves(title, points, x="k, samples per problem", y=MEASURE, log=True, percent=True)
             drawn.append((svg, "Accuracy after training on what a selection has of the first k samples."))
     distinct: dict[str, list[tuple[float, float]]] = {}
     for selection in run.training_sets:
@@ -155,34 +131,43 @@ def against_k(run: Workdir) -> str:
 
 
 def against_fraction(run: Workdir) -> str:
-    """Returns a plot of accuracy against the fraction of the data trained on, where there are several."""
-    points = []
+    """Returns a plot of accuracy against the fraction of the data, a curve for each start with several."""
+    points: dict[str, list[tuple[float, float]]] = {}
     for each in run.evaluations:
         stage = run.stage(each.metrics["name"])
-        if stage and stage["data"] == "gold" and not stage["steps_of"]:
-            points.append((float(fraction_of(run, stage)), each.measures[_MAIN]["mean"]))
-    if len({fraction for fraction, _ in points}) < 2:
+        fit = stage.get("data") == GOLD and not stage["steps_of"] and is_alike(run, stage) and run.stage(each.name)
+        if fit:
+            curve = points.setdefault(base_of(run, stage["model"]), [])
+            curve.append((float(fraction_of(run, stage)), each.measures[MEASURE]["mean"]))
+    series = {name: means for name, values in points.items() if len(means := _means(values)) > 1}
+    if not series:
         return ""
-    series = {"here": _means(points), "paper, 7B-2": [(x, y / 100) for x, y in paper.ACCURACY_AT_FRACTION.items()]}
+    series["paper, 7B-2"] = [(x, y / 100) for x, y in paper.ACCURACY_AT_FRACTION.items()]
     svg = figures.curves(
-        "Accuracy against the fraction of the data", series, x="fraction of the training problems", y=_MAIN, log=True,
+        "Accuracy against the fraction of the data", series, x="fraction of the training problems", y=MEASURE, log=True,
         percent=True, dashed=["paper, 7B-2"],
     )  # fmt: skip
     return side_by_side([(svg, "SFT on a fraction of the training problems.")])
 
 
 def provenance(run: Workdir) -> str:
-    """Returns which models found the paths of the largest union."""
-    union = _widest(run.training_sets)
-    if union is None or len(union.statistics["models"]) < 2:
-        return ""
+    """Returns which models found the paths of each selection that unites several models'."""
+    unions = [each for each in run.training_sets if len(each.statistics["models"]) > 1]
+    return "".join(_provenance_of(run, each) for each in unions if not rules.repeats_lists(each.statistics["rules"]))
+
+
+def _provenance_of(run: Workdir, union: Selection) -> str:
+    named = base_of(run, union.name)
+    if (replicate := run.stage(union.name).get("replicate")) is not None:
+        named += f", seed {int(run.plan.get('seed', 0)) + replicate}"
     found = union.statistics["found_by"][:10]
     names = [" + ".join(entry["models"]) for entry in found]
     svg = figures.bars(
         "Who found the paths", names, {"paths": [entry["distinct"] for entry in found]}, x="distinct paths"
     )
     rows = [[name, f"{entry['distinct']:,}", f"{entry['share']:.1%}"] for name, entry in zip(names, found, strict=True)]
-    return table(["found by", "distinct paths", "share"], rows) + side_by_side([(svg, f"Paths in {union.name}.")])
+    head = [f"{named}: found by", "distinct paths", "share"]
+    return table(head, rows) + side_by_side([(svg, f"Paths in {named}.")])
 
 
 def training(run: Workdir) -> str:
@@ -333,15 +318,19 @@ def training_of(run: Workdir, model: str) -> tuple[str, str]:
     """Returns the number of rows a model was trained on and its steps; a dash where that is not known."""
     stage = run.stage(model)
     losses = next((each.losses for each in run.trainings if each.name == model), None)
-    rows = "–"
+    there = None
     for selection in run.selections:
         if stage and selection.name == stage["data"]:
             file = selection.file if stage["k"] is None else with_infix(selection.file, f"k{stage['k']}")
-            counts = selection.statistics["rows"][file.name]
-            rows = f"{counts['gold'] + counts['selected']:,}"
-    if stage and stage["data"] == "gold" and run.problems:
-        rows = f"{math.ceil(len(run.problems) * fraction_of(run, stage)):,}"
+            there = sum(selection.statistics["rows"][file.name].values())
+    if stage and stage["data"] == GOLD and run.problems:
+        there = len(run.problems)
+    rows = "–" if there is None else f"{in_use(there, float(fraction_of(run, stage))):,}"
     return rows, f"{losses[-1][0]:,}" if losses else "–"
+
+
+def _is_whole(run: Workdir, stage: Mapping[str, Any]) -> bool:
+    return is_alike(run, stage) and fraction_of(run, stage) == 1
 
 
 def _samples(run: Workdir, sampling: str) -> int | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 from rft_jax import provenance
+from rft_jax.errors import UserError
 from rft_jax.files import whole_file
 from rft_jax.one_writer import one_writer
 from rft_jax.records.lines import created
@@ -83,9 +84,17 @@ def write(job: Job, fill: Callable[[Sequence[IO[bytes]], pathlib.Path], Found]) 
         statistics_file = stack.enter_context(whole_file(job.statistics))
         streams = [_create(stack, name) for name in job.names]
         found = fill(streams, folder)
+        _refuse_whole_sets(job, found)
         result = _result(job, found)
         statistics_file.write_text(json.dumps(result, indent=1) + "\n")
     return result | {"unchecked_files": len(job.unchecked), "doubtful": found.doubtful}
+
+
+def _refuse_whole_sets(job: Job, found: Found) -> None:
+    """Raises UserError if the set of a prefix is that of all samples: what is trained on it would bear a wrong k."""
+    there = found.tally.united.most_samples
+    if too_many := [k for k in job.prefixes if k is not None and k > there]:
+        raise UserError(f"--k={too_many[0]}: the samples are numbered below {there}, so give at most {there}")
 
 
 def _create(stack: contextlib.ExitStack, name: pathlib.Path) -> IO[bytes]:

@@ -47,6 +47,13 @@ def test_what_cannot_be_shown_has_no_smallest_difference():
     assert power.smallest(1, 1, 1, power.DEFAULT) is None
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_models_that_agree_on_every_problem_show_no_difference(seeds):
+    found = power.observed([np.zeros((seeds, 50))])
+    assert found.differing == 0
+    assert power.smallest(600, seeds, 4, found) is None
+
+
 def test_an_assumption_is_found_again_in_what_is_finished():
     assumed = power.Assumption(0.1, 0.4, 0.03)
     values = drawn(np.random.default_rng(1), 40, 10, 2000, 0.0, assumed)

@@ -172,6 +172,14 @@ def test_a_mistake_in_the_flags(run: Run, flags: list[str], message: str) -> Non
     assert message in result.stderr
 
 
+def test_a_set_of_more_samples_than_there_are_is_refused(run: Run, tmp_path: Path) -> None:
+    result = run("--k=1,40")
+    assert (result.returncode, result.stderr) == (
+        1, "error: --k=40: the samples are numbered below 1, so give at most 1\n"
+    )  # fmt: skip
+    assert {file.name for file in tmp_path.iterdir()} == {"problems.jsonl", "a.jsonl"}
+
+
 def test_a_full_disk(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(
         "".join(line(0, number, response=f"{'x' * 900}\n#### 2") for number in range(300))

@@ -2,7 +2,10 @@
 
 import dataclasses
 
+import pytest
+
 from rft_jax.config import EvaluateStage, PipelineConfig, SampleStage, SelectStage, TrainStage
+from rft_jax.errors import UserError
 from rft_jax.pipeline.controls import controlled
 
 SFT = (
@@ -37,12 +40,28 @@ def test_both_controls_stand_before_the_evaluation_that_needs_them():
 
 def test_a_control_that_is_there_is_taken():
     own = (
-        TrainStage(name="long", model="base", data="gold", steps_of="rft"),
+        # Its settings are those of the SFT that RFT is compared with, but for the epochs, which are late.
+        dataclasses.replace(SFT[0], name="long", steps_of="rft", settings=()),
         EvaluateStage(name="long-eval", model="long", against=("sft-eval",)),
     )
     stages = made(*own, COMPARED)
     assert "rft-steps" not in stages
     assert stages["rft-eval"].against == ("sft-eval", "long-eval", "rft-random-eval")
+
+
+@pytest.mark.parametrize("change", [{"model": "sft"}, {"settings": ("batch=8",)}, {"config": None}])
+def test_longer_training_from_another_start_or_with_other_settings_is_no_control(change):
+    own = dataclasses.replace(SFT[0], name="long", steps_of="rft", **change)
+    stages = made(own, COMPARED)
+    assert stages["rft-steps"] == dataclasses.replace(SFT[0], name="rft-steps", steps_of="rft")
+    assert stages["rft-eval"].against == ("sft-eval", "rft-steps-eval", "rft-random-eval")
+    with pytest.raises(UserError, match="stage rft-steps has the name of a control and other fields"):
+        made(dataclasses.replace(own, name="rft-steps"), COMPARED)
+
+
+def test_another_set_by_the_name_of_a_control_is_refused():
+    with pytest.raises(UserError, match="stage set-random has the name of a control"):
+        made(SelectStage(name="set-random", paths=("paths",), rules="nearest"), COMPARED)
 
 
 def test_on_other_problems_controls_are_evaluated_there_and_not_trained_again():

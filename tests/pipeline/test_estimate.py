@@ -6,7 +6,7 @@ import json
 import jax
 import pytest
 
-from rft_jax.config import EvaluateStage, PipelineConfig
+from rft_jax.config import EvaluateStage, LossStage, PipelineConfig, TrainStage, WorldStage
 from rft_jax.config_flag import load
 from rft_jax.hf import config as hf_config
 from rft_jax.model.architecture import SIZES
@@ -80,6 +80,22 @@ def test_what_a_stage_is_asked_to_do_is_what_is_estimated(tmp_path):
     assert pace.sampled == [(40, 50, 4), (8, 50, 1), (8, 64, 1), (8, 64, 3)]  # untrained, it may go on to the limit
     by_name = {each.name: each for each in found}
     assert (by_name["eval-base"].samples, by_name["eval-base"].seconds) == (8 * 4, 1 + 1 + 3)
+
+
+def test_texts_are_counted(tmp_path):
+    tiny = load(f"{stage_settings.root()}/tests/pipeline/tiny.py", PipelineConfig)
+    world = WorldStage(name="corpus", train=1, test=1, seed=0, corpus=4_000)
+    later = TrainStage(name="later", model="base", data="corpus/corpus.jsonl", settings=("epochs=1", "fraction=1/2"))
+    (tmp_path / "text.txt").write_text("x" * 1_000)
+    texts = {"made": "corpus/corpus.jsonl", "file": str(tmp_path / "text.txt"), "hub": "hf:org/name:a:test"}
+    measured = (LossStage(name=name, model="base", text=text) for name, text in texts.items())
+    pace = _Asked()
+    stages = (*tiny.stages, world, later, *measured)
+    found = estimate.estimate(dataclasses.replace(tiny, stages=stages), tmp_path, pace)
+    assert pace.trained[-1] == 2_000 * 150
+    flops = {each.name: each.flops for each in found}
+    assert flops["made"] == pytest.approx(flops["file"] * 4_000 * estimate.ROW_BYTES / 1_000)
+    assert flops["file"] > flops["hub"] == 0
 
 
 def test_a_share_of_the_problems_is_counted(tmp_path):

@@ -128,6 +128,10 @@ def test_the_control_takes_at_least_as_many_steps(tmp_path):
         (TrainStage(name="x", model="y", data="gold"), "stage x needs 'y'"),
         (SelectStage(name="x", paths=()), "no paths to select from"),
         (SelectStage(name="x", paths=("sft",)), "not an earlier SampleStage"),
+        (
+            SelectStage(name="x", paths=("paths",), ks=(7, 8, 9)),
+            "stage x: no set from the first 8 samples, as paths has 7 per problem",
+        ),
         (EvaluateStage(name="x", model="rft", against=("x",)), "not an earlier EvaluateStage"),
         (SampleStage(name="sft", model="base"), "two models or stages are named 'sft'"),
         (SampleStage(name="base", model="base"), "two models or stages are named 'base'"),

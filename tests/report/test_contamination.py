@@ -13,7 +13,7 @@ from rft_jax.records import manifest
 from rft_jax.records.lines import dump, write_lines
 from rft_jax.records.problem import Problem, write_problems
 from rft_jax.report.collect import collect
-from rft_jax.report.contamination import Comparison, found
+from rft_jax.report.contamination import FoundPairs, found
 from rft_jax.report.report import write
 from rft_jax.world import generate
 
@@ -21,15 +21,18 @@ TESTED = generate.problems("test", 40, 0)
 RIGHT = [number % 3 == 0 or number < 5 for number in range(40)]
 
 
-def evaluation(folder, name, problems, right):
+def evaluation(folder, name, problems, right, clusters=None):
     shares = {"mean": 0.5, "low": 0.4, "high": 0.6}
     metrics = {
         "name": name, "problems": "test.jsonl", "fingerprint": manifest.of_problems(problems)["fingerprint"],
         "count": len(problems), "grader": "reference", "graders": {"reference": {"maj1@1": shares}}, "against": [],
+        "cluster": {"field": "template", "count": len(set(clusters))} if clusters else None,
     }  # fmt: skip
     (folder / name).mkdir()
     (folder / name / "metrics.json").write_text(json.dumps(metrics))
-    lines = ({"problem": number, "reference": {"greedy": each}} for number, each in enumerate(right))
+    lines = [{"problem": number, "reference": {"greedy": each}} for number, each in enumerate(right)]
+    if clusters:
+        lines = [line | {"cluster": name} for line, name in zip(lines, clusters, strict=True)]
     write_lines(folder / name / "results.jsonl", map(dump, lines))
 
 
@@ -48,7 +51,7 @@ def workdir(tmp_path):
 def test_accuracy_with_and_without(workdir):
     run = collect(workdir)
     html = found(run)
-    comparison = Comparison.read(workdir / "leaks")
+    comparison = FoundPairs.read(workdir / "leaks")
     same = comparison.alike((Kind.TEXT, Kind.NORMALISED))
     assert same == {0, 1, 2, 3}
     shares = [RIGHT, RIGHT[4:], RIGHT[:4]]
@@ -59,8 +62,18 @@ def test_accuracy_with_and_without(workdir):
     assert "<h2>Contamination</h2>" in write(workdir).read_text()
 
 
+def test_intervals_go_by_the_evaluations_clusters(workdir):
+    clusters = [str(number // 2) for number in range(40)]
+    evaluation(workdir, "clustered", TESTED, RIGHT, clusters)
+    parts = ((RIGHT[4:] + RIGHT[:4], clusters[4:] + clusters[:4]), (RIGHT[4:], clusters[4:]), (RIGHT[:4], clusters[:4]))
+    cells = [percent(dataclasses.asdict(share(*part))) for part in parts]
+    assert cells[1] != percent(dataclasses.asdict(share(RIGHT[4:])))
+    shown = "".join(f"<td>{cell}</td>" for cell in cells)
+    assert f"<td>clustered</td><td>the same</td><td>4</td>{shown}" in found(collect(workdir))
+
+
 def test_all_problems_may_be_alike(workdir):
-    comparison = Comparison.read(workdir / "leaks")
+    comparison = FoundPairs.read(workdir / "leaks")
     without, only = comparison.split(workdir / "eval", "reference", tuple(Kind))
     assert sorted(without + only) == sorted(RIGHT)
     (workdir / "train.jsonl").write_bytes((workdir / "test.jsonl").read_bytes())
@@ -72,7 +85,7 @@ def test_all_problems_may_be_alike(workdir):
 
 def test_results_of_other_problems_are_refused(workdir):
     evaluation(workdir, "elsewhere", TESTED[::-1], RIGHT)
-    comparison = Comparison.read(workdir / "leaks")
+    comparison = FoundPairs.read(workdir / "leaks")
     with pytest.raises(UserError, match="elsewhere is an evaluation of test"):
         comparison.split(workdir / "elsewhere", "reference", tuple(Kind))
     html = found(collect(workdir))

@@ -16,9 +16,10 @@ from rft_jax.pipeline.stage_settings import root
 from rft_jax.records import manifest
 from rft_jax.records.path import Path
 from rft_jax.records.problem import Problem
-from rft_jax.report import audits, report, sections, summary
+from rft_jax.report import audits, losses, report, sections, summary
 from rft_jax.report.collect import collect
-from rft_jax.report.sections import fraction_of, kind_of, training_of
+from rft_jax.report.kinds import fraction_of, kind_of
+from rft_jax.report.sections import training_of
 from rft_jax.report.verdicts import judge
 from rft_jax.task import grader as graders
 from rft_jax.task.equations import ANNOTATED, PLAIN
@@ -71,7 +72,7 @@ def test_every_section_is_there_with_its_figures(page, workdir):
     accuracy = json.loads((workdir / "eval-rft" / "metrics.json").read_text())["graders"]["reference"]["maj1@1"]
     assert f"{100 * accuracy['mean']:.1f} ({100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f})" in text
     assert "41.6 (SFT)" in text
-    assert "50.3 (RFT-U13B)" in text
+    assert "(RFT" not in text  # k and temperature are not the paper's
     assert "424242" in text
     assert "a kept path has the same list of equations" in text
     assert "right answer, but 1+1=3 does not hold" in text
@@ -105,7 +106,13 @@ def test_the_same_run_gives_the_same_page(page, workdir):
 def test_kinds_of_models(workdir):
     run = collect(workdir)
     kinds = {name: kind_of(run, name) for name in ("base", "sft-a", "half", "rft", "rft-union")}
-    assert kinds == {"base": "base", "sft-a": "sft", "half": "sft, part", "rft": "rft", "rft-union": "union"}
+    assert kinds == {
+        "base": "base",
+        "sft-a": "sft",
+        "half": "sft, part",
+        "rft": "rft",
+        "rft-union": "union, other paths",
+    }
 
 
 def test_a_later_round_is_no_union_of_the_papers(workdir):
@@ -128,7 +135,7 @@ def test_a_later_round_is_no_union_of_the_papers(workdir):
 def test_a_set_by_another_rule_is_not_beside_the_papers_figure(workdir, rules, kind):
     run = collect(workdir)
     stages = [stage | {"rules": rules} if stage["name"] == "select-a" else stage for stage in run.plan["stages"]]
-    changed = dataclasses.replace(run, plan=run.plan | {"stages": stages})
+    changed = dataclasses.replace(run, plan=run.plan | {"stages": stages, "k": 100, "temperature": 0.7})
     assert kind_of(changed, "rft") == kind
     shown = "47.5 (RFT, k = 100)" in sections.results(changed)
     assert shown == (kind == "rft")
@@ -154,6 +161,12 @@ def test_a_fraction_may_be_set_for_all_trainings(workdir):
 
 def test_other_problems_have_results_of_their_own(workdir, tmp_path):
     shutil.copytree(workdir, tmp_path / "run")
+    plan = json.loads((workdir / "pipeline.json").read_text())
+    anew = [
+        each | {"name": f"fresh{each['name']}", "problems": "world/fresh.jsonl"}
+        for each in plan["stages"] if each["kind"] == "evaluate"
+    ]  # fmt: skip
+    (tmp_path / "run" / "pipeline.json").write_text(json.dumps(plan | {"stages": plan["stages"] + anew}))
     for number, name in enumerate(("eval-sft", "eval-rft-k3", "eval-rft")):
         fields = json.loads((workdir / name / "metrics.json").read_text())
         fields |= {"problems": "/a/world/fresh.jsonl", "fingerprint": "other", "count": 1200, "against": []}
@@ -186,6 +199,14 @@ def test_losses_on_one_text_are_in_one_table(workdir, tmp_path):
     assert {"a.jsonl (text): 7 documents, 1,234 bytes.", "2.345 (1.500 to 3.000)", "2.345", "other"} <= set(
         parsed.texts
     )
+
+
+@pytest.mark.parametrize("text", ['{"name": "x"', '{"name": "x"}', "[]", '{"name": "x", "nats_per_token": 1}'])
+def test_a_loss_that_cannot_be_read_is_one_clear_line(workdir, tmp_path, text):
+    (tmp_path / "of-a-model").mkdir()
+    (tmp_path / "of-a-model" / "loss.json").write_text(text)
+    with pytest.raises(UserError, match=r"of-a-model/loss\.json (is not JSON|holds no JSON|is no loss)"):
+        losses.section(dataclasses.replace(collect(workdir), folder=tmp_path))
 
 
 def test_unfinished_work_is_left_out(workdir, tmp_path):

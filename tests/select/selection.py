@@ -42,6 +42,11 @@ def path_lists(draw: st.DrawFn) -> list[Path]:
     return [Path(problem, sample, model, draw(responses(problem))) for problem, sample, model in keys]
 
 
+def ks_of(paths: Sequence[Path], *ks: int) -> list[int]:
+    """Returns those of the k for which these paths have a set: at most as many as they have samples."""
+    return [k for k in ks if k <= 1 + max(path.sample for path in paths)]
+
+
 @dataclasses.dataclass
 class Selected:
     """What a call of `select` wrote: the bytes of each file, and the statistics."""

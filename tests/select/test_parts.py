@@ -17,7 +17,7 @@ from rft_jax.records.problem import write_problems
 from rft_jax.select import parts, passes
 from rft_jax.select.part import Part
 from tests.select.in_parts import in_parts, job, taken, whole, write_checksum, write_data, write_shards
-from tests.select.selection import PROBLEMS, path_lists, shuffled
+from tests.select.selection import PROBLEMS, ks_of, path_lists, shuffled
 from tests.select.test_criteria import SHORTEST
 from tests.shared_data import shared
 
@@ -76,7 +76,7 @@ def test_any_paths_in_any_files(
     write_problems(folder / "problems.jsonl", PROBLEMS)
     for number, some in enumerate(shuffled(paths, seed, files)):
         write_paths(folder / f"{number}.jsonl", some)
-    given = job(folder, *(f"{number}.jsonl" for number in range(files)), rules=rules)
+    given = job(folder, *(f"{number}.jsonl" for number in range(files)), rules=rules, ks=ks_of(paths, 1, 3))
     assert in_parts(given, count, piece_bytes=150) == whole(given)
 
 
@@ -107,7 +107,7 @@ def test_the_order_of_models_is_that_of_all_paths(tmp_path: File) -> None:
     write_paths(tmp_path / "1.jsonl", [Path(0, 0, "a", "#### 42")])
     write_paths(tmp_path / "2.jsonl", [Path(3, 0, "b", f"{right} b")])
     write_paths(tmp_path / "3.jsonl", [Path(3, 1, "a", f"{right} a")])
-    given = job(tmp_path, "1.jsonl", "2.jsonl", "3.jsonl", rules="none")
+    given = job(tmp_path, "1.jsonl", "2.jsonl", "3.jsonl", rules="none", ks=[1])
     expected = whole(given)
     assert [json.loads(row).get("model") for row in expected["out.jsonl"].splitlines()][-2:] == ["a", "b"]
     assert in_parts(given, 2) == expected

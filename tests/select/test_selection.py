@@ -15,7 +15,7 @@ from rft_jax.select.selection import select
 from rft_jax.task.equations import all_hold, equation_list, find_equations
 from rft_jax.task.graders.reference import GRADER as REFERENCE
 from rft_jax.task.graders.robust import GRADER as ROBUST
-from tests.select.selection import PROBLEMS, Selected, path_lists, selected, shuffled
+from tests.select.selection import PROBLEMS, Selected, ks_of, path_lists, selected, shuffled
 from tests.shared_data import read_jsonl, shared
 
 
@@ -24,8 +24,9 @@ from tests.shared_data import read_jsonl, shared
 def test_file_order_splitting_and_compression_do_not_matter(
     paths: list[Path], seed: int, files: int, suffix: str
 ) -> None:
-    once = selected([[paths]], ks=[1, 3])
-    again = selected([shuffled(paths, seed, files)], suffix, ks=[1, 3], piece_bytes=150)
+    ks = ks_of(paths, 1, 3)
+    once = selected([[paths]], ks=ks)
+    again = selected([shuffled(paths, seed, files)], suffix, ks=ks, piece_bytes=150)
     assert again.files == once.files
 
 
@@ -78,6 +79,7 @@ def test_the_order_of_the_models_is_the_order_listed(paths: list[Path]) -> None:
 @settings(max_examples=30)  # each writes and syncs some files
 @given(path_lists(), st.lists(st.integers(1, 10), unique=True, min_size=1, max_size=3))
 def test_a_prefix_is_the_selection_of_the_samples_below_k(paths: list[Path], ks: list[int]) -> None:
+    ks = ks_of(paths, *ks)
     files = selected([[paths]], ks=ks).files
     for k in ks:
         prefix = [path for path in paths if path.sample < k]
