@@ -12,6 +12,7 @@ from absl import flags
 
 from rft_jax import command, runtime
 from rft_jax.errors import UserError
+from rft_jax.hf import located
 from rft_jax.hf.config import is_last
 from rft_jax.remote import hub_push
 from rft_jax.remote.address import is_remote
@@ -27,7 +28,7 @@ CHECKPOINT = flags.DEFINE_string(
 OUTPUT = flags.DEFINE_string("output", None, "Hugging Face folder to write; gs:// and s3:// too.", required=True)
 TOKENIZER = flags.DEFINE_string("tokenizer", None, "Folder of the tokenizer, if not the run's own.")
 DTYPE = flags.DEFINE_enum("dtype", "bfloat16", [*DTYPES.values(), *DTYPES], "Dtype of the written weights.")
-SHARD_GB = flags.DEFINE_float("shard_gb", 5.0, "The most gigabytes in one file of weights.", lower_bound=1e-6)
+SHARD_GB = flags.DEFINE_float("shard_gb", card.SHARD_GB, "The most gigabytes in one file of weights.", lower_bound=1e-6)
 PUSH = flags.DEFINE_string("push", None, "ORG/NAME on the Hugging Face hub to upload the folder to.")
 PUBLIC = flags.DEFINE_bool("public", False, "Whether a repository that --push makes is public.")
 
@@ -40,15 +41,16 @@ def main() -> None:
             raise UserError(f"--output={OUTPUT.value}: --push uploads a folder of this machine, give one")
         hub_push.check(PUSH.value)
     dtype = DTYPES.get(DTYPE.value, DTYPE.value)
+    tokenizer = TOKENIZER.value and located.pinned(TOKENIZER.value)
     with outgoing(OUTPUT.value, last=is_last, new=True) as output:
         convert(
             CHECKPOINT.value,
             output,
-            TOKENIZER.value,
+            tokenizer,
             dtype,
             shard_bytes=round(SHARD_GB.value * 1e9),
             card=lambda origin, run, step, evaluated: card.write(
-                origin, run, step=step, dtype=dtype, evaluated=evaluated
+                origin, run, step=step, dtype=dtype, tokenizer=tokenizer, shard_gb=SHARD_GB.value, evaluated=evaluated
             ),
         )
     if PUSH.value:

@@ -3,11 +3,11 @@
     python launch/loss.py --model=DIR --text=FILE[,FILE…] --output=loss.json
     python launch/loss.py --model=DIR --text=corpus.jsonl --field=text --output=loss.json
 
-Without --field each file is one document; with it, each row is one (of several fields, joined by a newline). Documents
-are never joined. A long one is seen in windows of --window tokens that begin --stride tokens apart, and every token
-counts once, in the first window that has it. Before each document stands what the tokenizer puts there, or its bos or
-eos token. Bits per byte compare models of different tokenizers; nats per token do not. The intervals take the documents
-as a random sample.
+Without --field each file is one document of plain text; with it, each row is one (of several fields, joined by a
+newline). Documents are never joined. A long one is seen in windows of --window tokens that begin --stride tokens apart,
+and every token counts once, in the first window that has it. Before each document stands what the tokenizer puts there,
+or its bos or eos token. A text that the tokenizer loses in part is refused, as in training. Bits per byte compare
+models of different tokenizers; nats per token do not. The intervals take the documents as a random sample.
 """
 
 from absl import flags

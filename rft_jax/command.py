@@ -60,6 +60,9 @@ def run(main: Callable[[], None], parse_extra: Callable[[list[str]], list[str]] 
 
     # transformers would advise to install torch, which nothing here needs.
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A locale that lacks a letter of a problem, or a file's name that is not UTF-8, is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         stopping.catch()
         app.run(guarded, flags_parser=parse)
@@ -77,9 +80,6 @@ def show(text: str) -> None:
     """
     if sys.stdout is None:  # closed by whoever started the command
         return
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A locale that lacks a letter of a problem is no reason to fail.
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         print(text, flush=True)
     except OSError as error:

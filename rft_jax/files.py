@@ -10,7 +10,7 @@ import itertools
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rft_jax.errors import UserError
@@ -65,6 +65,14 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             _sync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_to_replace(inputs: Iterable[str | os.PathLike[str]], *outputs: str | os.PathLike[str]) -> None:
+    """Raises UserError where a file that is to be written is one that is read."""
+    read = set(map(os.path.realpath, inputs))
+    for output in outputs:
+        if os.path.realpath(output) in read:
+            raise UserError(f"{os.fspath(output)} is to be read and written: write elsewhere")
 
 
 def create_file(path: str | os.PathLike[str], content: bytes) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rft_jax.errors import UserError
+from rft_jax.files import make_folder
 
 _LOOK_S = 0.1  # between two looks whether another has ended
 
@@ -34,11 +35,33 @@ def one_writer(target: Path, lock: Path | None = None, wait_s: float = 0.0) -> I
     try:
         with contextlib.suppress(OSError):  # on a full disk the lock holds as well
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()}{_here()} {shlex.join(sys.argv)}"[:1000].encode())
+            words = f"process {os.getpid()}{_here()} {shlex.join(sys.argv)}"[:1000]
+            os.write(descriptor, words.encode(errors="surrogateescape"))  # a file's name need not be UTF-8
         yield
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """Makes a folder, if it is not there, and this process its only writer while it is entered.
+
+    What killed processes left unfinished there is removed; on exit also the folder, if it is new and still empty.
+
+    Raises:
+        UserError: it cannot be made or written, or another process writes it; the message says which.
+    """
+    new = not folder.exists()
+    make_folder(folder, clean=False)
+    try:
+        with one_writer(folder):
+            make_folder(folder)
+            yield
+    finally:
+        if new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -135,7 +135,7 @@ def say(line: str) -> None:
 
     def write() -> None:
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            os.write(sys.stderr.fileno(), f"{line}\n".encode())
+            os.write(sys.stderr.fileno(), f"{line}\n".encode(errors="backslashreplace"))
 
     thread = threading.Thread(target=write, daemon=True)  # whoever reads it may have stopped reading
     thread.start()

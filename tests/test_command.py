@@ -26,6 +26,9 @@ def main():
         raise ZeroDivisionError
     if PROBLEMS.value == "interrupt":
         raise KeyboardInterrupt
+    if PROBLEMS.value.startswith("print"):
+        print(PROBLEMS.value)
+        raise UserError(f"no {PROBLEMS.value}")
     command.show(f"{PROBLEMS.value} {config.tensor}")
 
 if __name__ == "__main__":
@@ -74,6 +77,11 @@ def test_a_users_mistake_is_one_line(run, arguments, code, line):
     assert failed.stderr.startswith(line)
     assert failed.stderr.count("\n") == 1
     assert failed.stdout == ""
+
+
+def test_a_name_that_is_not_utf8(run):
+    failed = run(b"--problems=print\xff", env={**os.environ, "PYTHONUTF8": "1"})
+    assert (failed.returncode, failed.stdout, failed.stderr) == (1, "print\\udcff\n", "error: no print\\udcff\n")
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf", "1e300", "10 s"])

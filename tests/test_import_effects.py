@@ -7,10 +7,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = """
-import importlib, logging, os, signal, sys, threading, warnings
+import contextlib, importlib, logging, os, signal, sys, threading, warnings
 import jax, matplotlib
 for name in {others}:
-    importlib.import_module(name)
+    with contextlib.suppress(ModuleNotFoundError):  # the name of what is in a module, as it may be
+        importlib.import_module(name)
 
 def state():
     loggers = [logging.getLogger(name) for name in ["", "absl", "jax", "orbax"]]
@@ -35,13 +36,13 @@ for name in {ours}:
 
 
 def of_others(file: Path) -> set[str]:
-    """Returns the modules of other packages that a module imports when it is imported itself."""
+    """Returns the modules of other packages that a module imports when it is imported itself, and names in them."""
     found = set()
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return {name for name in found if not name.startswith("rft_jax") and name != "__future__"}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.one_writer import one_writer
+from rft_jax.one_writer import filled, one_writer
 
 HOLDS = """
 import pathlib, sys, time
@@ -35,6 +35,15 @@ def test_a_second_writer_is_told_who_the_first_is(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are UTF-8")
+def test_a_command_line_that_is_not_utf8(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["select.py", "--output=w\udcff"])
+    with one_writer(tmp_path):
+        assert (tmp_path / ".writer").read_bytes().endswith(b"--output=w\xff'")
+        with pytest.raises(UserError, match=r"is being written by process .* select\.py '--output=w\ufffd'"):
+            one_writer(tmp_path).__enter__()
+
+
 def test_a_file(tmp_path):
     target, lock = tmp_path / "out.jsonl", tmp_path / ".out.jsonl.writer"
     with one_writer(target, lock):
@@ -43,6 +52,17 @@ def test_a_file(tmp_path):
         with one_writer(tmp_path / "other", tmp_path / ".other.writer"):
             pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_filled(tmp_path):
+    with pytest.raises(ValueError), filled(tmp_path / "new" / "folder"):
+        raise ValueError
+    assert not (tmp_path / "new" / "folder").exists()
+    with filled(tmp_path / "kept"):
+        (tmp_path / "kept" / "file").touch()
+        with pytest.raises(UserError, match=r"kept is being written by process"), filled(tmp_path / "kept"):
+            pass
+    assert [each.name for each in (tmp_path / "kept").iterdir()] == ["file"]
 
 
 def test_a_folder_that_is_missing(tmp_path):

@@ -4,7 +4,6 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from rft_jax.contamination.pairs import LISTED, Found, Kind, Match, Pair
 from rft_jax.contamination.search import NEAR, search
 from rft_jax.contamination.sources import Document, documents
 from rft_jax.errors import UserError
-from rft_jax.files import make_folder, whole_file
+from rft_jax.files import refuse_to_replace, whole_file
+from rft_jax.one_writer import filled
 from rft_jax.records import hub, manifest
 from rft_jax.records.lines import dump, write_lines
 from rft_jax.records.problem import Problem, read_problems
@@ -48,36 +48,38 @@ def compare(test: str, train: str, corpora: Sequence[str], output: Path, *, task
         workers: processes for the corpora, and threads.
 
     Raises:
-        UserError: a file is missing or wrong, or holds no problem; or nothing matches a pattern.
+        UserError: a file is missing or wrong, or holds no problem; nothing matches a pattern; or the output cannot be
+            written, is being written by another process, or is one of the files. Nothing is written then.
     """
     reader = tasks.load(task).reader
     tested, trained = read_problems(test, reader), read_problems(train, reader)
     files = _files(corpora)
+    refuse_to_replace([test, train, *files], output / PAIRS, output / RESULT)
     texts = tuple(dict.fromkeys(asked(problem) for problem in tested))
-    in_training = _in_training(texts, [asked(problem) for problem in trained], workers)
-    with ordered_map(workers if files else 1) as run:
-        in_corpora = {file: _in_corpus(texts, file, run) for file in files}
-    number = {text: place for place, text in enumerate(texts)}
-    of_problem = [number[asked(problem)] for problem in tested]
-    everywhere = {None: in_training} | {file: found for file, (found, _) in in_corpora.items()}
-    lines = list(_lines(tested, of_problem, everywhere))
-    result = {
-        "test": {"file": test, **manifest.of_problems(tested)},
-        "train": {"file": train, **manifest.of_problems(trained), "found": _counts(of_problem, in_training)},
-        "corpora": [
-            {"file": file, "texts": texts, "found": _counts(of_problem, found)}
-            for file, (found, texts) in in_corpora.items()
-        ],
-        "task": task,
-        "settings": {"near": NEAR, "words": SHARED, "least_words": SEED, "listed_per_problem": LISTED},
-        "listed": len(lines),
-        provenance.FIELD: provenance.software(),
-    }
-    make_folder(output)
-    (output / RESULT).unlink(missing_ok=True)  # a kill must not leave the counts of other pairs
-    write_lines(output / PAIRS, map(dump, lines))
-    with whole_file(output / RESULT) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n")
+    with filled(output):
+        in_training = _in_training(texts, [asked(problem) for problem in trained], workers)
+        with ordered_map(workers if files else 1) as run:
+            in_corpora = {file: _in_corpus(texts, file, run) for file in files}
+        number = {text: place for place, text in enumerate(texts)}
+        of_problem = [number[asked(problem)] for problem in tested]
+        everywhere = {None: in_training} | {file: found for file, (found, _) in in_corpora.items()}
+        lines = list(_lines(tested, of_problem, everywhere))
+        result = {
+            "test": {"file": test, **manifest.of_problems(tested)},
+            "train": {"file": train, **manifest.of_problems(trained), "found": _counts(of_problem, in_training)},
+            "corpora": [
+                {"file": file, "texts": count, "found": _counts(of_problem, found)}
+                for file, (found, count) in in_corpora.items()
+            ],
+            "task": task,
+            "settings": {"near": NEAR, "words": SHARED, "least_words": SEED, "listed_per_problem": LISTED},
+            "listed": len(lines),
+            provenance.FIELD: provenance.software(),
+        }
+        (output / RESULT).unlink(missing_ok=True)  # a kill must not leave the counts of other pairs
+        write_lines(output / PAIRS, map(dump, lines))
+        with whole_file(output / RESULT) as temporary:
+            temporary.write_text(json.dumps(result, indent=1) + "\n")
     return result
 
 
@@ -103,8 +105,8 @@ def _in_training(texts: tuple[str, ...], trained: Sequence[str], workers: int) -
     index, found = index_of(texts), Found()
     bar = tqdm(trained, desc="training problems", unit="", disable=None)
     for row, (text, similar) in enumerate(zip(bar, near(index, trained, workers), strict=True), start=1):
-        for match in search(index, text, similar):
-            found.add(match.test, _pair(match, Document(row, text), lines=False))
+        for test, pair in _pairs(Document(row, text), search(index, text, similar)):
+            found.add(test, pair)
     return found
 
 
@@ -137,30 +139,24 @@ def _batches(texts: Iterable[Document]) -> Iterator[list[Document]]:
 
 def _search_batch(batch: _Batch) -> tuple[int, list[tuple[int, Pair]]]:
     index = index_of(batch.tests)
-    pairs = [
-        (match.test, _pair(match, document, lines=True))
-        for document in batch.documents
-        for match in search(index, document.text)
-    ]
+    pairs = [pair for document in batch.documents for pair in _pairs(document, search(index, document.text))]
     return len(batch.documents), pairs
 
 
-def _pair(match: Match, document: Document, *, lines: bool) -> Pair:
-    """Returns a match as a pair; `lines`: the row of a text of several lines is that of its first one."""
+def _pairs(document: Document, matches: Sequence[Match]) -> Iterator[tuple[int, Pair]]:
+    """Yields the matches in a text as pairs, each with its test text."""
     text, row = document.text, document.row
-    if len(text) > _SHOWN or lines:
+    if matches and (document.lines or len(text) > _SHOWN):
         text = words.normal(text)
-        begin, end = _characters(text, match)
-        row += text.count("\n", 0, begin) if lines else 0
-        if len(text) > _SHOWN:
-            text = text[max(0, begin - _AROUND) : min(end, begin + _SHOWN) + _AROUND]
-    return Pair(match.kind, match.similarity, row, text)
-
-
-def _characters(text: str, match: Match) -> tuple[int, int]:
-    """Returns where in a text a match begins and ends."""
-    spans = list(islice(words.spans(text), match.begin, match.end))
-    return (spans[0][0], spans[-1][1]) if spans else (0, len(text))
+        spans = list(words.spans(text))
+    else:
+        spans = []
+    for match in matches:
+        inside = spans[match.begin : match.end]
+        begin, end = (inside[0][0], inside[-1][1]) if inside else (0, len(text))
+        part = text if len(text) <= _SHOWN else text[max(0, begin - _AROUND) : min(end, begin + _SHOWN) + _AROUND]
+        line = text.count("\n", 0, begin) if document.lines else 0
+        yield match.test, Pair(match.kind, match.similarity, row + line, part)
 
 
 def _lines(

@@ -73,6 +73,11 @@ class Pair:
     row: int
     text: str
 
+    @property
+    def order(self) -> tuple[int, float]:
+        """A key that sorts the strongest first."""
+        return self.kind.rank, -self.similarity
+
 
 class Found:
     """The strongest pairs of each distinct test text in one file, and how many there are of each kind."""
@@ -80,17 +85,24 @@ class Found:
     def __init__(self) -> None:
         self._pairs: dict[int, list[Pair]] = {}
         self._counts: dict[int, Counter[Kind]] = {}
-        self._last: dict[int, int] = {}
+        self._last: dict[int, Pair] = {}
 
     def add(self, test: int, pair: Pair) -> None:
-        """Takes a pair, once for each row; of pairs that are equally strong the earlier ones are kept."""
-        if self._last.get(test) == pair.row:
-            return  # blocks of plain text overlap
-        self._last[test] = pair.row
-        self._counts.setdefault(test, Counter())[pair.kind] += 1
-        kept = self._pairs.setdefault(test, [])
+        """Takes a pair; rows come in order, and of a row's pairs the strongest counts.
+
+        Of equally strong pairs the earlier ones are kept.
+        """
+        kept, counts = self._pairs.setdefault(test, []), self._counts.setdefault(test, Counter())
+        last = self._last.get(test)
+        if last and last.row == pair.row:  # a row has several texts, and blocks of plain text overlap
+            if last.order <= pair.order:
+                return
+            counts[last.kind] -= 1
+            kept[:] = [each for each in kept if each is not last]
+        self._last[test] = pair
+        counts[pair.kind] += 1
         kept.append(pair)
-        kept.sort(key=lambda each: (each.kind.rank, -each.similarity))  # stable
+        kept.sort(key=lambda each: each.order)  # stable
         del kept[LISTED:]
 
     def of(self, test: int) -> list[Pair]:

@@ -1,5 +1,6 @@
 """Finds test texts in one text: a training problem's question, or a document that may hold a question anywhere."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 
 from rapidfuzz.distance import Levenshtein
@@ -10,7 +11,9 @@ from rft_jax.contamination.pairs import Kind, Match
 
 NEAR = 0.75  # the least similarity of near copies; BUILD.md tells what lies around it on GSM8K
 _WHOLE = {"text": Kind.TEXT, "plain": Kind.NORMALISED, "unnumbered": Kind.NUMBERS, "anonymous": Kind.NAMES}
-_LONGER = 1.5  # how much longer than the question the part of a text may be that holds it with something inserted
+# A part of a text that is compared may be longer or shorter than the question, as something is inserted or left out, by
+# these fractions of it; and how finely the places are told apart where it is compared.
+_LONGER, _SHORTER, _FINE = 2, 3, 100
 
 
 def search(index: Index, text: str, near: Mapping[int, float] | None = None) -> list[Match]:
@@ -59,34 +62,40 @@ def _hits(runs: Runs, text: str, length: int) -> dict[int, set[int]]:
 
 
 def _copies(test: int, tested: Text, other: Text, places: set[int]) -> Iterator[Match]:
-    """Yields the copies of a test text around the places at which it would begin, with numbers masked."""
+    """Yields the strongest copy of a test text around the places at which it would begin, with numbers masked."""
     wanted, text, starts = tested.unnumbered.text, other.unnumbered.text, other.unnumbered.starts
-    for low, high in _clusters(sorted(places), len(wanted) // 3):
-        begin, end = max(0, low), min(len(text), high + len(wanted))
-        found = text.find(wanted, begin, end)
-        if found >= 0:
-            begin, end = starts[found], starts[found + len(wanted)]
-            # A number before or behind the copy is in one run with its own.
-            same = tested.plain.text in other.plain.text[begin:end]
-            kind = Kind.NUMBERS if not same else Kind.TEXT if tested.text in other.text else Kind.NORMALISED
-            yield Match(test, kind, 1.0, begin, end)
+    low, high = max(0, min(places)), min(len(text), max(places) + len(wanted))
+    same = other.plain.text.find(tested.plain.text, starts[low], starts[high])
+    if same >= 0:
+        kind = Kind.TEXT if tested.text in other.text else Kind.NORMALISED
+        yield Match(test, kind, 1.0, same, same + len(tested.plain.text))
+    elif (found := text.find(wanted, low, high)) >= 0:
+        yield Match(test, Kind.NUMBERS, 1.0, starts[found], starts[found + len(wanted)])
+    elif nearest := _nearest(wanted, text, sorted(places)):
+        similarity, begin, end = nearest
+        yield Match(test, Kind.NEAR, similarity, starts[begin], starts[end])
+
+
+def _nearest(wanted: str, text: str, places: list[int]) -> tuple[float, int, int] | None:
+    """Returns the similarity of the part of a text that is most like the wanted one, its begin and end, if it is near.
+
+    The runs of words before and behind what is inserted or left out tell of different places; so a part may end where
+    another place says. Places closer than a hundredth of the text to the one before are not compared.
+    """
+    length, best, nearest = len(wanted), NEAR, None
+    before = places[0] - length  # the place compared before
+    for place in places:
+        if place - before < length // _FINE:
             continue
-        if end - begin > _LONGER * len(wanted):
-            end = min(len(text), low + len(wanted))
-        similarity = Levenshtein.normalized_similarity(wanted, text[begin:end], score_cutoff=NEAR)
-        if similarity >= NEAR:
-            yield Match(test, Kind.NEAR, similarity, starts[begin], starts[end])
-
-
-def _clusters(places: list[int], gap: int) -> Iterator[tuple[int, int]]:
-    """Yields the least and the greatest of places that are at most `gap` apart."""
-    low = high = places[0]
-    for place in places[1:]:
-        if place - high > gap:
-            yield low, high
-            low = place
-        high = place
-    yield low, high
+        before = place
+        first = places[bisect_left(places, place - length // _SHORTER)]
+        last = places[bisect_right(places, place + length // _LONGER) - 1]
+        for ends_as in dict.fromkeys((place, first, last)):
+            begin, end = max(0, place), min(len(text), ends_as + length)
+            similarity = Levenshtein.normalized_similarity(wanted, text[begin:end], score_cutoff=best)
+            if similarity >= best and (nearest is None or similarity > best):
+                best, nearest = similarity, (similarity, begin, end)
+    return nearest
 
 
 def _match(test: int, kind: Kind, index: Index, other: Text, begin: int, end: int) -> Match:

@@ -1,21 +1,13 @@
 """Texts to compare with: rows of a data set, or plain text; read as a stream."""
 
-import codecs
-import itertools
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from rft_jax.errors import UserError
-from rft_jax.records import hub
-from rft_jax.records.formats import foreign_format
-from rft_jax.records.lines import is_compressed, opened
+from rft_jax.records.plain import has_rows, pieces
 from rft_jax.records.rows import read_rows
 
-_PLAIN = (".txt", ".md")
 _BLOCK = 50_000  # characters of plain text searched at a time
-_OBJECTS = (b"{", b"[", b"PAR1")  # what JSON lines, a JSON array and Parquet begin with
+_LONGEST_WORD = 100  # characters; a longer one may be cut
 
 
 class Document(NamedTuple):
@@ -24,38 +16,30 @@ class Document(NamedTuple):
     Attributes:
         row: of its file, from 1; of plain text, its first line.
         text: the text.
+        lines: whether each of its lines is a row of the file, as in plain text.
     """
 
     row: int
     text: str
+    lines: bool = False
 
 
 def documents(source: str, overlap: int) -> Iterator[Document]:
     """Yields the texts of a file or a data set of the hub: all strings in each row, or plain text in blocks of lines.
 
-    Plain is what ends with .txt or .md, or does not begin as JSON or Parquet do.
-
     Args:
-        source: JSON lines, a JSON array, Parquet or plain text, also compressed; or `hf:OWNER/NAME:CONFIG:SPLIT`.
+        source: JSON lines, a JSON array, Parquet or plain text, also compressed; or `hf:OWNER/NAME:CONFIG:SPLIT`. Which
+            of them it is, `has_rows` tells.
         overlap: characters that a block of plain text has in common with the next one, so that no question is cut.
 
     Raises:
         UserError: there is no such file, or a row or line cannot be read; the message names it.
     """
-    if source.startswith(hub.PREFIX) or _has_rows(source):
+    if has_rows(source):
         for row, fields in read_rows(source):
             yield from (Document(row, text) for text in _strings(fields))
     else:
-        yield from _blocks(_lines(source), overlap)
-
-
-def _has_rows(source: str) -> bool:
-    name = Path(source)
-    if name.with_suffix("").suffix in _PLAIN if is_compressed(source) else name.suffix in _PLAIN:
-        return False
-    with opened(source) as stream:
-        first = next((line for line in stream if not line.isspace()), b"")
-    return first.removeprefix(codecs.BOM_UTF8).lstrip().startswith(_OBJECTS)
+        yield from _blocks(pieces(source), overlap)
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -71,31 +55,26 @@ def _strings(value: Any) -> Iterator[str]:
                 waiting.extend(reversed(items))
 
 
-def _lines(source: str) -> Iterator[str]:
-    with opened(source) as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                yield line.decode()
-            except UnicodeDecodeError as error:
-                told = foreign_format(line) if number == 1 else None
-                told = told or f"not UTF-8 at byte {error.start + 1} of the line; save the file as UTF-8"
-                raise UserError(f"{os.fspath(source)}:{number}: {told}") from None
-
-
-def _blocks(lines: Iterable[str], overlap: int) -> Iterator[Document]:
-    """Yields plain text in blocks of whole lines, each of which repeats the end of the one before."""
+def _blocks(pieces: Iterable[str], overlap: int) -> Iterator[Document]:
+    """Yields plain text in blocks, each of which repeats the end of the one before; no word is cut unless very long."""
     block: list[str] = []
     first, size, fresh = 1, 0, False
-    for line in lines:
-        block.append(line)
-        size += len(line)
+    for piece in pieces:
+        block.append(piece)
+        size += len(piece)
         fresh = True
         if size >= _BLOCK + overlap:
-            yield Document(first, "".join(block))
-            sizes = itertools.accumulate(len(each) for each in reversed(block))
-            kept = sum(1 for total in sizes if total <= overlap)
-            first += len(block) - kept
-            block = block[len(block) - kept :]
-            size, fresh = sum(map(len, block)), False
+            text = "".join(block)
+            end = _between_words(text, len(text) - _LONGEST_WORD)
+            yield Document(first, text[:end], lines=True)
+            begin = _between_words(text, end - overlap - _LONGEST_WORD)
+            first += text.count("\n", 0, begin)
+            block, size, fresh = [text[begin:]], len(text) - begin, end < len(text)
     if fresh:
-        yield Document(first, "".join(block))
+        yield Document(first, "".join(block), lines=True)
+
+
+def _between_words(text: str, place: int) -> int:
+    """Returns where the first space from a place on stands, or the place itself where there is none nearby."""
+    nearby = range(place, min(len(text), place + _LONGEST_WORD))
+    return next((at for at in nearby if text[at].isspace()), place)

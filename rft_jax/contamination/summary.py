@@ -46,8 +46,32 @@ def warnings(result: Mapping[str, Any]) -> list[str]:
     """
     found = []
     for number, (where, counts) in enumerate(places(result)):
-        same = sum(counts[kind]["test_problems"] for kind in SAME)
-        if same:
+        if same := _test_problems(counts, *SAME):
+            are = "is" if same == 1 else "are"
             there = f"in {where}" if number else "among the training problems: accuracy on them says nothing"
-            found.append(f"warning: {same:,} of the {result['test']['count']:,} test problems are {there}")
+            found.append(f"warning: {same:,} of the {result['test']['count']:,} test problems {are} {there}")
     return found
+
+
+def notes(result: Mapping[str, Any]) -> list[str]:
+    """Returns a line for each place where test problems are to be found in another form.
+
+    Args:
+        result: contamination.json.
+    """
+    found = []
+    for number, (where, counts) in enumerate(places(result)):
+        changed = _test_problems(counts, Kind.NUMBERS, Kind.NAMES)
+        close = _test_problems(counts, Kind.NEAR, Kind.WORDS)
+        if changed or close:
+            there = f"in {where}" if number else "among the training problems"
+            found.append(
+                f"note: {there}, {changed:,} of the {result['test']['count']:,} test problems occur with other numbers "
+                f"or names, and {close:,} in nearly the same words or in part: accuracy on these tells of familiar "
+                "kinds of problem, not of new ones"
+            )
+    return found
+
+
+def _test_problems(counts: Counts, *kinds: Kind) -> int:
+    return sum(counts[kind]["test_problems"] for kind in kinds)

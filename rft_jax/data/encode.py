@@ -174,11 +174,9 @@ class Encoder:
         if wrong:
             row = wrong[0]
             back = self._decode([[*self._anchor, *made[row]]])[0][len(self._anchor_text) :]
-            same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(texts[row], back, strict=False))
-            at = max(0, sum(1 for _ in same) - 10)
             raise UserError(
-                f"{place(row)}: the tokenizer cannot write this response: {texts[row][at : at + 20]!r} comes back as "
-                f"{back[at : at + 20]!r}; remove the row, or take those characters out"
+                f"{place(row)}: the tokenizer cannot write this response: {difference(texts[row], back)}; remove the "
+                "row, or take those characters out"
             )
         return made
 
@@ -268,12 +266,7 @@ class Encoder:
         return tokens(self.tokenizer, texts, control=control)
 
     def _decode(self, rows: Iterable[Sequence[int]], skip_special_tokens: bool = False) -> list[str]:
-        # Without transformers' clean-up, which turns `#### .5` into `####.5` for some tokenizers.
-        backend = getattr(self.tokenizer, "backend_tokenizer", None)
-        if backend is not None:
-            return list(backend.decode_batch(list(rows), skip_special_tokens=skip_special_tokens))
-        options = {"skip_special_tokens": skip_special_tokens, "clean_up_tokenization_spaces": False}
-        return [self.tokenizer.decode(list(row), **options) for row in rows]
+        return decoded(self.tokenizer, rows, skip_special_tokens=skip_special_tokens)
 
     def _check_vocabulary(self, largest: int, place: str) -> None:
         if largest >= self.vocabulary:
@@ -295,6 +288,22 @@ def tokens(tokenizer: Any, texts: Sequence[str], *, control: bool) -> list[list[
         return []
     options = {"add_special_tokens": False, "split_special_tokens": not control, "verbose": False}
     return [list(ids) for ids in tokenizer(list(texts), **options)["input_ids"]]
+
+
+def decoded(tokenizer: Any, rows: Iterable[Sequence[int]], *, skip_special_tokens: bool = False) -> list[str]:
+    """Returns what tokens say, without transformers' clean-up, which turns `#### .5` into `####.5` for some."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        return list(backend.decode_batch(list(rows), skip_special_tokens=skip_special_tokens))
+    options = {"skip_special_tokens": skip_special_tokens, "clean_up_tokenization_spaces": False}
+    return [tokenizer.decode(list(row), **options) for row in rows]
+
+
+def difference(text: str, back: str) -> str:
+    """Returns where a text and what its tokens say begin to differ, to be told."""
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(text, back, strict=False))
+    at = max(0, sum(1 for _ in same) - 10)
+    return f"{text[at : at + 20]!r} comes back as {back[at : at + 20]!r}"
 
 
 @dataclasses.dataclass(frozen=True)

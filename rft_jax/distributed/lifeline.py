@@ -63,7 +63,8 @@ class Lifeline:
 
     def _tell(self, folder: str, value: str) -> None:
         with contextlib.suppress(Exception):  # the coordinator may be gone; then the others know
-            self.store.key_value_set(f"{folder}{self.number}", value, allow_overwrite=True)
+            text = value.encode(errors="replace").decode()  # a file's name need not be UTF-8
+            self.store.key_value_set(f"{folder}{self.number}", text, allow_overwrite=True)
 
     def end_is_told(self, error: str) -> bool:
         """Returns whether the end is told already: by this process, which has heard of another's end, or, within

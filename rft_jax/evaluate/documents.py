@@ -2,21 +2,35 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import tqdm
 
 from rft_jax.data import encode, special_tokens
 from rft_jax.errors import UserError
-from rft_jax.records import hub
-from rft_jax.records.lines import has_lone_surrogate, names_of, opened, shown
+from rft_jax.records.lines import has_lone_surrogate, names_of, shown
+from rft_jax.records.plain import has_rows, pieces
 from rft_jax.records.rows import read_rows
 
-# Files whose text is fields of rows.
-_ROWS = (".jsonl", ".json", ".parquet")
+_AT_ONCE = 256  # texts that are tokenised together
+
+
+class Text(NamedTuple):
+    """A text to measure.
+
+    Attributes:
+        place: where it stands, for messages.
+        text: as it is there, without a byte order mark.
+    """
+
+    place: str
+    text: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,24 +38,19 @@ class Document:
     """A text that is measured on its own: nothing before it is seen, and no window reaches into another.
 
     Attributes:
-        text: as it is in its file.
         tokens: int32 [tokens]: what stands before a text, then the text's.
         before: how many stand before it; these are not predicted.
+        bytes: the length of the text in UTF-8.
     """
 
-    text: str
     tokens: np.ndarray
     before: int
+    bytes: int
 
     @property
     def predicted(self) -> int:
         """How many tokens are predicted: all of the text's."""
         return len(self.tokens) - self.before
-
-    @property
-    def bytes(self) -> int:
-        """The length of the text in UTF-8."""
-        return len(self.text.encode())
 
 
 class Window(NamedTuple):
@@ -75,8 +84,8 @@ def windows(document: Document, length: int, stride: int) -> Iterator[Window]:
         counts_from = max(counts_from, stop + 1)
 
 
-def texts(files: Sequence[str], fields: Sequence[str]) -> list[str]:
-    """Returns the documents: without fields, each file is one; else each row is one, its fields joined by a newline.
+def texts(files: Sequence[str], fields: Sequence[str]) -> Iterator[Text]:
+    """Yields the documents: without fields, each file is one; else each row is one, its fields joined by a newline.
 
     Args:
         files: plain text, .gz and .zst too; with fields what `read_rows` reads, and data sets of the hub.
@@ -85,28 +94,34 @@ def texts(files: Sequence[str], fields: Sequence[str]) -> list[str]:
     Raises:
         UserError: a file is missing or is no UTF-8, a row lacks a field or holds no text there, or a document is empty.
     """
-    found = []
+    found = False
     for file in files:
-        if not fields:
-            found.append(_checked(_plain(file), file))
-            continue
-        for number, row in read_rows(file):
-            place = f"{file}, row {number}"
-            found.append(_checked("\n".join(_field(place, row, name) for name in fields), place))
+        for each in _rows(file, fields) if fields else [_plain(file)]:
+            if not each.text.strip():
+                raise UserError(f"{each.place}: the text is empty: remove it")
+            if has_lone_surrogate(each.text):
+                raise UserError(
+                    f"{each.place}: the text has half of a character (a lone surrogate), which no tokenizer reads"
+                )
+            found = True
+            yield each
     if not found:
         raise UserError(f"{', '.join(files)}: no text to measure")
-    return found
 
 
-def _plain(file: str) -> str:
-    name = file.removesuffix(".gz").removesuffix(".zst")
-    if name.endswith(_ROWS) or file.startswith(hub.PREFIX):
-        raise UserError(f"{file} has rows: name the field that holds the text, as in --field=text")
-    with opened(file) as stream:
-        try:
-            return stream.read().decode()
-        except UnicodeDecodeError as error:
-            raise UserError(f"{file} is not UTF-8 at byte {error.start}: save it as UTF-8") from None
+def _plain(file: str) -> Text:
+    if has_rows(file):
+        raise UserError(
+            f"{file} has rows: name the field that holds the text, as in --field=text; plain text that looks like rows "
+            "has a name in .txt"
+        )
+    return Text(file, "".join(pieces(file)))
+
+
+def _rows(file: str, fields: Sequence[str]) -> Iterator[Text]:
+    for number, row in read_rows(file):
+        place = f"{file}, row {number}"
+        yield Text(place, "\n".join(_field(place, row, name) for name in fields))
 
 
 def _field(place: str, row: dict[str, Any], name: str) -> str:
@@ -117,24 +132,31 @@ def _field(place: str, row: dict[str, Any], name: str) -> str:
     return str(row[name])
 
 
-def _checked(text: str, place: str) -> str:
-    if not text.strip():
-        raise UserError(f"{place}: the text is empty: remove it")
-    if has_lone_surrogate(text):
-        raise UserError(f"{place}: the text has half of a character (a lone surrogate), which no tokenizer reads")
-    return text
+def read(
+    files: Sequence[str], fields: Sequence[str], tokenizer: Any, vocabulary: int, folder: Path
+) -> tuple[list[Document], str]:
+    """Returns documents as tokens, all that is kept of them, and a hash of the texts and their order.
 
+    Args:
+        files, fields: as for `texts`.
+        tokenizer, vocabulary, folder: as for `encoded`.
 
-def fingerprint(found: Sequence[str]) -> str:
-    """Returns a hash of documents and their order."""
+    Raises:
+        UserError: as these do.
+    """
     digest = hashlib.sha256()
-    for text in found:
-        digest.update(json.dumps(text).encode() + b"\n")
-    return digest.hexdigest()[:16]
+
+    def hashed() -> Iterator[Text]:
+        for each in tqdm.tqdm(texts(files, fields), desc="read", unit=" documents", disable=None):
+            digest.update(json.dumps(each.text).encode() + b"\n")
+            yield each
+
+    made = list(encoded(hashed(), tokenizer, vocabulary, folder))
+    return made, digest.hexdigest()[:16]
 
 
-def encoded(found: Sequence[str], tokenizer: Any, vocabulary: int, folder: Path) -> list[Document]:
-    """Returns documents as tokens; special tokens written in them stay text.
+def encoded(found: Iterable[Text], tokenizer: Any, vocabulary: int, folder: Path) -> Iterator[Document]:
+    """Yields documents as tokens; special tokens written in them stay text.
 
     Before each stands what the tokenizer puts there; where it puts nothing, its bos token, else its eos token, as
     lm-evaluation-harness has it: otherwise the first token would have nothing to be predicted from.
@@ -146,7 +168,8 @@ def encoded(found: Sequence[str], tokenizer: Any, vocabulary: int, folder: Path)
         folder: of the model, for messages.
 
     Raises:
-        UserError: the tokenizer has neither token, or makes one that the model does not know.
+        UserError: the tokenizer has neither token, makes one that the model does not know, or loses a part of a text,
+            which would be predicted too well.
     """
     before = special_tokens.put_before(tokenizer)
     if not before:
@@ -154,14 +177,29 @@ def encoded(found: Sequence[str], tokenizer: Any, vocabulary: int, folder: Path)
         before = tuple(token for token in own if token is not None)[:1]
     if not before:
         raise UserError(f"{folder}: the tokenizer has neither a bos nor an eos token to put before a text")
-    made = []
-    for text, ids in zip(found, encode.tokens(tokenizer, found, control=False), strict=True):
-        tokens = np.array([*before, *ids], np.int32)
-        if not ids or tokens.max() >= vocabulary:
-            made_of = f"the token {tokens.max()}" if ids else "no token"
-            raise UserError(
-                f"{folder}: the tokenizer makes {made_of} of {text[:40]!r} …, and the model has {vocabulary} tokens: "
-                "tokenizer and model do not belong together"
-            )
-        made.append(Document(text, tokens, len(before)))
-    return made
+    waiting = iter(found)
+    while some := list(itertools.islice(waiting, _AT_ONCE)):
+        made = encode.tokens(tokenizer, [each.text for each in some], control=False)
+        for each, ids, back in zip(some, made, encode.decoded(tokenizer, made), strict=True):
+            if not ids or max(ids) >= vocabulary:
+                made_of = f"the token {max(ids)}" if ids else "no token"
+                raise UserError(
+                    f"{folder}: the tokenizer makes {made_of} of {each.text[:40]!r} …, and the model has {vocabulary} "
+                    "tokens: tokenizer and model do not belong together"
+                )
+            if not _says(back, each.text):
+                raise UserError(
+                    f"{each.place}: the tokenizer cannot write this text: {encode.difference(each.text, back)}; its "
+                    "loss would be that of another text"
+                )
+            yield Document(np.array([*before, *ids], np.int32), len(before), len(each.text.encode()))
+
+
+def _says(back: str, text: str) -> bool:
+    """Tells whether what tokens say is a text, up to what tokenizers change and do not lose.
+
+    Qwen's composes characters; others put a space before the first word, Llama 2's in place of one that is there.
+    """
+    if not text.isascii():
+        back, text = (unicodedata.normalize("NFC", each) for each in (back, text))
+    return text in (back, back.removeprefix(" "), f" {back}")

@@ -1,6 +1,8 @@
 """The loss of a model on given text: nats per token, and bits per byte, which compare models of all tokenizers."""
 
+import dataclasses
 import functools
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,20 +21,21 @@ from rft_jax.data import tokenizer as tokenizers
 from rft_jax.errors import UserError
 from rft_jax.evaluate import documents
 from rft_jax.evaluate.documents import Document, Window
-from rft_jax.files import whole_file
+from rft_jax.evidence.ratio import ratio
+from rft_jax.files import refuse_to_replace, whole_file
 from rft_jax.hf import config as hf_config
-from rft_jax.hf import located, pretrained
+from rft_jax.hf import fingerprint, located, pretrained
 from rft_jax.model import flash, partition
 from rft_jax.model.attention import Implementation
 from rft_jax.model.layers import gathered
 from rft_jax.model.llama import Llama, forward
+from rft_jax.one_writer import one_writer
 from rft_jax.provenance import FIELD
-from rft_jax.sample import fingerprint
 from rft_jax.sample.settings import compute_dtype
 
 LONGEST = 2048  # of a window, unless told otherwise
 _CHUNK = 128  # positions whose logits, [B, 128, V] in fp32, exist at the same time
-_ROUNDS, _ROUNDS_AT_ONCE = 10_000, 100  # of the bootstrap
+_SORTED = 256  # batches whose windows are sorted by length together
 
 
 def measure(
@@ -51,7 +54,7 @@ def measure(
 
     A document is seen in windows, each anew from position 0, and every token of it is predicted once. Documents are not
     joined: none is seen from another. The loss is the sum over all documents by the number of their tokens, or bytes;
-    the interval takes the documents as the random sample.
+    the interval, `evidence.ratio`'s, takes the documents as the random sample.
 
     Args:
         model: Hugging Face folder, or hf:ORG/NAME.
@@ -67,13 +70,15 @@ def measure(
         The outcome for the terminal.
 
     Raises:
-        UserError: a file or the model is missing or wrong, the window does not fit, or there are several processes.
+        UserError: a file or the model is missing or wrong, the window does not fit, there are several processes, or the
+            output cannot be written, is being written by another process or is one of the files.
     """
     if jax.process_count() > 1:
         raise UserError("the loss is measured by one process, on all devices that it sees: start it without srun")
     if not output.parent.is_dir() or output.is_dir():
         raise UserError(f"cannot write {output}: give the name of a file in a folder that exists")
-    found = documents.texts(text, fields)
+    refuse_to_replace(text, output)
+    model = located.pinned(model)
     folder = located.model(model)
     architecture = hf_config.read(folder)
     window = window or min(LONGEST, architecture.max_positions)
@@ -84,34 +89,43 @@ def measure(
         raise UserError(
             f"--stride={stride} leaves out tokens between windows of {window}: give at most --stride={window}"
         )
-    whole = documents.encoded(found, tokenizers.load(folder), architecture.vocabulary, folder)
-    devices = runtime.make_mesh(mesh.data, mesh.fsdp, mesh.tensor)
-    dtype = compute_dtype(compute)
-    runtime.announce(devices)
-    loaded = pretrained.load(folder, devices, dtype=dtype, stacked=True)
-    losses = of_documents(loaded, whole, devices, window=window, stride=stride, batch=batch, dtype=dtype)
-    tokens, size = (np.array(counts) for counts in zip(*((each.predicted, each.bytes) for each in whole), strict=True))
-    outcome = {
-        "name": prompt_format.name_of(folder, None),
-        "model": model,
-        "model_fingerprint": fingerprint.of_model(folder),
-        "text": list(text),
-        "fields": list(fields),
-        "text_fingerprint": documents.fingerprint(found),
-        "documents": len(whole),
-        "tokens": int(tokens.sum()),
-        "bytes": int(size.sum()),
-        "before": whole[0].tokens[: whole[0].before].tolist(),
-        "window": window,
-        "stride": stride,
-        "compute": dtype.name,
-        "nats_per_token": ratio(losses, tokens),
-        "bits_per_byte": ratio(losses / np.log(2), size),
-        FIELD: runtime.describe(devices),
-    }
-    with whole_file(output) as file:
-        file.write_text(json.dumps(outcome, indent=1) + "\n")
+    with one_writer(output, output.with_name(f".{output.name}.writer")):
+        whole, text_hash = documents.read(text, fields, tokenizers.load(folder), architecture.vocabulary, folder)
+        devices = runtime.make_mesh(mesh.data, mesh.fsdp, mesh.tensor)
+        dtype = compute_dtype(compute)
+        runtime.announce(devices)
+        loaded = pretrained.load(folder, devices, dtype=dtype, stacked=True)
+        losses = of_documents(loaded, whole, devices, window=window, stride=stride, batch=batch, dtype=dtype)
+        tokens = np.array([each.predicted for each in whole])
+        size = np.array([each.bytes for each in whole])
+        outcome = {
+            "name": prompt_format.name_of(folder, None),
+            "model": model,
+            "model_fingerprint": fingerprint.of_model(folder),
+            "text": list(text),
+            "fields": list(fields),
+            "text_fingerprint": text_hash,
+            "documents": len(whole),
+            "tokens": int(tokens.sum()),
+            "bytes": int(size.sum()),
+            "before": whole[0].tokens[: whole[0].before].tolist(),
+            "window": window,
+            "stride": stride,
+            "compute": dtype.name,
+            "nats_per_token": _ratio(losses, tokens),
+            "bits_per_byte": _ratio(losses / np.log(2), size),
+            FIELD: runtime.describe(devices),
+        }
+        with whole_file(output) as file:
+            file.write_text(json.dumps(outcome, indent=1) + "\n")
     return table(outcome)
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> dict[str, float | None]:
+    """Returns the ratio of two sums over documents, with its interval; of one document, without."""
+    if estimate := ratio(above, below):
+        return dataclasses.asdict(estimate)
+    return {"mean": float(above.sum() / below.sum()), "low": None, "high": None}
 
 
 def of_documents(
@@ -150,23 +164,24 @@ def of_documents(
 def _batches(
     whole: Sequence[Document], window: int, stride: int, rows: int
 ) -> Iterator[tuple[list[int], tuple[np.ndarray, np.ndarray, np.ndarray]]]:
-    """Yields batches of windows of about one length, the longest first.
+    """Yields batches of windows of about one length, of each few batches the longest first.
 
     Yields:
         The document of each window, and int32 [B, T]: tokens, what each predicts, and whether that counts; rows without
         a window, and positions behind one, are 0 and do not count.
     """
-    every: list[tuple[int, Window]] = []
-    for number, document in enumerate(whole):
-        every += [(number, each) for each in documents.windows(document, window, stride)]
-    every.sort(key=lambda pair: pair[1].start - pair[1].stop)
-    for first in tqdm.trange(0, len(every), rows, desc="loss", unit=" batches", disable=None):
-        some = every[first : first + rows]
-        shape = (rows, _padded(some[0][1].stop - some[0][1].start))
-        arrays = np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-        for row, (number, each) in enumerate(some):
-            _write(arrays, row, whole[number].tokens, each)
-        yield [number for number, _ in some], arrays
+    every = ((number, each) for number, one in enumerate(whole) for each in documents.windows(one, window, stride))
+    with tqdm.tqdm(total=sum(each.predicted for each in whole), desc="loss", unit=" tokens", disable=None) as bar:
+        while group := list(itertools.islice(every, rows * _SORTED)):
+            group.sort(key=lambda pair: pair[1].start - pair[1].stop)
+            for first in range(0, len(group), rows):
+                some = group[first : first + rows]
+                shape = (rows, _padded(some[0][1].stop - some[0][1].start))
+                arrays = np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+                for row, (number, each) in enumerate(some):
+                    _write(arrays, row, whole[number].tokens, each)
+                yield [number for number, _ in some], arrays
+                bar.update(int(arrays[2].sum()))
 
 
 def _padded(length: int) -> int:
@@ -217,25 +232,6 @@ def _losses(
 
     chunks = jnp.arange(tokens.shape[1] // _CHUNK, dtype=jnp.int32)
     return partition.everywhere(jax.lax.map(of_chunk, chunks).sum(axis=0))
-
-
-def ratio(above: np.ndarray, below: np.ndarray) -> dict[str, float | None]:
-    """Returns the ratio of two sums over documents, with its 95 % percentile bootstrap interval, the same on each call.
-
-    Documents are drawn whole, with replacement. With one document there is nothing to draw, and no interval.
-    """
-    mean = float(above.sum() / below.sum())
-    if len(above) < 2:
-        return {"mean": mean, "low": None, "high": None}
-    rng = np.random.default_rng(0)
-    both = np.stack([above, below], axis=1).astype(np.float64)
-    drawn = []
-    for _ in range(_ROUNDS // _ROUNDS_AT_ONCE):
-        often = rng.multinomial(len(above), np.full(len(above), 1 / len(above)), size=_ROUNDS_AT_ONCE)
-        sums = often @ both
-        drawn.append(sums[:, 0] / sums[:, 1])
-    low, high = np.quantile(np.concatenate(drawn), (0.025, 0.975))
-    return {"mean": mean, "low": float(low), "high": float(high)}
 
 
 def table(outcome: dict[str, Any]) -> str:

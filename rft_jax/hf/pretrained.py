@@ -205,7 +205,7 @@ def write(
     dtype: jnp.dtype,
     prompt: sidecars.PromptSidecar | None = None,
     shard_bytes: int = 5_000_000_000,
-    readme: Callable[[], str] | None = None,
+    readme: Callable[[Path], str] | None = None,
 ) -> None:
     """Writes a Hugging Face folder, whole or not at all, from tensors that are made one at a time.
 
@@ -213,7 +213,7 @@ def write(
         folder, tokenizer_from, dtype, prompt, shard_bytes: as for `save`.
         config: of the model.
         tensors: the names and shapes of `shapes(config)`, in that order.
-        readme: makes README.md, once all tensors have been written; None: there is none.
+        readme: makes README.md from the folder, once all else is written there; None: there is none.
 
     Raises:
         UserError: no tokenizer in `tokenizer_from`, no room or no permission to write.
@@ -233,7 +233,7 @@ def write(
                 sentencepiece.write_json(partial)
         weights.write(partial, shapes(config), dtype, tensors, shard_bytes=shard_bytes)
         if readme is not None:
-            (partial / README).write_text(readme(), encoding="utf-8")
+            (partial / README).write_text(readme(partial), encoding="utf-8")
 
 
 def _tensors(model: Llama, dtype: np.dtype) -> Iterator[tuple[str, np.ndarray]]:
@@ -297,7 +297,8 @@ def _raise_together(error: Exception | None) -> None:
     """Raises process 0's error on every process."""
     if jax.process_count() > 1:
         told = np.zeros(_TOLD_BYTES, np.uint8)
-        text = str(error).encode()[:_TOLD_BYTES] if isinstance(error, UserError) else b"process 0 failed to save"
+        words = str(error) if isinstance(error, UserError) else "process 0 failed to save"
+        text = words.encode(errors="replace")[:_TOLD_BYTES]
         if error is not None:
             told[: len(text)] = np.frombuffer(text, np.uint8)
         with jax.transfer_guard("allow"):

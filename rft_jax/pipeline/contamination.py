@@ -30,12 +30,14 @@ def compared(config: PipelineConfig) -> PipelineConfig:
 
 
 def warn(stages: Iterable[Stage], workdir: Path) -> None:
-    """Tells on stderr of test problems that the finished comparisons among some stages have found as they are."""
+    """Tells what the finished comparisons among some stages have found: on stderr of test problems as they are."""
     for stage in stages:
         if stage.kind == STAGE:
             try:
                 result = json.loads((workdir / stage.name / RESULT).read_text(encoding="utf-8"))
             except FileNotFoundError:
                 continue  # not done yet
+            for line in summary.notes(result):
+                print(line, flush=True)
             for line in summary.warnings(result):
                 print(line, file=sys.stderr, flush=True)

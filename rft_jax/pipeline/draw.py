@@ -8,7 +8,8 @@ import numpy as np
 from rft_jax.config import DrawStage, PipelineConfig, WorldStage
 from rft_jax.data.fraction import in_use, shuffled
 from rft_jax.errors import UserError
-from rft_jax.files import make_folder
+from rft_jax.files import refuse_to_replace
+from rft_jax.one_writer import filled
 from rft_jax.records.lines import dump, write_lines
 from rft_jax.records.rows import read_rows
 
@@ -52,15 +53,26 @@ def write(folder: Path, *, train: str, test: str, fraction: float, test_fraction
         seed: of the training problems; the test problems are the same for every seed.
 
     Raises:
-        UserError: a file is missing, wrong or empty, or the disk is full.
+        UserError: a file is missing, wrong or empty, or is to be written as well, and nothing is written; or the
+            disk is full.
     """
-    make_folder(folder)
-    for name, source, share, key in ((TRAIN, train, fraction, seed), (TEST, test, test_fraction, 0)):
-        rows = [fields for _, fields in read_rows(source)]
-        if not rows:
-            raise UserError(f"{source} holds no problem")
-        chosen = shuffled(np.arange(len(rows)), key, _STREAM)[: in_use(len(rows), share)]
-        try:
-            write_lines(folder / name, [dump(rows[number]) for number in chosen.tolist()])
-        except TypeError as error:
-            raise UserError(f"{source} has a field that JSON cannot hold: {error}") from None
+    refuse_to_replace([train, test], folder / TRAIN, folder / TEST)
+    lines = {
+        TRAIN: _share(train, fraction, seed),
+        TEST: _share(test, test_fraction, 0),
+    }
+    with filled(folder):
+        for name, chosen in lines.items():
+            write_lines(folder / name, chosen)
+
+
+def _share(source: str, fraction: float, seed: int) -> list[bytes]:
+    """Returns the lines of a share of the rows."""
+    rows = [fields for _, fields in read_rows(source)]
+    if not rows:
+        raise UserError(f"{source} holds no problem")
+    chosen = shuffled(np.arange(len(rows)), seed, _STREAM)[: in_use(len(rows), fraction)]
+    try:
+        return [dump(rows[number]) for number in chosen.tolist()]
+    except TypeError as error:
+        raise UserError(f"{source} has a field that JSON cannot hold: {error}") from None

@@ -44,7 +44,9 @@ def _measured(config: PipelineConfig, workdir: Path) -> tuple[list[estimate.Stag
         pace = measured.Measured(config)
         made = estimate.estimate(config, workdir, pace)
     except measured.TooLargeError as error:
-        assumed = Assumed("cpu", estimate.default_chips("cpu"))
-        told = f"assumed for a CPU, not measured: {error}; --hardware=… estimates for another machine"
+        kind = error.hardware or "cpu"
+        assumed = Assumed(kind, error.chips if error.hardware else estimate.default_chips(kind))
+        machine = f"{assumed.chips} × {kind}" if error.hardware else "a CPU"
+        told = f"assumed for {machine}, not measured: {error}; --hardware=… estimates for another machine"
         return estimate.estimate(config, workdir, assumed), told
     return made, f"as measured on this machine in {pace.took:.0f} s, with what else it was doing"

@@ -16,8 +16,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from rft_jax import runtime
+from rft_jax import hardware, runtime
 from rft_jax.config import PipelineConfig, SampleConfig, TrainConfig
 from rft_jax.data import prompt_format
 from rft_jax.data import tokenizer as tokenizers
@@ -28,6 +29,7 @@ from rft_jax.hf import located
 from rft_jax.model import lora, partition
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.llama import Llama
+from rft_jax.pipeline import room
 from rft_jax.pipeline.pace import MeanLengths
 from rft_jax.records.problem import Problem
 from rft_jax.sample import capacity, settings
@@ -49,11 +51,20 @@ _LONGEST = 2.7  # the longest prompt, in mean ones: GSM8K's
 _FILLED = {"prefix": 1.05, "rows": 0.95, "none": 0.6}  # useful tokens per token of a step; the prefix is there once
 _ATTENTION = 1.25  # of a decode step in use to one of idle rows, which have no pages to read
 _WRITING = 3e8  # bytes/s of checkpoints and exports
-_WITH_STATE = 24  # bytes per parameter: weights, gradients and moments in fp32, and what a step makes beside them
 
 
 class TooLargeError(Exception):
-    """A model that this machine cannot even be measured with."""
+    """A stage that this machine cannot even be measured with.
+
+    Attributes:
+        hardware: what the machine has, a key of HARDWARE, or None where it is a CPU or nothing known.
+        chips: how many.
+    """
+
+    def __init__(self, message: str, hardware: str | None, chips: int) -> None:
+        """Takes a message for people."""
+        super().__init__(message)
+        self.hardware, self.chips = hardware, chips
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,18 +95,19 @@ class Measured:
 
         Raises:
             UserError: a model folder is missing or wrong.
-            TooLargeError: the largest model leaves no room here.
+            TooLargeError: a stage has no room here.
         """
         folders = [located.settings(each.partition("=")[2]) for each in config.models]
         runtime.start()
         self.starting, self.took = _age(), 0.0
         self.on_cpu = jax.default_backend() == "cpu"
-        largest = max(hf_config.read(folder).parameters for folder in folders)
         free = (
             float(capacity.host_bytes()) if self.on_cpu else float(sum(map(capacity.free_bytes, jax.local_devices())))
         )
-        if (need := _WITH_STATE * largest) > free:
-            raise TooLargeError(f"training takes about {need / 1e9:.1f} GB, of which {free / 1e9:.1f} are free here")
+        for stage, need in room.needed(config):
+            if need > free:
+                told = f"{stage} takes about {need / 1e9:.1f} GB, of which {free / 1e9:.1f} are free here"
+                raise TooLargeError(told, *_here())
         jax.config.update("jax_enable_compilation_cache", False)  # the stages compile other shapes
         self._encoder = _encoder(folders[0], config.task)
         self._training = functools.cache(self._measure_training)
@@ -153,8 +165,7 @@ class Measured:
             optimizer, step = make_training(config)
             adapters = lora.chosen(config.lora, model)
             dtype = compute_dtype(config) if adapters else jnp.dtype(jnp.float32)
-            weights = jax.jit(lambda: Llama(model, jax.random.key(0), dtype=dtype, stacked=True))()
-            weights = jax.device_put(weights, partition.shardings(weights, mesh))
+            weights = _random(model, dtype, mesh, stacked=True)
             trained = make_adapters(adapters, model, 0, mesh) if adapters else weights
             state = make_state(trained, optimizer, mesh)
             frozen = weights if adapters else None
@@ -183,8 +194,7 @@ class Measured:
     def _measure_sampling(self, config: SampleConfig, model: LlamaConfig, of: MeanLengths, k: int) -> _Sampling:
         mesh = runtime.make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
         dtype, began = settings.compute_dtype(config.compute), time.perf_counter()
-        weights = jax.jit(lambda: Llama(model, jax.random.key(0), dtype=dtype, stacked=False))()
-        weights = jax.device_put(weights, partition.shardings(weights, mesh))
+        weights = _random(model, dtype, mesh, stacked=False)
         sizes = _sizes(config, model, of, k)
         engine = DeviceEngine(
             weights,
@@ -218,6 +228,21 @@ class Measured:
             step=_ATTENTION * call / _STEPS,
             rows=sizes.rows * devices,
         )
+
+
+def _here() -> tuple[str | None, int]:
+    known = hardware.of_kind(jax.devices()[0].device_kind)
+    keys = [key for key, each in hardware.HARDWARE.items() if each is known and key != "cpu"]
+    return (keys[0] if keys else None), jax.device_count()
+
+
+def _random(model: LlamaConfig, dtype: jnp.dtype, mesh: Mesh, *, stacked: bool) -> Llama:
+    """Returns a model of random weights, each device's made where it is to be: one alone might not hold all."""
+
+    def make() -> Llama:
+        return Llama(model, jax.random.key(0), dtype=dtype, stacked=stacked)
+
+    return jax.jit(make, out_shardings=partition.shardings(jax.eval_shape(make), mesh))()
 
 
 def _shape(config: SampleConfig) -> SampleConfig:

@@ -1,7 +1,6 @@
 """A stage as the pipeline sees it: a command, its inputs, and the outputs that show it is done."""
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 from rft_jax import names
 from rft_jax.files import whole_file
+from rft_jax.hf.fingerprint import Fingerprint, same
 from rft_jax.remote import store
 from rft_jax.remote.address import is_remote
 
@@ -18,7 +18,7 @@ LOG = "log.txt"
 # One name, or several patterns.
 Reads = str | tuple[str, ...]
 
-_WHOLE_BYTES, _PROBES, _PROBE_BYTES = 64 << 20, 64, 1 << 16
+_WHOLE_BYTES, _PROBES, _PROBE_BYTES = 64 << 20, 64, 1 << 16  # of what was recorded until 2026-11-26
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ class Record:
     def fault(self, folder: Path) -> str | None:
         """Returns the name of a file that the stage had made and that is missing or changed now, or None."""
         outputs = (self.outputs or {}).items()
-        return next((name for name, told in outputs if told != fingerprint(str(folder / name))), None)
+        return next((name for name, told in outputs if not same(told, fingerprint(str(folder / name)))), None)
 
     def write(self, folder: Path, more: dict[str, Any]) -> None:
         """Writes it, whole or not at all, with `more` fields for people to read."""
@@ -131,25 +131,24 @@ def changes(before: Sequence[str], now: Sequence[str]) -> list[str]:
 
 
 def fingerprint(reads: Reads) -> str:
-    """Returns a hash of an input: of its files' contents (parts of large ones), or of a dataset's name.
+    """Returns a hash of an input: of its files' contents (parts of large weights), or of a dataset's name.
 
-    The fingerprint of an input that does not exist yet is "absent".
+    The fingerprint of an input that does not exist yet is "absent". `same` compares with one of before.
     """
-    digest = hashlib.sha256()
+    found = Fingerprint(_WHOLE_BYTES, _pieces)
     for part in (reads,) if isinstance(reads, str) else reads:
         if is_remote(part):
             if not (objects := _objects_of(part)):
                 return "absent"
-            digest.update("".join(objects).encode())
+            found.update("".join(objects).encode())
             continue
         files = _files_of(part, pattern=not isinstance(reads, str))
         if not files and not part.startswith("hf:"):
             return "absent"
-        digest.update(b"" if files else part.encode())
+        found.update(b"" if files else part.encode(errors="surrogateescape"))
         for name, file in files:
-            digest.update(f"{name} {file.stat().st_size}\n".encode())
-            _add(digest, file)
-    return digest.hexdigest()[:16]
+            found.add(file, f"{name} {file.stat().st_size}\n")
+    return str(found)
 
 
 def _files_of(part: str, *, pattern: bool) -> list[tuple[str, Path]]:
@@ -170,12 +169,5 @@ def _objects_of(part: str) -> list[str]:
     ]
 
 
-def _add(digest: Any, file: Path) -> None:
-    size = file.stat().st_size
-    with file.open("rb") as data:
-        if size <= _WHOLE_BYTES:
-            digest.update(data.read())
-            return
-        for probe in range(_PROBES):
-            data.seek((size - _PROBE_BYTES) * probe // (_PROBES - 1))
-            digest.update(data.read(_PROBE_BYTES))
+def _pieces(size: int) -> list[tuple[int, int]]:
+    return [((size - _PROBE_BYTES) * probe // (_PROBES - 1), _PROBE_BYTES) for probe in range(_PROBES)]

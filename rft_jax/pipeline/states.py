@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from rft_jax.errors import UserError
+from rft_jax.hf.fingerprint import same
 from rft_jax.pipeline.stage import Record, Stage, changes, fingerprint
 
 
@@ -45,7 +46,7 @@ def state_of(stage: Stage, workdir: Path, not_done: Sequence[str]) -> State:
     grows = bool(stage.growing) and len(different) == 1 and _grows(str(stage.growing), before, now)
     reads_now = {} if waits else stage.reads
     for flag, reads in reads_now.items():
-        if record.inputs.get(flag, "") != fingerprint(reads):
+        if not same(record.inputs.get(flag, ""), fingerprint(reads)):
             name = flag.removeprefix("--config.").removeprefix("--")
             different.append(f"what {name} reads" if flag.startswith("--") else f"{name} changed")
     if grows and len(different) == 1:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from rft_jax.errors import UserError
+from rft_jax.remote.message import one_line
 
 PREFIX = "hf:"
 _FORM = f"{PREFIX}OWNER/NAME:CONFIG:SPLIT"
@@ -90,7 +91,7 @@ def _ask_hub(name: str, cached: list[str]) -> list[str]:
         elif isinstance(error, RepositoryNotFoundError):  # also said of a private one, or one behind a form
             reason = "the hub shows no such data set: mind the name, or `hf auth login`"
         else:
-            reason = f"the hub does not answer: {_one_line(error)}"
+            reason = f"the hub does not answer: {one_line(error)}"
         if of_it := _files_by_split(cached).get((configuration, split)):
             has = f"; of its files the cache has {', '.join(_first(of_it))[:_LONGEST_TOLD]}"
         else:
@@ -108,7 +109,7 @@ def _download(name: str, repository: str, files: list[str]) -> list[pathlib.Path
             repository, repo_type="dataset", allow_patterns=[glob.escape(file) for file in files]
         )
     except (HTTPError, OSError, ValueError) as error:
-        raise UserError(f"cannot download {name}: {_one_line(error)}") from None
+        raise UserError(f"cannot download {name}: {one_line(error)}") from None
     paths = [pathlib.Path(folder) / file for file in files]
     if missing := [path.name for path in paths if not path.is_file()]:
         raise UserError(f"cannot download {name}: {', '.join(missing)[:_LONGEST_TOLD]} did not come; try again")
@@ -177,7 +178,3 @@ def _told(files: Sequence[str]) -> str:
         return f"no file that is called like a split: {', '.join(files)[:_LONGEST_TOLD] or 'none'}"
     told = "; ".join(f"{configuration}: {', '.join(names)}" for configuration, names in splits.items())
     return told if len(told) <= _LONGEST_TOLD else f"{told[:_LONGEST_TOLD]} …"
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0]

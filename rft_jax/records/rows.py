@@ -14,6 +14,7 @@ from rft_jax.records import hub
 from rft_jax.records.formats import foreign_format
 from rft_jax.records.lines import LineError, decode_object, is_compressed, opened, parse_object
 from rft_jax.remote import cache
+from rft_jax.remote.message import one_line
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _PARQUET = b"PAR1"
@@ -161,7 +162,7 @@ def _rows_of_parquet(name: str) -> Iterator[_Row]:
                 for values in zip(*map(_values, batch.columns), strict=True):
                     yield _Row(_BY_ROW, next(numbers), dict(zip(columns, values, strict=True)))
     except (OSError, ValueError, OverflowError, pyarrow.ArrowException) as error:
-        raise UserError(f"cannot read {name}: {_one_line(error)}") from error
+        raise UserError(f"cannot read {name}: {one_line(error)}") from error
 
 
 def _values(column: Any) -> list[Any]:
@@ -169,7 +170,3 @@ def _values(column: Any) -> list[Any]:
     # The 0.1 that was written with 32 bits is not the 0.10000000149 that Python makes of it.
     narrow = {"float": np.float32, "halffloat": np.float16}.get(str(column.type))
     return values if narrow is None else [value if value is None else float(str(narrow(value))) for value in values]
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0]

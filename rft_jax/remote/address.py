@@ -37,6 +37,10 @@ def split(name: str) -> tuple[str, str]:
     if scheme not in SCHEMES:
         raise UserError(f"{name}: names of this form begin with gs:// or s3://; or give a file of this machine")
     rest = name.removeprefix(f"{scheme}://").rstrip("/")
+    try:
+        rest.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{name!r} is not UTF-8, as all names of objects are") from None
     if not rest.strip("/") or rest.startswith("/"):
         raise UserError(f"{name} names no bucket: write {scheme}://BUCKET/NAME")
     return scheme, rest

@@ -22,6 +22,7 @@ from typing import Any
 from rft_jax import files
 from rft_jax.errors import UserError
 from rft_jax.remote import cache, given
+from rft_jax.remote.message import one_line
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MAIN = "main"
 _CONFIG = "config.json"  # of every model, so it is what a revision is recognised by
 _SECONDS = 30  # how long the hub may take to answer
-_LONGEST_TOLD = 200  # characters of a library's message
 
 
 def is_model(name: str | os.PathLike[str]) -> bool:
@@ -271,11 +271,3 @@ def _why(error: Exception, repository: str, revision: str) -> str:
     return (
         f"the hub does not answer: {one_line(error)}; where there is no network, `hf download {repository}` beforehand"
     )
-
-
-def one_line(error: Exception) -> str:
-    """Returns a library's message for a line of ours."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):  # an upload's, which says no more
-        text = f"{text} {one_line(error.__cause__)}"
-    return text if len(text) <= _LONGEST_TOLD else f"{text[:_LONGEST_TOLD]} …"

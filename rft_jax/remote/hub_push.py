@@ -1,13 +1,19 @@
 """A model folder that goes to the hub as one commit: whoever reads the repository finds all of it or nothing new."""
 
+import glob
+import re
 import sys
 from pathlib import Path
 
 from rft_jax.errors import UserError
 from rft_jax.remote import hub
+from rft_jax.remote.message import one_line
 
 # What an earlier model in the repository may have been read from. Its history keeps them.
-_REPLACED = ["*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt"]
+_OF_A_MODEL = re.compile(
+    r"[^/]+\.(safetensors|bin|index\.json|jinja|model)|(\w+_)?config\.json|tokenizer\.json|vocab\.(json|txt)|merges\.txt"
+    r"|(added_tokens|special_tokens_map|chat_template|prompt_format)\.json"
+)
 
 
 def check(repository: str) -> None:
@@ -49,11 +55,13 @@ def push(folder: Path, repository: str, *, private: bool) -> str:
     try:
         api = hub.library().HfApi()
         api.create_repo(repository, private=private, exist_ok=True)
+        there = api.list_repo_files(repository)
         commit = api.upload_folder(
             repo_id=repository,
             folder_path=folder,
             commit_message="Model exported by rft_jax",
-            delete_patterns=_REPLACED,
+            # Names, not patterns: of these a * would match in the folders too, which are others' (onnx/, results).
+            delete_patterns=[glob.escape(name) for name in there if _OF_A_MODEL.fullmatch(name)],
         )
     except hub.errors() as error:
         raise UserError(
@@ -72,5 +80,5 @@ def _why(error: Exception, repository: str) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, LocalTokenNotFoundError) or status in (401, 403):
         owner = repository.partition("/")[0]
-        return f"a token that may write to {owner} is needed: `hf auth login`, or set HF_TOKEN ({hub.one_line(error)})"
-    return hub.one_line(error)
+        return f"a token that may write to {owner} is needed: `hf auth login`, or set HF_TOKEN ({one_line(error)})"
+    return one_line(error)

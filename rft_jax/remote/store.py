@@ -17,11 +17,11 @@ from typing import Any
 from rft_jax.errors import UserError
 from rft_jax.remote import background
 from rft_jax.remote.address import split
+from rft_jax.remote.message import one_line
 
 REACH_S = 30.0  # for a first answer
 _CONNECT_S, _READ_S = 10, 60  # for a connection, and for the next bytes of an answer
 _TRIES = 3
-_LONGEST_TOLD = 200  # characters of a library's message
 
 _EXTRA = {"gs": "gcs", "s3": "s3"}
 LOG_IN = {
@@ -77,9 +77,12 @@ def require_bucket(name: str) -> None:
 
 
 def below(folder: str) -> list[Object]:
-    """Returns the objects in a folder and the folders in it, by name."""
+    """Returns the objects in a folder and the folders in it, by name; refuses the name of an object."""
     with _asked(folder) as (system, scheme, place):
-        return _objects(scheme, system.find(place, detail=True).values())
+        found = _objects(scheme, system.find(place, detail=True).values())
+        if [each.name for each in found] == [f"{scheme}://{place}"]:  # how fsspec finds a file
+            raise UserError(f"{folder} is a file, and a folder is meant: give that which it is in")
+        return found
 
 
 def inside(folder: str) -> list[Object]:
@@ -150,24 +153,19 @@ def _asked(name: str) -> Iterator[tuple[Any, str, str]]:
     except UserError:
         raise
     except FileNotFoundError as error:
-        raise UserError(f"{name} is not there: {_one_line(error)}") from error
+        raise UserError(f"{name} is not there: {one_line(error)}") from error
     except Exception as error:  # three libraries, each with kinds of its own
         raise UserError(f"cannot use {name}: {why(scheme, error)}") from error
 
 
 def why(scheme: str, error: Exception) -> str:
     """Returns one line on why a bucket could not be used, and on what to do."""
-    told = _one_line(error)
+    told = one_line(error)
     if _NO_ACCESS.search(f"{type(error).__name__} {error}"):
         return f"no access ({told}): {LOG_IN[scheme]}, and mind the name of the bucket"
     if isinstance(error, OSError) and error.filename is not None:  # a file of this machine
         return f"{error.filename}: {error.strerror}"
     return f"{told}; is the network there, and the name of the bucket right?"
-
-
-def _one_line(error: Exception) -> str:
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return text if len(text) <= _LONGEST_TOLD else f"{text[:_LONGEST_TOLD]} …"
 
 
 _systems: dict[str, Any] = {}

@@ -15,11 +15,11 @@ from rft_jax.data.encode import Encoder
 from rft_jax.distributed import agreement
 from rft_jax.errors import UserError
 from rft_jax.hf import config as hf_config
-from rft_jax.hf import located, pretrained
+from rft_jax.hf import fingerprint, located, pretrained
 from rft_jax.model.llama import Llama
 from rft_jax.records import manifest
 from rft_jax.records.problem import Problem, read_problems
-from rft_jax.sample import capacity, fingerprint, prompts, settings, shards
+from rft_jax.sample import capacity, prompts, settings, shards
 from rft_jax.sample.decode import stop_at
 from rft_jax.sample.engine import DeviceEngine, responses
 from rft_jax.sample.progress import Progress
@@ -82,7 +82,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         asked,
         model=model_print,
         problems=manifest.of_problems(problems),
-        prompts=fingerprint.of_tokens(whole),
+        prompts=prompts.fingerprint(whole),
         compute=dtype.name,
     )
     paths = workdir / "paths"

@@ -1,7 +1,8 @@
 """Prompts as tokens, split into the prefix that all share and the rest of each."""
 
 import dataclasses
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -62,3 +63,11 @@ def split(tokens: list[np.ndarray]) -> Prompts:
     if shared < WORTHWHILE:
         shared = 0
     return Prompts(tokens[0][:shared], [ids[shared:] for ids in tokens])
+
+
+def fingerprint(prompts: Iterable[np.ndarray]) -> str:
+    """Returns a hash of prompts, each int32 [tokens], in their order."""
+    digest = hashlib.sha256()
+    for tokens in prompts:
+        digest.update(np.int64(len(tokens)).tobytes() + tokens.tobytes())
+    return digest.hexdigest()[:16]

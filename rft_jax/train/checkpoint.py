@@ -195,7 +195,7 @@ def _agreed(found: str | None) -> str | None:
     if jax.process_count() == 1:
         return found
     told = np.zeros(_TOLD_BYTES, np.uint8)
-    text = (found or "").encode()[:_TOLD_BYTES]
+    text = (found or "").encode(errors="replace")[:_TOLD_BYTES]
     told[: len(text)] = np.frombuffer(text, np.uint8)
     with jax.transfer_guard("allow"):
         rows = np.asarray(multihost_utils.process_allgather(told))

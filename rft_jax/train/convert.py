@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from rft_jax import provenance
 from rft_jax.errors import UserError
-from rft_jax.hf import located, pretrained
+from rft_jax.hf import fingerprint, located, pretrained
 from rft_jax.hf.sidecars import PromptSidecar
 from rft_jax.model.llama import Llama
 from rft_jax.one_writer import one_writer
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 # Makes README.md from the run's origin, its folder (None: not on this machine), the steps done, and whether the
-# weights are those of the model that the run exported itself.
+# model is the one that the run exported itself: its weights, and how it is asked.
 Card = Callable[[Origin, Path | None, str, bool], str]
 
 
@@ -64,6 +64,11 @@ def convert(
     else:
         tensors = merge.tensors(folder, origin, jnp.dtype(dtype))
     log.info(provenance.line(provenance.software()))
+
+    def readme(made: Path) -> str:
+        exported = run and same and same.hold and fingerprint.asked_alike(made, run / "model")
+        return card(origin, run, folder.name, bool(exported)) if card else ""
+
     with one_writer(output, output.with_name(f".{output.name}.writer")):
         pretrained.write(
             output,
@@ -73,6 +78,6 @@ def convert(
             dtype=jnp.dtype(dtype),
             prompt=prompt,
             shard_bytes=shard_bytes,
-            readme=(lambda: card(origin, run, folder.name, bool(same and same.hold))) if card else None,
+            readme=readme if card else None,
         )
     log.info("done: %s", given.told(str(output)))

@@ -8,10 +8,10 @@ import numpy as np
 import optax
 
 from rft_jax.errors import UserError
-from rft_jax.hf import located, names, weights
+from rft_jax.hf import fingerprint, located, names, weights
 from rft_jax.model import adapters as low_rank
 from rft_jax.runtime import make_mesh
-from rft_jax.train import checkpoint, start
+from rft_jax.train import checkpoint
 from rft_jax.train.origin import Origin
 from rft_jax.train.step import abstract_state
 
@@ -30,7 +30,7 @@ def tensors(step: Path, origin: Origin, dtype: np.dtype) -> Iterator[tuple[str, 
     assert origin.lora is not None
     config = origin.architecture
     base = located.model(origin.model)
-    if not base.is_dir() or start.weights_fingerprint(base) != origin.model_fingerprint:
+    if not base.is_dir() or not fingerprint.same(fingerprint.of_weights(base), origin.model_fingerprint):
         raise UserError(
             f"{step} holds adapters of {origin.model}, which is not there now, or is another: put it back, or take "
             "the run's own export"

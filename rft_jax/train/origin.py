@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from rft_jax.errors import UserError
+from rft_jax.hf import fingerprint
 from rft_jax.model.architecture import PLAIN, LinearScaling, Llama3Scaling, LlamaConfig
 from rft_jax.model.lora import Lora
 
@@ -72,7 +73,7 @@ class Origin:
         for what, named in (("model", True), ("data", True), ("fraction", False), ("batch", False), ("seed", False)):
             ours, theirs = getattr(self, what), getattr(other, what)
             key = f"{what}_fingerprint" if named else what
-            if getattr(self, key) != getattr(other, key):
+            if not fingerprint.same(str(getattr(self, key)), str(getattr(other, key))):
                 same_name = f" (the same name, but other contents: {getattr(other, key)}, now {getattr(self, key)})"
                 raise _refusal(folder, flag, what, theirs, f"{ours}{same_name if named and ours == theirs else ''}")
         if self.lora != other.lora:

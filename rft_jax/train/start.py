@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from rft_jax.errors import UserError
 from rft_jax.hf import config as hf_config
-from rft_jax.hf import located, pretrained
+from rft_jax.hf import fingerprint, located, pretrained
 from rft_jax.model import architecture, partition
 from rft_jax.model.architecture import LlamaConfig
 from rft_jax.model.llama import Llama
@@ -77,7 +77,7 @@ def source(given: str | None, model: str | None, size: str | None, seed: int) ->
         config = hf_config.read(folder)
         return Source(
             name=model,
-            fingerprint=weights_fingerprint(folder),
+            fingerprint=fingerprint.of_weights(folder),
             architecture=config,
             tokenizer=model,
             load=lambda mesh, dtype: pretrained.load(folder, mesh, dtype=dtype, stacked=True),
@@ -142,23 +142,6 @@ def _random_model(config: LlamaConfig, seed: int, mesh: Mesh, dtype: jnp.dtype) 
         return jax.tree.map(lambda x: x.astype(dtype), model)
 
     return jax.jit(make, out_shardings=partition.shardings(jax.eval_shape(make), mesh))()
-
-
-def weights_fingerprint(folder: Path) -> str:
-    """Returns a hash of a model folder: its config.json, and of each weight file the size and samples of the bytes."""
-    digest = hashlib.sha256()
-    weights = sorted(path for path in folder.glob("*") if path.suffix in (".safetensors", ".bin"))
-    for path in [folder / "config.json", *weights]:
-        if not path.is_file():
-            raise UserError(f"{folder} has no {path.name}: give a folder in Hugging Face's format")
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}".encode())
-        with path.open("rb") as file:
-            # Reading 140 GB would take minutes; two trainings of one model differ everywhere, so samples tell.
-            for part in range(8):
-                file.seek(size * part // 8)
-                digest.update(file.read(65536))
-    return digest.hexdigest()[:16]
 
 
 def _digest(*parts: str) -> str:

@@ -13,7 +13,12 @@ from rft_jax.world import generate
 from rft_jax.world.families import FAMILIES, Family
 from rft_jax.world.story import Story, ask, attempt, draw, solve
 
-STANDARD = 1024  # the most test problems that fresh ones can be told apart from
+STANDARD = 1024  # of more test problems, some would be among the fresh ones, whoever made these and where
+
+
+def too_many(test: int) -> str:
+    """Returns what is to be told of more test problems than the standard ones."""
+    return f"the world has {STANDARD:,} standard test problems, not {test:,}: ask for fresh ones beside them (--fresh)"
 
 
 @functools.cache

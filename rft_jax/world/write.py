@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from rft_jax.errors import UserError
-from rft_jax.files import make_folder
+from rft_jax.one_writer import filled
 from rft_jax.records.lines import dump, write_lines
-from rft_jax.records.problem import write_problems
+from rft_jax.records.problem import Problem, write_problems
 from rft_jax.world import fresh as unseen
 from rft_jax.world.generate import corpus, problems
 from rft_jax.world.vocabulary import write_tokenizer
@@ -26,11 +26,11 @@ def write_problem_sets(
     templates: int = 1,
     fresh_seed: int = 0,
 ) -> None:
-    """Writes train.jsonl and test.jsonl, fresh.jsonl and variants.jsonl, as far as they are asked for.
+    """Writes train.jsonl and test.jsonl, fresh.jsonl and variants.jsonl, each if it is asked for; other files stay.
 
     Args:
         folder: to write to.
-        train, test: number of problems; the test problems are the same for every seed.
+        train, test: number of problems; the test problems are the same for every seed, and at most the standard ones.
         seed: of the training problems.
         fresh: number of test problems that are none of the standard ones.
         variants: of each of the first test problems, or without any of as many as there are templates.
@@ -40,23 +40,24 @@ def write_problem_sets(
     Raises:
         UserError: the world does not have that many, and nothing is written; or the disk is full.
     """
-    if (fresh or variants) and test > unseen.STANDARD:
-        raise UserError(
-            f"fresh problems and variants are told apart from at most {unseen.STANDARD:,} test problems, not {test:,}"
-        )
+    if test > unseen.STANDARD:
+        raise UserError(unseen.too_many(test))
+    sets: dict[str, list[Problem]] = {}
     try:
-        sets = {"train.jsonl": problems("train", train, seed), "test.jsonl": problems("test", test, 0)}
+        if train:
+            sets["train.jsonl"] = problems("train", train, seed)
+        if test:
+            sets["test.jsonl"] = problems("test", test, 0)
         if fresh:
             sets["fresh.jsonl"] = unseen.problems(fresh, fresh_seed)
         varied = unseen.variants(templates, variants, fresh_seed, test or templates) if variants else []
     except ValueError as error:
         raise UserError(str(error)) from None
-    make_folder(folder)
-    for name, made in sets.items():
-        if made or train or test:
+    with filled(folder):
+        for name, made in sets.items():
             write_problems(folder / name, made)
-    if varied:
-        write_lines(folder / "variants.jsonl", map(dump, varied))
+        if varied:
+            write_lines(folder / "variants.jsonl", map(dump, varied))
 
 
 def write_corpus(folder: Path, *, rows: int, seed: int, drills: float) -> None:
@@ -65,7 +66,7 @@ def write_corpus(folder: Path, *, rows: int, seed: int, drills: float) -> None:
     Raises:
         UserError: the disk is full.
     """
-    make_folder(folder)
-    write_problems(folder / "corpus.jsonl", corpus(rows, seed, drills))
-    texts = (text for row in corpus(_WORDS_FROM, seed=0, drills=0.5) for text in (row.question, row.response))
-    write_tokenizer(folder / "tokenizer", texts, VOCABULARY, POSITIONS)
+    with filled(folder):
+        write_problems(folder / "corpus.jsonl", corpus(rows, seed, drills))
+        texts = (text for row in corpus(_WORDS_FROM, seed=0, drills=0.5) for text in (row.question, row.response))
+        write_tokenizer(folder / "tokenizer", texts, VOCABULARY, POSITIONS)

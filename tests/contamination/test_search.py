@@ -5,10 +5,13 @@ import time
 
 import pytest
 
+from rft_jax.contamination import words
+from rft_jax.contamination.compare import _Batch, _search_batch
 from rft_jax.contamination.index import SEED, Index
 from rft_jax.contamination.near import near
 from rft_jax.contamination.pairs import LISTED, Found, Kind, Pair
 from rft_jax.contamination.search import NEAR, search
+from rft_jax.contamination.sources import Document
 from rft_jax.records.problem import read_problems
 from tests.shared_data import shared
 
@@ -72,6 +75,69 @@ def test_what_is_there_many_times_is_listed_a_few_times():
         found.add(0, Pair(Kind.NEAR if row % 2 else Kind.TEXT, 1.0, row, "text"))
     assert [(pair.kind, pair.row) for pair in found.of(0)] == [(Kind.TEXT, 2 * row) for row in range(LISTED)]
     assert found.counts(0) == {Kind.TEXT: 5_000, Kind.NEAR: 5_000}
+
+
+def test_of_a_rows_pairs_the_strongest_counts():
+    found = Found()
+    for row, kind in ((1, Kind.NEAR), (1, Kind.TEXT), (1, Kind.NUMBERS), (2, Kind.WORDS), (2, Kind.NEAR)):
+        found.add(0, Pair(kind, 1.0, row, "text"))
+    assert [(pair.kind, pair.row) for pair in found.of(0)] == [(Kind.TEXT, 1), (Kind.NEAR, 2)]
+    assert +found.counts(0) == {Kind.TEXT: 1, Kind.NEAR: 1}
+
+
+CHANGED = QUESTION.replace("small shop", "big shop").replace("to school", "to work")
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 5])
+@pytest.mark.parametrize(
+    ("copy", "kind"),
+    [
+        (CHANGED, Kind.NEAR),
+        (QUESTION.replace("12", "40"), Kind.NUMBERS),
+        (f"{QUESTION.replace('12', '40')} {CHANGED} {QUESTION.lower()}", Kind.NORMALISED),
+    ],
+)
+def test_beginnings_of_a_question_before_a_copy_hide_nothing(before, copy, kind):
+    beginning = " ".join(QUESTION.split()[:11])
+    (match,) = search(Index([QUESTION]), f"{beginning} " * before + copy)
+    assert match.kind is kind
+    assert match.similarity > 0.94
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        QUESTION.replace("and each", "and she thinks of this and that for a while, and each"),
+        QUESTION.replace("and each of the boxes holds 12 pens. ", ""),
+    ],
+)
+def test_what_is_inserted_or_left_out_counts_once(copy):
+    """As near as it is when it stands alone."""
+    index = Index([QUESTION])
+    (whole,) = near(index, [copy], 1)
+    (match,) = search(index, FILLER + copy + FILLER)
+    assert match.similarity == pytest.approx(whole[0], abs=1e-6)
+
+
+def test_many_matches_in_a_text_are_located_once():
+    tests = tuple(f"{QUESTION.replace('pens', f'pens{chr(97 + n // 26)}{chr(97 + n % 26)}')}" for n in range(200))
+    document = Document(7, "\n".join(tests))
+    calls = 0
+    real = words.spans
+
+    def spans(text):
+        nonlocal calls
+        calls += 1
+        return real(text)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(words, "spans", spans)
+        _, pairs = _search_batch(_Batch(tests, [document, document._replace(lines=True)]))
+    assert calls == 2
+    assert [(test, pair.row) for test, pair in pairs] == [
+        *((number, 7) for number in range(200)), *((number, 7 + number) for number in range(200)),
+    ]  # fmt: skip
+    assert all(tests[test] in pair.text for test, pair in pairs)
 
 
 def test_runs_of_words_find_nearly_all_that_comparing_everything_does():

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +16,15 @@ from rft_jax import runtime
 from rft_jax.config import MeshConfig
 from rft_jax.errors import UserError
 from rft_jax.evaluate import documents, text_loss
-from rft_jax.evaluate.documents import Document
+from rft_jax.evaluate.documents import Document, Text
 from rft_jax.hf import pretrained
+from rft_jax.one_writer import one_writer
 from rft_jax.pipeline.stage_settings import root
 from tests.model.conftest import make_pair  # noqa: F401, a fixture
+from tests.odd_texts import fixed_odd_texts
+from tests.remote.fixtures import hub as hub
+from tests.remote.fixtures import no_hub as no_hub
+from tests.remote.hub_server import Repository
 
 BASE = root() / "rft_jax" / "world" / "base_model"
 TEXTS = ["Tom has 3 pens.\nHe buys £5 more – naïve…", "1+1=2", "x" * 300 + " </s> is text here"]
@@ -31,7 +37,7 @@ SETTINGS = {
 @given(st.integers(1, 60), st.integers(1, 3), st.integers(1, 20), st.data())
 def test_each_token_of_the_text_counts_once(text: int, before: int, length: int, data: st.DataObject) -> None:
     stride = data.draw(st.integers(1, length))
-    document = Document("", np.zeros(before + text, np.int32), before)
+    document = Document(np.zeros(before + text, np.int32), before, 0)
     counted = []
     for number, (start, stop, counts_from) in enumerate(documents.windows(document, length, stride)):
         assert 0 < stop - start <= length
@@ -70,7 +76,7 @@ def test_as_transformers_has_it(make_pair, kind, tensor):  # noqa: F811, the fix
     pair = make_pair(kind)
     rng = np.random.default_rng(0)
     lengths = [(1, 1), (12, 1), (31, 2), (13, 1), (40, 1)]
-    whole = [Document("", rng.integers(0, 96, text + before).astype(np.int32), before) for text, before in lengths]
+    whole = [Document(rng.integers(0, 96, text + before).astype(np.int32), before, 0) for text, before in lengths]
     mesh = runtime.make_mesh(1, -1, tensor)
     model = pretrained.load(pair.folder, mesh, dtype=jnp.float32, stacked=True)
     ours = text_loss.of_documents(model, whole, mesh, window=12, stride=5, batch=3, dtype=jnp.dtype(jnp.float32))
@@ -125,31 +131,37 @@ def test_one_document_has_no_interval(tmp_path):
     assert "(" not in told
 
 
+def test_a_model_of_the_hub_is_named_with_its_commit(tmp_path, hub, monkeypatch):
+    monkeypatch.setattr(text_loss, "of_documents", lambda _, whole, *others, **settings: np.ones(len(whole)))
+    hub.repositories["a/base"] = Repository()
+    commit = hub.repositories["a/base"].commit({file.name: file.read_bytes() for file in BASE.iterdir()})
+    assert measured(tmp_path, "hf:a/base", TEXTS[:1])[1]["model"] == f"hf:a/base@{commit}"
+
+
 def test_rows_are_documents_and_fields_are_joined(tmp_path):
     rows = [{"question": "1+1?", "answer": "2"}, {"question": "é", "answer": "#### 3"}]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with gzip.open(tmp_path / "text.txt.gz", "wt") as file:
         file.write("1+1?\n2")
-    assert documents.texts([str(tmp_path / "rows.jsonl")], ["question", "answer"]) == ["1+1?\n2", "é\n#### 3"]
-    assert documents.texts([str(tmp_path / "rows.jsonl")], ["answer"]) == ["2", "#### 3"]
-    assert documents.texts([str(tmp_path / "text.txt.gz")], []) == ["1+1?\n2"]
+    (tmp_path / "marked.txt").write_bytes(b"\xef\xbb\xbf1+1?")
+    assert read(tmp_path / "rows.jsonl", "question", "answer") == ["1+1?\n2", "é\n#### 3"]
+    assert read(tmp_path / "rows.jsonl", "answer") == ["2", "#### 3"]
+    assert read(tmp_path / "text.txt.gz") == ["1+1?\n2"]
+    assert read(tmp_path / "marked.txt") == ["1+1?"]
 
 
-def test_the_interval_is_that_of_documents_drawn_whole():
-    stats = pytest.importorskip("scipy.stats")
-    rng = np.random.default_rng(1)
-    tokens = rng.integers(1, 400, 60)
-    losses = tokens * rng.normal(2, 0.3, 60)
-    found = text_loss.ratio(losses, tokens)
-    theirs = stats.bootstrap(
-        (losses, tokens), lambda above, below: above.sum() / below.sum(), paired=True, vectorized=False,
-        method="percentile", n_resamples=9_999, rng=np.random.default_rng(2),
-    ).confidence_interval  # fmt: skip
-    width = theirs.high - theirs.low
-    assert found["mean"] == pytest.approx(losses.sum() / tokens.sum())
-    # Of 10,000 draws, an end of the interval has a standard error of about 0.01 of its width.
-    assert abs(found["low"] - theirs.low) < 0.06 * width
-    assert abs(found["high"] - theirs.high) < 0.06 * width
+def read(file, *fields):
+    return [each.text for each in documents.texts([str(file)], fields)]
+
+
+def test_windows_are_sorted_in_groups(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    whole = [Document(rng.integers(0, 9, 3 + n % 40).astype(np.int32), 1, 0) for n in range(50)]
+    monkeypatch.setattr(text_loss, "_SORTED", 2)
+    counted = np.zeros(50, int)
+    for numbers, (_, _, counts) in text_loss._batches(whole, 8, 4, rows=3):
+        np.add.at(counted, numbers, counts.sum(1)[: len(numbers)])
+    assert counted.tolist() == [each.predicted for each in whole]
 
 
 @pytest.mark.parametrize(
@@ -170,17 +182,26 @@ def test_mistakes_are_told_before_the_model_is_loaded(tmp_path, monkeypatch, set
 
 
 def test_other_mistakes(tmp_path, monkeypatch):
-    for name, content in (("rows.jsonl", '{"a": 1}\n'), ("latin.txt", "é")):
+    row = '{"a": 1}\n'
+    for name, content in (("rows.jsonl", row), ("rows.ndjson", row), ("rows", row), ("latin.txt", "é")):
         (tmp_path / name).write_text(content, encoding="latin-1")
     for name, fields, told in (
         ("rows.jsonl", [], "has rows: name the field that holds the text"),
+        ("rows.ndjson", [], "has rows: name the field that holds the text"),
+        ("rows", [], "has rows: name the field that holds the text"),
         ("rows.jsonl", ["b"], "row 1: no field \"b\"; the row has 'a'"),
         ("rows.jsonl", ["a"], '"a" is 1, not a text'),
-        ("latin.txt", [], "is not UTF-8 at byte 0"),
+        ("latin.txt", [], "latin.txt:1: not UTF-8 at byte 1 of the line"),
         ("none.txt", [], "no such file"),
     ):
         with pytest.raises(UserError, match=told):
-            documents.texts([str(tmp_path / name)], fields)
+            list(documents.texts([str(tmp_path / name)], fields))
+    rows = str(tmp_path / "rows.jsonl")
+    with pytest.raises(UserError, match=r"rows\.jsonl is to be read and written"):
+        text_loss.measure(str(BASE), [rows], tmp_path / "rows.jsonl", **SETTINGS | {"fields": ("a",)})
+    lock = tmp_path / ".loss.json.writer"
+    with one_writer(tmp_path / "loss.json", lock), pytest.raises(UserError, match=r"loss\.json is being written by"):
+        measured(tmp_path)
     with pytest.raises(UserError, match="in a folder that exists"):
         text_loss.measure(str(BASE), ["x"], tmp_path / "no" / "loss.json", **SETTINGS)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
@@ -196,15 +217,52 @@ class Bare:
     def __call__(self, text, **_):
         return {"input_ids": [1] if isinstance(text, str) else [[1]] * len(text)}
 
+    def decode(self, ids, **_):
+        return "x" * len(ids)
 
-def test_what_stands_before_a_text_where_the_tokenizer_puts_nothing(tmp_path):
-    (found,) = documents.encoded(["x"], Bare(), 10, tmp_path)
-    assert (found.tokens.tolist(), found.before) == ([9, 1], 1)
+
+def encoded(tokenizer, vocabulary, text="x"):
+    return list(documents.encoded([Text("a.txt", text)], tokenizer, vocabulary, Path("folder")))
+
+
+def test_what_stands_before_a_text_where_the_tokenizer_puts_nothing():
+    (found,) = encoded(Bare(), 10)
+    assert (found.tokens.tolist(), found.before, found.bytes) == ([9, 1], 1, 1)
     bare = Bare()
     bare.bos_token_id = 3
-    assert documents.encoded(["x"], bare, 10, tmp_path)[0].tokens.tolist() == [3, 1]
-    with pytest.raises(UserError, match="makes the token 9 of 'x'"):
-        documents.encoded(["x"], Bare(), 9, tmp_path)
+    assert encoded(bare, 10)[0].tokens.tolist() == [3, 1]
+    with pytest.raises(UserError, match="makes the token 1 of 'x'"):
+        encoded(Bare(), 1)
     bare.bos_token_id = bare.eos_token_id = None
     with pytest.raises(UserError, match="neither a bos nor an eos token"):
-        documents.encoded(["x"], bare, 10, tmp_path)
+        encoded(bare, 10)
+
+
+def test_a_text_that_the_tokenizer_loses_is_refused():
+    """Its unk token would be predicted well."""
+    tokenizers = pytest.importorskip("tokenizers")
+    transformers = pytest.importorskip("transformers")
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<s>": 0, "<unk>": 1, "the": 2, "cat": 3}, "<unk>"))
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, bos_token="<s>", unk_token="<unk>")
+    assert encoded(tokenizer, 4, "the cat")[0].tokens.tolist() == [0, 2, 3]
+    with pytest.raises(UserError, match=r"a\.txt: the tokenizer cannot write this text: 'the cat quark' comes back as"):
+        encoded(tokenizer, 4, "the cat quark")
+
+
+def test_tokenizers_of_every_kind_lose_what_they_are_said_to_lose(sample_tokenizer):
+    if sample_tokenizer.name == "wordpiece":  # some short texts it keeps
+        with pytest.raises(UserError, match="'A  cat' comes back as 'a cat'"):
+            encoded(sample_tokenizer.tokenizer, 10**9, "A  cat")
+        return
+    composes = sample_tokenizer.name == "qwen-like"  # which loses nothing
+    wrong = []
+    for text in filter(str.strip, fixed_odd_texts(300)):
+        try:
+            encoded(sample_tokenizer.tokenizer, 10**9, text)
+            kept = True
+        except UserError:
+            kept = False
+        if kept != (composes or sample_tokenizer.keeps(text)):
+            wrong.append(text)
+    assert wrong == []

@@ -2,13 +2,17 @@
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from rft_jax.contamination import compare as comparing
 from rft_jax.contamination.pairs import LISTED
+from rft_jax.errors import UserError
+from rft_jax.one_writer import one_writer
 from rft_jax.records.problem import Problem, write_problems
 from rft_jax.world import generate
 
@@ -52,7 +56,7 @@ def test_writes_pairs_and_counts_and_warns(run, tmp_path):
     assert told[0] == (
         "warning: 2 of the 30 test problems are among the training problems: accuracy on them says nothing"
     )
-    assert [line.partition(" are ")[2].partition(",")[0] for line in told[1:]] == ["in book.txt", "in chats.jsonl.gz"]
+    assert [line.partition(" is ")[2].partition(",")[0] for line in told[1:]] == ["in book.txt", "in chats.jsonl.gz"]
     found = {(pair["test"], pair["corpus"], pair["row"], pair["kind"]) for pair in pairs(tmp_path / "out")}
     assert {
         (3, None, 8, "same_text"), (5, None, 12, "same_words"), (8, "book.txt", 2001, "same_words"),
@@ -77,6 +81,36 @@ def test_problems_that_are_there_many_times(run, tmp_path):
     assert "300 of the 300 test problems" in done.stderr
     assert "300 in 600,000 pairs" in done.stdout
     assert len(pairs(tmp_path / "out")) == 300 * LISTED
+
+
+def test_of_a_rows_texts_the_one_most_like_a_problem_counts(run, tmp_path):
+    """MetaMathQA's layout: the question with another number, and as it was."""
+    row = {
+        "query": re.sub(r"\d+", "77", TESTED[4].question),
+        "original_question": TESTED[4].question,
+        "response": "a\nb",
+    }
+    (tmp_path / "meta.jsonl").write_text(json.dumps(row) + "\n")
+    done = run("--corpus=meta.jsonl", "--workers=1")
+    assert done.stderr.splitlines()[-1] == "warning: 1 of the 30 test problems is in meta.jsonl, 3 texts"
+    own = [pair for pair in pairs(tmp_path / "out") if (pair["test"], pair["corpus"]) == (4, "meta.jsonl")]
+    assert [(pair["kind"], pair["row"]) for pair in own] == [("same_text", 1)]
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_search(tmp_path, monkeypatch):
+    write_problems(tmp_path / "a.jsonl", TESTED)
+    monkeypatch.setattr(comparing, "_in_training", None)
+    (tmp_path / "out").write_text("a file")
+    problems = str(tmp_path / "a.jsonl")
+    with pytest.raises(UserError, match=r"cannot write .*out"):
+        comparing.compare(problems, problems, (), tmp_path / "out", task="gsm8k", workers=1)
+    (tmp_path / "taken").mkdir()
+    for read in ("contamination.json", "pairs.jsonl"):
+        write_problems(tmp_path / "taken" / read, TESTED)
+        with pytest.raises(UserError, match=f"{read} is to be read and written"):
+            comparing.compare(problems, str(tmp_path / "taken" / read), (), tmp_path / "taken", task="gsm8k", workers=1)
+    with one_writer(tmp_path / "taken"), pytest.raises(UserError, match="taken is being written by process"):
+        comparing.compare(problems, problems, (), tmp_path / "taken", task="gsm8k", workers=1)
 
 
 def test_odd_questions(run, tmp_path):

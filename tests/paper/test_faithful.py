@@ -19,7 +19,7 @@ from rft_jax.benchmark.select import reference_selection
 from rft_jax.config import EvaluateStage, SampleStage, SelectStage, TrainStage
 from rft_jax.pipeline import stage_settings
 from rft_jax.pipeline.stage_settings import root
-from rft_jax.sample import fingerprint
+from rft_jax.sample import prompts as prompts_of
 from rft_jax.task.templates.paper import instruction
 from tests.pipeline.tiny_runs import FLAGS
 from tests.shared_data import read_jsonl
@@ -91,7 +91,7 @@ def test_a_run_from_problems_to_report(tmp_path):
         (f"{RFT}-eval/votes", RFT, test, {"top_k": 50}),
     ):
         manifest = json.loads((tmp_path / stage / "paths" / "manifest.json").read_text())
-        prompts = fingerprint.of_tokens(asked_by_the_reference(tmp_path / model / "model", problems))
+        prompts = prompts_of.fingerprint(asked_by_the_reference(tmp_path / model / "model", problems))
         assert ({"prompts": prompts, "end_tokens": [2], "prompt_tokens": 256} | drawn).items() <= manifest.items()
 
     # RFT is on the reference's selection from one sample less than there are.

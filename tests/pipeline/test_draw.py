@@ -45,6 +45,16 @@ def test_the_seed_draws_the_training_problems_and_no_test_problems(config, tmp_p
     assert tested == tested_too
 
 
+def test_no_file_is_written_that_is_read_or_before_both_are_read(config, tmp_path):
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    for changed in (config, dataclasses.replace(config, problems=config.test, test=config.problems)):
+        with pytest.raises(UserError, match=r"train.jsonl is to be read and written"):
+            write(changed, tmp_path, 0.5)
+    with pytest.raises(UserError, match=r"no such file"):
+        write(dataclasses.replace(config, test="none"), tmp_path / "new", 0.5)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_all_stages_read_what_was_drawn(config, tmp_path):
     part = dataclasses.replace(config, fraction=0.25)
     first, *others = recipe.stages(part, tmp_path)

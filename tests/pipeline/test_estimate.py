@@ -119,7 +119,40 @@ def test_a_model_that_does_not_fit_is_not_measured(tmp_path, monkeypatch):
     told = dry_run.plan(
         load(f"{stage_settings.root()}/tests/pipeline/tiny.py", PipelineConfig), tmp_path, hardware=None, chips=None
     )
-    assert "assumed for a CPU, not measured: training takes about 0.0 GB" in told
+    assert "assumed for a CPU, not measured: sft takes about 0.0 GB" in told
+
+
+def test_each_stage_needs_its_own_room():
+    from rft_jax.pipeline import room
+
+    tiny = load(f"{stage_settings.root()}/tests/pipeline/tiny.py", PipelineConfig)
+    parameters = hf_config.read(stage_settings.root() / "rft_jax" / "world" / "base_model").parameters
+    sft, *others, rft, last = tiny.stages[1:]
+    adapted = dataclasses.replace(rft, settings=("lora.rank=4",))
+    more = dataclasses.replace(last, name="wide", settings=("mesh.data=4", "mesh.fsdp=2", "compute=bfloat16"))
+    found = dict(room.needed(dataclasses.replace(tiny, stages=(tiny.stages[0], sft, *others, adapted, last, more))))
+    assert list(found) == ["sft", "paths", "rft", "eval", "wide"]
+    assert found["sft"] == 24 * parameters
+    assert found["eval"] == found["paths"] == pytest.approx(1.2 * 4 * parameters * jax.device_count())
+    assert found["wide"] == pytest.approx(1.2 * 2 * parameters * 4)  # replicas
+    assert 4 * parameters < found["rft"] < 0.5 * found["sft"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("NVIDIA H100 80GB HBM3", f"assumed for {jax.device_count()} × h100"), ("cpu", "assumed for a CPU")],
+)
+def test_what_is_assumed_is_this_machine(tmp_path, monkeypatch, kind, told):
+    from rft_jax.pipeline import measured
+
+    class Device:
+        device_kind = kind
+
+    monkeypatch.setattr(capacity, "host_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(measured.runtime, "start", lambda: None)
+    monkeypatch.setattr(jax, "devices", lambda: [Device()])
+    tiny = load(f"{stage_settings.root()}/tests/pipeline/tiny.py", PipelineConfig)
+    assert told in dry_run.plan(tiny, tmp_path, hardware=None, chips=None)
 
 
 @pytest.fixture

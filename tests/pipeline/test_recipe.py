@@ -323,7 +323,7 @@ def test_evaluations_on_different_problems_are_not_compared(tmp_path, change, to
 
 def test_fresh_problems_that_may_be_test_problems_are_refused(tmp_path):
     many = dataclasses.replace(STAGES[0], name="many", test=1025)
-    with pytest.raises(UserError, match="told apart from at most 1,024 test problems, not 1,025"):
+    with pytest.raises(UserError, match="stage many: the world has 1,024 standard test problems, not 1,025"):
         made(tmp_path, dataclasses.replace(CONFIG, stages=(*WITH_FRESH, many)))
 
 

@@ -28,6 +28,7 @@ def test_parts() -> None:
         ("gs://", "names no bucket: write gs://BUCKET/NAME"),
         ("s3:///x", "names no bucket"),
         ("s3://b", "is a whole bucket: write s3://b/NAME"),
+        ("gs://b/w\udcff", r"'gs://b/w\\udcff' is not UTF-8"),
     ],
 )
 def test_wrong_names(name: str, line: str) -> None:

@@ -31,6 +31,13 @@ def test_a_copy_has_the_bytes_and_the_last_name(bucket: Path, tmp_path: Path) ->
     assert copy.is_relative_to(tmp_path / "cache")
 
 
+def test_a_file_is_no_folder(bucket: Path) -> None:
+    (bucket / "a").mkdir()
+    (bucket / "a" / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"s3://bucket/a/model.safetensors/? is a file, and a folder is meant"):
+        cache.folder("s3://bucket/a/model.safetensors/", any_place)
+
+
 def test_a_version_is_fetched_once(bucket: Path, system: Buckets) -> None:
     (bucket / "x").write_text("first")
     first = cache.file("s3://bucket/x")

@@ -54,11 +54,14 @@ def test_a_new_repository(hub: Hub, folder: Path, private: bool) -> None:
 
 @pytest.mark.usefixtures("token")
 def test_another_model_there_is_replaced_in_the_same_commit(hub: Hub, folder: Path) -> None:
-    before = dict.fromkeys(["model.safetensors", "pytorch_model.bin", "tokenizer.json", "LICENSE", "a.png"], b"old")
+    before = dict.fromkeys(["model.safetensors", "pytorch_model.bin", "tokenizer.json", "x[1].bin"], b"old")
+    stay = dict.fromkeys(
+        ["LICENSE", "a.png", "results.json", "eval/results.json", "onnx/model.bin", "a/b/tokenizer.json"], b"old"
+    )
     hub.repositories[NAME] = Repository()
-    hub.repositories[NAME].commit(before | {"README.md": b"old"})
+    hub.repositories[NAME].commit(before | stay | {"README.md": b"old"})
     hub_push.push(folder, NAME, private=True)
-    assert pushed(hub)[1:] == [contents(folder) | {"LICENSE": b"old", "a.png": b"old"}]
+    assert pushed(hub)[1:] == [contents(folder) | stay]
     assert not hub.repositories[NAME].private  # it stays as it is
 
 

@@ -166,6 +166,8 @@ def test_a_real_library(scheme: str, tmp_path: Path, request: pytest.FixtureRequ
     assert store.find(f"{root}/run/a[1].jsonl") == found[2]
     assert store.find(f"{root}/run") is None
     assert len(store.below(f"{root}/run")) == 4
+    with pytest.raises(UserError, match=r"run/2\.jsonl is a file, and a folder is meant"):
+        store.below(f"{root}/run/2.jsonl")
     assert store.inside(f"{root}/run") == found
     assert cache.file(f"{root}/run/2.jsonl").read_bytes() == (tmp_path / "big").read_bytes()
     (tmp_path / "big").write_text("other")

@@ -199,3 +199,10 @@ def test_a_full_disk_stops_with_one_line_and_keeps_the_last_checkpoint(state, sm
         assert again.latest == whole[-1]
         restored = again.restore(whole[-1], abstract)
     np.testing.assert_array_equal(restored.model.embedding[...], state.model.embedding[...])
+
+
+def test_a_model_that_was_recorded_before_is_recognised():
+    now, other = (dataclasses.replace(ORIGIN, model_fingerprint=each) for each in ("m1-1", "m1-2"))
+    now.refuse_other(ORIGIN, "run", "--workdir")
+    with pytest.raises(UserError, match="the same name, but other contents: m1-2, now m1-1"):
+        now.refuse_other(other, "run", "--workdir")

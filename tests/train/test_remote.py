@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rft_jax.hf import located
-from rft_jax.sample import fingerprint
-from rft_jax.train import checkpoint, loop, start
+from rft_jax.hf import fingerprint, located
+from rft_jax.train import checkpoint, loop
 from tests.remote import buckets
 from tests.remote.fixtures import bucket as bucket
 from tests.train.test_loop import tiny_config
@@ -40,7 +39,7 @@ def test_the_fingerprints_are_those_of_the_folder(model_folder: Path, bucket: Pa
     copy = located.model("s3://bucket/tiny")
     assert contents(copy) == contents(model_folder)
     assert fingerprint.of_model(copy) == fingerprint.of_model(model_folder)
-    assert start.weights_fingerprint(copy) == start.weights_fingerprint(model_folder)
+    assert fingerprint.of_weights(copy) == fingerprint.of_weights(model_folder)
     assert not list(located.settings("s3://bucket/tiny").glob("*.safetensors"))
 
 
@@ -66,7 +65,7 @@ def test_train_and_convert(model_folder: Path, data: Path, bucket: Path, tmp_pat
     assert result.returncode == 0, result.stderr
     assert "done: s3://bucket/out/model" in result.stdout + result.stderr
     converted = contents(bucket / "out" / "model")
-    assert "No evaluation of these weights" in converted.pop("README.md").decode()
+    assert "No evaluation of this model" in converted.pop("README.md").decode()
     assert converted == exported
     again = convert(*flags)
     assert again.returncode == 1

@@ -2,11 +2,14 @@
 
 import random
 import re
+import subprocess
+import sys
 
 import pytest
 
 from rft_jax.errors import UserError
 from rft_jax.evaluate import groups
+from rft_jax.pipeline.stage_settings import root
 from rft_jax.records.problem import read_problems
 from rft_jax.task import task as tasks
 from rft_jax.task.equations import all_hold, find_equations
@@ -121,8 +124,8 @@ def test_they_are_read_as_gsm_symbolic_is(tmp_path):
     [
         ({"variants": 1000, "templates": 12}, r"of the family .* has .* variants, not 1000"),
         ({"test": 4, "variants": 1, "templates": 5}, "5 templates are to be the first of 4 test problems"),
-        ({"test": 1025, "fresh": 1}, "told apart from at most 1,024 test problems, not 1,025"),
-        ({"test": 50_000}, "has fewer than 50000"),
+        ({"test": 1025}, "has 1,024 standard test problems, not 1,025: ask for fresh ones"),
+        ({"train": 50_000}, "has fewer than 50000"),
     ],
 )
 def test_what_the_world_does_not_have_is_one_line_and_no_file(tmp_path, asked, told):
@@ -133,9 +136,26 @@ def test_what_the_world_does_not_have_is_one_line_and_no_file(tmp_path, asked, t
 
 def test_each_file_is_there_if_it_is_asked_for(tmp_path):
     for name, asked, files in (
-        ("a", {"train": 2}, {"train.jsonl", "test.jsonl"}),
+        ("a", {"train": 2}, {"train.jsonl"}),
         ("b", {"fresh": 3}, {"fresh.jsonl"}),
-        ("c", {"test": 2, "variants": 2, "templates": 2}, {"train.jsonl", "test.jsonl", "variants.jsonl"}),
+        ("c", {"test": 2, "variants": 2, "templates": 2}, {"test.jsonl", "variants.jsonl"}),
     ):
         write.write_problem_sets(tmp_path / name, **{"train": 0, "test": 0, "seed": 0} | asked)
         assert {file.name for file in (tmp_path / name).iterdir()} == files
+
+
+def test_other_files_stay(tmp_path):
+    write.write_problem_sets(tmp_path, train=0, test=3, seed=0)
+    before = (tmp_path / "test.jsonl").read_bytes()
+    write.write_problem_sets(tmp_path, train=2, test=0, seed=0)
+    assert (tmp_path / "test.jsonl").read_bytes() == before
+    assert len(read_problems(tmp_path / "train.jsonl")) == 2
+
+
+@pytest.mark.parametrize("counts", [(), ("--train=0", "--variants=0")])
+def test_a_command_that_asks_for_nothing_is_a_mistake(tmp_path, counts):
+    command = [sys.executable, str(root() / "launch" / "make_problems.py"), *counts, f"--output={tmp_path / 'new'}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "nothing to make" in done.stderr
+    assert not (tmp_path / "new").exists()

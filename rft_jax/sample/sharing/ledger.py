@@ -24,6 +24,7 @@ import numpy as np
 
 from rft_jax import files
 from rft_jax.errors import UserError
+from rft_jax.hf import fingerprint
 from rft_jax.provenance import FIELD
 from rft_jax.records import checksum
 from rft_jax.records.lines import dump
@@ -36,6 +37,7 @@ MANIFEST = "manifest.json"
 CLAIMS = "claims"  # folder within that of the paths
 TILE = "tile"  # in the manifest: problems and samples per tile; the first command's, whatever k a later one has
 SAMPLES_PER_TILE = 50
+_MODEL = "model"  # in the manifest: its fingerprint
 _THREADS = 8  # that read and hash shards
 _TRIES, _WAIT_S = 4, 0.5  # to read a manifest, and how long to wait between
 
@@ -153,7 +155,7 @@ class Ledger:
         different = [
             f"{name} was {json.dumps(before.get(name))}, now {json.dumps(now.get(name))}"
             for name in sorted({*before, *now})
-            if before.get(name) != now.get(name)
+            if not _agree(name, before.get(name), now.get(name))
         ]
         if different:
             raise UserError(
@@ -211,6 +213,12 @@ class Ledger:
             edges = np.flatnonzero(np.diff(~cells[rows[0]], prepend=False, append=False))  # in pairs: begin, end
             for low, high in edges.reshape(-1, 2).tolist():
                 yield Shard((row + rows[0], row + rows[-1] + 1), (column + low, column + high))
+
+
+def _agree(name: str, before: Any, now: Any) -> bool:
+    if name == _MODEL and isinstance(before, str) and isinstance(now, str):
+        return fingerprint.same(before, now)
+    return bool(before == now)
 
 
 def _read(manifest: FilePath) -> dict[str, Any]:

@@ -226,3 +226,13 @@ def test_ten_thousand_shards_open_in_ten_seconds(tmp_path):
     seconds = time.monotonic() - begun
     print(f"opened in {seconds:.1f} s")
     assert seconds < 10
+
+
+def test_a_model_that_was_recorded_before_is_recognised(tmp_path):
+    open_ledger(tmp_path, model="abc")
+    open_ledger(tmp_path, model="abc-123")
+    with pytest.raises(UserError, match='model was "abc", now "abd-123"'):
+        open_ledger(tmp_path, model="abd-123")
+    open_ledger(tmp_path / "now", model="abc-123")
+    with pytest.raises(UserError, match='model was "abc-123", now "abc-124"'):
+        open_ledger(tmp_path / "now", model="abc-124")
