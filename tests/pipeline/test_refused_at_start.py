@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.pipeline import recipe
+from rft_jax.pipeline import models, recipe
 from rft_jax.pipeline.stage_settings import root
 from tests.pipeline.test_recipe import CONFIG
 
