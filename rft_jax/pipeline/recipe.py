@@ -198,21 +198,12 @@ class _Recipe:
         for name in stage.paths:
             kind = type(self._known.get(name))
             sampled = self._earlier(name, stage, EvaluateStage if kind is EvaluateStage else SampleStage)
+            assert isinstance(sampled, SampleStage | EvaluateStage)
+            samples[name] = stage_settings.samples(self._config, sampled)
             if isinstance(sampled, EvaluateStage):
-                samples[name] = stage_settings.evaluation(self._config, sampled).k
-                if not samples[name]:
-                    raise UserError(f"stage {stage.name} selects from {name}, which samples nothing: its k is 0")
                 solved = self._tested(sampled)
-            else:
-                assert isinstance(sampled, SampleStage)
-                samples[name] = stage_settings.sampling(self._config, sampled).k
             found.append(self._pattern(name, *(("votes",) if isinstance(sampled, EvaluateStage) else ()), "paths"))
-        fewest = min(samples, key=lambda name: samples[name])
-        if too_many := [k for k in stage.ks if k > samples[fewest]]:
-            raise UserError(
-                f"stage {stage.name}: no set from the first {too_many[0]} samples, as {fewest} has {samples[fewest]} "
-                "per problem: ask for fewer in ks, or for a larger k of the samples"
-            )
+        stage_settings.check_samples(stage, samples)
         voted = [each for name in stage.paths if isinstance(each := self._known[name], EvaluateStage)]
         if 0 < len(voted) < len(stage.paths):
             raise UserError(f"stage {stage.name} selects from paths of training problems and of test problems")

@@ -1,6 +1,6 @@
 """The settings of the stages' commands: config file, overridden fields, and the config that results."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, assert_never
 
@@ -93,6 +93,23 @@ def evaluation(config: PipelineConfig, stage: EvaluateStage) -> EvaluateConfig:
     """Returns the config of an evaluation stage, as `training` does."""
     made = _made(stage.name, config.evaluate, of_evaluation(config, stage), EvaluateConfig)
     return _checked(stage.name, made, config_checks.evaluation)
+
+
+def samples(config: PipelineConfig, stage: SampleStage | EvaluateStage) -> int:
+    """Returns how many samples per problem a stage leaves, as `sampling` and `evaluation` do."""
+    return (sampling(config, stage) if isinstance(stage, SampleStage) else evaluation(config, stage)).k
+
+
+def check_samples(stage: SelectStage, found: Mapping[str, int]) -> None:
+    """Raises UserError if a stage needs more samples per problem than some stage leaves; `found` maps these to them."""
+    fewest = min(found, key=lambda name: found[name])
+    if not found[fewest]:
+        raise UserError(f"stage {stage.name} selects from {fewest}, which samples nothing: its k is 0")
+    if too_many := [k for k in stage.ks if k > found[fewest]]:
+        raise UserError(
+            f"stage {stage.name}: no set from the first {too_many[0]} samples, as {fewest} has {found[fewest]} per "
+            "problem: ask for fewer in ks, or for a larger k of the samples"
+        )
 
 
 def config_file(reference: str) -> str:

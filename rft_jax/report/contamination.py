@@ -15,7 +15,7 @@ from rft_jax.evidence.intervals import percent, share
 from rft_jax.records.lines import read_objects
 from rft_jax.report.collect import Evaluation, Workdir
 from rft_jax.report.page import escape, fold, paragraph, table
-from rft_jax.report.replicates import clusters
+from rft_jax.report.replicates import MEASURE, clusters
 
 _SHOWN = 50  # pairs
 _Value = TypeVar("_Value")
@@ -119,7 +119,7 @@ def _accuracies(run: Workdir, comparisons: Sequence[FoundPairs]) -> str:
             parts = ((without + only, both), (without, of_rest), (only, of_alike))
             shares = (percent(_share(*part)) for part in parts)
             rows.append([evaluation.metrics["name"], told, f"{len(only):,}", *shares])
-    made = table(["model", "left out: what is", "problems", "all, maj1@1", "without them", "on them alone"], rows)
+    made = table(["model", "left out: what is", "problems", f"all, {MEASURE}", "without them", "on them alone"], rows)
     if others:
         made += paragraph(f"On other problems, so not in this table: {', '.join(others)}.")
     return made

@@ -143,6 +143,15 @@ def test_mistakes_in_stages(tmp_path, change, told):
         recipe.stages(dataclasses.replace(CONFIG, stages=(*STAGES, change)), tmp_path)
 
 
+def test_a_set_of_more_samples_than_an_evaluation_voted_with_is_refused(tmp_path):
+    voted = EvaluateStage(name="voted", model="sft", settings=("k=5",))
+    chosen = SelectStage(name="x", paths=("voted",), ks=(5,))
+    assert "x" in made(tmp_path, dataclasses.replace(CONFIG, stages=(*STAGES, voted, chosen)))
+    more = dataclasses.replace(chosen, ks=(5, 6))
+    with pytest.raises(UserError, match="stage x: no set from the first 6 samples, as voted has 5 per problem"):
+        made(tmp_path, dataclasses.replace(CONFIG, stages=(*STAGES, voted, more)))
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
