@@ -12,7 +12,7 @@ from rft_jax import provenance
 from rft_jax.config import PipelineConfig
 from rft_jax.errors import UserError
 from rft_jax.files import whole_file
-from rft_jax.pipeline import recipe
+from rft_jax.pipeline import models
 from rft_jax.pipeline.expansion import expanded
 from rft_jax.pipeline.replicates import Replicates, named_in
 
@@ -23,7 +23,7 @@ def describe(config: PipelineConfig) -> dict[str, Any]:
     """Returns the config as JSON values for the report, with the kind of each stage."""
     made = expanded(config)
     fields = dataclasses.asdict(made.config) | {"seeds": config.seeds, "controls": config.controls}
-    fields["models"] = [f"{name}={folder}" for name, folder in recipe.named_folders(config.models).items()]
+    fields["models"] = [f"{name}={folder}" for name, folder in models.named_folders(config.models).items()]
     fields["stages"] = [
         {"kind": type(stage).__name__.removesuffix("Stage").lower()}
         | dataclasses.asdict(stage)

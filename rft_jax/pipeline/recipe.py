@@ -21,9 +21,7 @@ from rft_jax.config import (
 )
 from rft_jax.data.fraction import in_use
 from rft_jax.errors import UserError, did_you_mean
-from rft_jax.hf import config as hf_config
-from rft_jax.hf import located
-from rft_jax.pipeline import own_files, stage_settings
+from rft_jax.pipeline import models, own_files, stage_settings
 from rft_jax.pipeline.expansion import expanded
 from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
@@ -58,7 +56,7 @@ class _Recipe:
         self._replicates = expanded(config)
         config = self._replicates.config
         self._config, self._workdir = config, workdir
-        self._models = named_folders(config.models)
+        self._models = models.named_folders(config.models)
         self._reader = tasks.load(config.task).reader
         self._known: dict[str, StageConfig] = {}
         for stage in config.stages:
@@ -366,31 +364,3 @@ class _Recipe:
 
 def _flags(reference: str, fields: Sequence[str]) -> tuple[str, ...]:
     return (f"--config={reference}", *(f"--config.{field}" for field in fields))
-
-
-def check_models(config: PipelineConfig) -> None:
-    """Raises UserError if a model to start from is missing, before anything has run."""
-    for name, folder in named_folders(config.models).items():
-        try:
-            hf_config.read(located.settings(folder))
-        except UserError as error:
-            raise UserError(
-                f"model {name}: {error}; name another folder, or hf:ORG/NAME, in --config.models"
-            ) from error
-
-
-def named_folders(models: tuple[str, ...]) -> dict[str, str]:
-    """Returns the folder of each model, a model of the hub at its present commit.
-
-    Raises:
-        UserError: an entry is not NAME=FOLDER, or a name is there twice.
-    """
-    folders: dict[str, str] = {}
-    for entry in models:
-        name, equals, folder = entry.partition("=")
-        if not equals or not name or not folder:
-            raise UserError(f"model '{entry}': write NAME=FOLDER or NAME=hf:ORG/NAME")
-        if name in folders:
-            raise UserError(f"two models are named '{name}': {folders[name]} and {folder}")
-        folders[name] = located.pinned(folder)  # a branch may move between two stages
-    return folders

@@ -10,7 +10,7 @@ from rft_jax.config import PipelineConfig
 from rft_jax.distributed import processes
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.files import make_folder
-from rft_jax.pipeline import contamination, one_stage, plan_file, recipe
+from rft_jax.pipeline import contamination, models, one_stage, plan_file, recipe
 from rft_jax.pipeline.stage import LOG, Stage
 from rft_jax.pipeline.states import refuse_stale, state_of, states
 from rft_jax.pipeline.workdir_lock import lock
@@ -30,7 +30,7 @@ def run(config: PipelineConfig, workdir: Path, *, redo: bool, command: str) -> N
     """
     refuse_several_processes()
     stages = recipe.stages(config, workdir)
-    recipe.check_models(config)
+    models.check(config)
     print(provenance.line(provenance.software()), flush=True)
     described = plan_file.describe(config)
     run_stages(stages, workdir, redo=redo, command=command, described=described)

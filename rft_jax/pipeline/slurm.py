@@ -20,7 +20,7 @@ from rft_jax.config import PipelineConfig
 from rft_jax.errors import UserError
 from rft_jax.files import make_folder, whole_file
 from rft_jax.one_writer import one_writer
-from rft_jax.pipeline import recipe, run, stage_settings
+from rft_jax.pipeline import models, recipe, run, stage_settings
 from rft_jax.pipeline.stage import Stage
 from rft_jax.pipeline.states import followers, refuse_stale, states
 from rft_jax.pipeline.workdir_lock import lock
@@ -74,7 +74,7 @@ def plan(config: PipelineConfig, workdir: Path, arguments: Sequence[str], *, red
     if Path.cwd() != stage_settings.root():
         raise UserError(f"--submit starts scripts that run where it does: start it in {stage_settings.root()}")
     stages = recipe.stages(config, workdir)
-    recipe.check_models(config)
+    models.check(config)
     found = states(stages, workdir)
     refuse_stale(stages, found, redo)
     unfinished = [stage.name for stage in stages if found[stage.name].what != "done"]

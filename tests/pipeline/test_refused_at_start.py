@@ -5,16 +5,16 @@ import dataclasses
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.pipeline import recipe
+from rft_jax.pipeline import models, recipe
 from rft_jax.pipeline.stage_settings import root
 from tests.pipeline.test_recipe import CONFIG
 
 
 def test_a_missing_model_is_named(tmp_path):
-    models = (f"base={root() / 'rft_jax' / 'world' / 'base_model'}", f"other={tmp_path / 'nowhere'}")
-    recipe.check_models(dataclasses.replace(CONFIG, models=models[:1]))
+    given = (f"base={root() / 'rft_jax' / 'world' / 'base_model'}", f"other={tmp_path / 'nowhere'}")
+    models.check(dataclasses.replace(CONFIG, models=given[:1]))
     with pytest.raises(UserError, match=r"model other: no model folder .*nowhere; name another folder, or hf:ORG/NAME"):
-        recipe.check_models(dataclasses.replace(CONFIG, models=models))
+        models.check(dataclasses.replace(CONFIG, models=given))
 
 
 def test_a_pipeline_has_at_least_one_seed(tmp_path):
