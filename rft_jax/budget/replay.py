@@ -1,0 +1,197 @@
+"""What policies would have made of a finished run of k samples of each problem.
+
+A path depends on seed, problem and sample number alone, so what a policy samples is a part of the run, and the replay
+is the real thing but for the tokens that it would not have sampled.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from rft_jax import provenance
+from rft_jax.budget.decisions import Decisions
+from rft_jax.budget.ledger import Ledger
+from rft_jax.budget.parse import parse
+from rft_jax.budget.policies import Boundary, Correct, Distinct, Policy, Proportional, Tokens, Uniform
+from rft_jax.errors import UserError
+
+_PARTS = 8  # of the tokens of the ledger, for a curve
+_COUNTS = ("samples", "tokens", "right", "distinct", "never_solved")
+# On how a policy's estimates of pass@k stand.
+BIASED = "where sampling stops depends on what the samples were, so more of them give biased estimates"
+
+
+def parse_all(texts: Sequence[str], ledger: Ledger) -> list[Policy]:
+    """Returns the policies of these texts.
+
+    Raises:
+        UserError: a text is none, or names none that this ledger can show.
+    """
+    policies = [parse(text, ledger.k, ledger.problems) for text in texts]
+    if not policies:
+        raise UserError("no budgets to replay: give some, as in uniform,distinct=4,tokens=1e6")
+    for policy in policies:
+        at_first = _tokens(ledger, [policy.first] * ledger.problems)
+        if isinstance(policy, Tokens) and at_first > policy.total:
+            raise UserError(
+                f"budget '{policy.text}': the first {policy.first} samples of each problem have {at_first:,} tokens: "
+                f"give more, or a smaller pass, as in tokens={policy.total}:first=1"
+            )
+    return policies
+
+
+def replay(ledger: Ledger, policies: Sequence[Policy]) -> dict[str, Any]:
+    """Returns what each policy gives, and with other budgets, as JSON values.
+
+    Args:
+        ledger: the finished run.
+        policies: to replay.
+
+    Returns:
+        "ledger": problems, k, model and grader; "uniform": the counts of all samples; "policies": for each one its
+        "budget", the counts "samples", "tokens", "right" (paths), "distinct" (right paths), "never_solved" (problems),
+        "share": of uniform's tokens and distinct paths; "uniform_distinct": the distinct paths of so many tokens by
+        uniform sampling, interpolated between its k; "pass_at_k": unbiased estimates, as far as there are any, and
+        "pass_at_k_note": why there are no more; "curve": budget and counts for other budgets of the same policy.
+    """
+    uniform = [_counts(ledger, [samples] * ledger.problems) for samples in range(1, ledger.k + 1)]
+    whole = uniform[-1]
+    told = []
+    curves = [(policy, _others(policy, ledger)) for policy in policies]
+    with tqdm(total=sum(1 + len(others) for _, others in curves), desc="replay", unit="budget", disable=None) as bar:
+        for policy, others in curves:
+            counts = _run(policy, ledger)
+            bar.update()
+            curve = []
+            for other in others:
+                curve.append({"budget": other.text} | _run(other, ledger))
+                bar.update()
+            told.append(
+                {"budget": policy.text}
+                | counts
+                | {
+                    "share": {name: _ratio(counts[name], whole[name]) for name in ("tokens", "distinct")},
+                    "uniform_distinct": _between(uniform, counts["tokens"]),
+                    "pass_at_k": {
+                        str(k): _pass_at_k(ledger, policy.always, k)
+                        for k in sorted({1, policy.always} | {2**n for n in range(1, 8) if 2**n < policy.always})
+                    },
+                    "pass_at_k_note": f"from the first {policy.always} samples of each problem"
+                    + ("" if isinstance(policy, Uniform) else f"; {BIASED}"),
+                    "curve": sorted(curve, key=lambda point: (point["tokens"], point["samples"])),
+                }
+            )
+    return {
+        "ledger": {
+            "problems": ledger.problems,
+            "k": ledger.k,
+            "model": ledger.model,
+            "grader": ledger.grader,
+        },
+        "uniform": whole,
+        "policies": told,
+        provenance.FIELD: provenance.software(),
+    }
+
+
+def wanted(policy: Policy, ledger: Ledger) -> list[int]:
+    """Returns how many samples of each problem a policy takes."""
+    decisions = Decisions(policy, ledger.problems)
+    outcomes = [ledger.outcomes(problem) for problem in range(ledger.problems)]
+    coming = decisions.start()
+    while coming:
+        problem, samples = coming.pop()
+        for sample in samples:
+            coming += decisions.put(problem, sample, outcomes[problem][sample])
+    assert decisions.done, "all that was asked for was put"
+    return list(decisions.wanted)
+
+
+def _run(policy: Policy, ledger: Ledger) -> dict[str, int]:
+    return _counts(ledger, wanted(policy, ledger))
+
+
+def _counts(ledger: Ledger, samples: Sequence[int]) -> dict[str, int]:
+    """Returns the counts over the first so many samples of each problem."""
+    taken = np.arange(ledger.k) < np.array(samples)[:, None]
+    right = (ledger.right & taken).sum(1)
+    # Keys are numbered as they come up, but a file may have its samples in any order.
+    keys = np.where(taken, ledger.keys, -1)
+    ordered = np.sort(keys, 1)
+    distinct = int(((ordered[:, 1:] != ordered[:, :-1]) & (ordered[:, 1:] >= 0)).sum() + (ordered[:, 0] >= 0).sum())
+    return dict(
+        zip(
+            _COUNTS,
+            (int(taken.sum()), _tokens(ledger, samples), int(right.sum()), distinct, int((right == 0).sum())),
+            strict=True,
+        )
+    )
+
+
+def _tokens(ledger: Ledger, samples: Sequence[int]) -> int:
+    return int(ledger.tokens[np.arange(ledger.k) < np.array(samples)[:, None]].sum())
+
+
+def _pass_at_k(ledger: Ledger, samples: int, k: int) -> float:
+    """Returns pass@k, unbiased, from the first so many samples of each problem."""
+    missed = np.ones(ledger.problems)
+    wrong = samples - ledger.right[:, :samples].sum(1)
+    for place in range(k):  # C(wrong, k) / C(samples, k)
+        missed *= np.maximum(0, wrong - place) / (samples - place)
+    return float(1 - missed.mean())
+
+
+def _between(uniform: Sequence[dict[str, int]], tokens: int) -> float:
+    """Returns how many distinct right paths uniform sampling finds with so many tokens."""
+    known = [{"tokens": 0, "distinct": 0}, *uniform]
+    return float(np.interp(tokens, [point["tokens"] for point in known], [point["distinct"] for point in known]))
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _others(policy: Policy, ledger: Ledger) -> list[Policy]:
+    """Returns the policy with a range of budgets, from small to all that there is; its own is among them."""
+    k = policy.k
+    steps = sorted({step for power in range(k.bit_length()) for step in (2**power, 3 * 2**power // 2)} | {k})
+    steps = [step for step in steps if 1 <= step <= k]
+    found: list[Policy]
+    match policy:
+        case Uniform():
+            found = [dataclasses.replace(policy, samples=step) for step in steps]
+        case Distinct() | Correct() | Proportional():
+            found = [dataclasses.replace(policy, goal=step) for step in steps]
+        case Boundary():
+            found = [dataclasses.replace(policy, most=step) for step in steps if step >= policy.first]
+        case Tokens():
+            whole = int(ledger.tokens.sum())
+            least = _tokens(ledger, [policy.first] * ledger.problems)
+            totals = {part * whole // _PARTS for part in range(1, _PARTS + 1)} | {policy.total}
+            found = [dataclasses.replace(policy, total=total) for total in sorted(totals) if total >= least]
+        case _:
+            raise TypeError(f"no curve of {type(policy).__name__}")
+    return found if policy in found else [*found, policy]
+
+
+def table(result: dict[str, Any]) -> str:
+    """Returns the result as a table for the terminal."""
+    rows = [["budget", "samples", "tokens", "of all", "right", "distinct", "of all", "uniform", "never solved"]]
+    for each in result["policies"]:
+        shares = ["–" if share is None else f"{share:.1%}" for share in each["share"].values()]
+        rows.append([
+            each["budget"], f"{each['samples']:,}", f"{each['tokens']:,}", shares[0], f"{each['right']:,}",
+            f"{each['distinct']:,}", shares[1], f"{each['uniform_distinct']:,.0f}", f"{each['never_solved']:,}",
+        ])  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(pairs))
+        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
+    ]
+    return "\n".join([
+        *lines,
+        "uniform: the distinct right paths that uniform sampling finds with as many tokens.",
+    ])  # fmt: skip
