@@ -1,21 +1,21 @@
 """The plan of a policy with a total of tokens: in rounds, each planned while the one before is sampled.
 
-Which problem gives the next new path? After n samples of a problem, f of whose lists of equations came up once,
-Good and Turing estimate the chance that the next sample is a new one as f / n (Good 1953; for discovery by several
-sources, Bubeck, Ernst and Garivier, arXiv 1110.5447). Few samples tell little, so each estimate is drawn towards what all
-problems show together, m = (Σ f + 1) / (Σ n + 2), as if that were one more sample: (f + m) / (n + 1). A problem that was
-never solved has f = 0, like one that always gives the same path: its chance m / (n + 1) falls with every sample, so it
-never gets everything, but no faster than the others' can, so it is never left out for good. Divided by the mean length
-of the problem's samples, drawn to that of all in the same way, this is the chance per token. Samples that are asked for
-and not known yet count in n, as if they had shown nothing new.
+Which problem gives the next new path? After n samples of a problem, f of whose lists of equations came up once, Good
+and Turing estimate the chance that the next sample is a new one as f / n (Good 1953; for discovery by several
+sources, Bubeck, Ernst and Garivier, arXiv 1110.5447). Few samples tell little, so each estimate is drawn towards what
+all problems show together, m = (Σ f + 1) / (Σ n + 2), as if that were one more sample: (f + m) / (n + 1). A problem
+that was never solved has f = 0, like one that always gives the same path: its chance m / (n + 1) falls with every
+sample, so it never gets everything, but no faster than the others' can, so it is never left out for good. Divided by
+the mean length of the problem's samples, drawn to that of all in the same way, this is the chance per token. Samples
+that are asked for and not known yet count in n, as if they had shown nothing new.
 
-Nothing waits for a slow worker: the plan of round r + 1 uses the complete rounds up to r - 1, so it is known as soon as
-these are, while round r is sampled. The first pass is rounds 0 and 1. Then each round has a quarter of the tokens that
-are left, at least a 64th of the total; the lengths of what is not known yet are estimated, so the outcome differs from
-the total by what the estimates of the last two rounds were off.
+Nothing waits for a slow worker: the plan of round r + 1 uses the complete rounds up to r - 1, so it is known as soon
+as these are, while round r is sampled. The first pass is rounds 0 and 1. Then each round has a quarter of the tokens
+that are left, at least a 64th of the total; the lengths of what is not known yet are estimated, so the outcome
+differs from the total by what the estimates of the last two rounds were off.
 
-The same outcomes give the same plan on any machine: sums over outcomes are of whole numbers, all else is +, -, * and /
-of IEEE doubles in a fixed order, and equal chances go by the number of the problem.
+The same outcomes give the same plan on any machine: sums over outcomes are of whole numbers, all else is +, -, * and
+/ of IEEE doubles in a fixed order, and equal chances go by the number of the problem.
 """
 
 import heapq
