@@ -5,6 +5,7 @@ is the real thing but for the tokens that it would not have sampled.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from rft_jax.budget.ledger import Ledger
 from rft_jax.budget.parse import parse
 from rft_jax.budget.policies import Boundary, Correct, Distinct, Policy, Proportional, Tokens, Uniform
 from rft_jax.errors import UserError
+from rft_jax.select.statistics import pass_at_k
 
 _PARTS = 8  # of the tokens of the ledger, for a curve
 _COUNTS = ("samples", "tokens", "right", "distinct", "never_solved")
@@ -135,13 +137,10 @@ def _tokens(ledger: Ledger, samples: Sequence[int]) -> int:
     return int(ledger.tokens[np.arange(ledger.k) < np.array(samples)[:, None]].sum())
 
 
-def _pass_at_k(ledger: Ledger, samples: int, k: int) -> float:
+def _pass_at_k(ledger: Ledger, samples: int, k: int) -> float | None:
     """Returns pass@k, unbiased, from the first so many samples of each problem."""
-    missed = np.ones(ledger.problems)
-    wrong = samples - ledger.right[:, :samples].sum(1)
-    for place in range(k):  # C(wrong, k) / C(samples, k)
-        missed *= np.maximum(0, wrong - place) / (samples - place)
-    return float(1 - missed.mean())
+    right = ledger.right[:, :samples].sum(1).tolist()
+    return pass_at_k(Counter((samples, count) for count in right), k)
 
 
 def _between(uniform: Sequence[dict[str, int]], tokens: int) -> float:
