@@ -2,12 +2,12 @@
 
 Which problem gives the next new path? After n samples of a problem, f of whose lists of equations came up once, Good
 and Turing estimate the chance that the next sample is a new one as f / n (Good 1953; for discovery by several
-sources, Bubeck, Ernst and Garivier, arXiv 1110.5447). Few samples tell little, so each estimate is drawn towards what
-all problems show together, m = (Σ f + 1) / (Σ n + 2), as if that were one more sample: (f + m) / (n + 1). A problem
-that was never solved has f = 0, like one that always gives the same path: its chance m / (n + 1) falls with every
-sample, so it never gets everything, but no faster than the others' can, so it is never left out for good. Divided by
-the mean length of the problem's samples, drawn to that of all in the same way, this is the chance per token. Samples
-that are asked for and not known yet count in n, as if they had shown nothing new.
+sources, Bubeck, Ernst and Garivier, arXiv 1110.5447). After few samples that is mostly noise, so it is drawn towards
+1 / 2 by four samples more, as Agresti and Coull do: (f + 2) / (n + 4); BUILD.md, "Budgets", compares it with others.
+A problem that was never solved has f = 0, like one that always gives the same path: its chance falls with every
+sample, so it never gets everything, but the others' fall, too, so it is never left out for good. Divided by the mean
+length of the problem's samples, drawn to that of all by one sample more, this is the chance per token. Samples that
+are asked for and not known yet count in n, as if they had shown nothing new.
 
 Nothing waits for a slow worker: the plan of round r + 1 uses the complete rounds up to r - 1, so it is known as soon
 as these are, while round r is sampled. The first pass is rounds 0 and 1. Then each round has a quarter of the tokens
@@ -28,6 +28,7 @@ from rft_jax.errors import UserError
 
 _SHARE = 4  # a round has this part of what is left
 _LEAST = 64  # and at least this part of the total
+_PRIOR = 4  # samples that an estimate is drawn by, half of them new
 
 
 class Rounds:
@@ -133,13 +134,11 @@ class Rounds:
         policy, wanted = self._policy, list(self.wanted)
         left = policy.total - self.expected
         of_round = min(left, max(left / _SHARE, policy.total / _LEAST))
-        singletons = sum(seen.singletons for seen in self._seen)
-        samples = sum(seen.samples for seen in self._seen)
-        prior, mean = (singletons + 1) / (samples + 2), self._mean()
+        mean = self._mean()
         costs = [_cost(seen, mean) for seen in self._seen]
 
         def rate(problem: int) -> float:
-            return (self._seen[problem].singletons + prior) / (wanted[problem] + 1) / costs[problem]
+            return (self._seen[problem].singletons + _PRIOR / 2) / (wanted[problem] + _PRIOR) / costs[problem]
 
         best = [(-rate(problem), problem) for problem in range(len(wanted)) if wanted[problem] < policy.k]
         heapq.heapify(best)
