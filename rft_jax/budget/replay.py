@@ -55,8 +55,8 @@ def replay(ledger: Ledger, policies: Sequence[Policy]) -> dict[str, Any]:
     Returns:
         "ledger": problems, k, model and grader; "uniform": the counts of all samples; "policies": for each one its
         "budget", the counts "samples", "tokens", "right" (paths), "distinct" (right paths), "never_solved" (problems),
-        "share": of uniform's tokens and distinct paths; "uniform_distinct": the distinct paths of so many tokens by
-        uniform sampling, interpolated between its k; "pass_at_k": unbiased estimates, as far as there are any, and
+        "share": of uniform's tokens and distinct paths; "uniform": what uniform sampling makes of as many tokens,
+        interpolated between its k; "pass_at_k": unbiased estimates, as far as there are any, and
         "pass_at_k_note": why there are no more; "curve": budget and counts for other budgets of the same policy.
     """
     uniform = [_counts(ledger, [samples] * ledger.problems) for samples in range(1, ledger.k + 1)]
@@ -76,7 +76,7 @@ def replay(ledger: Ledger, policies: Sequence[Policy]) -> dict[str, Any]:
                 | counts
                 | {
                     "share": {name: _ratio(counts[name], whole[name]) for name in ("tokens", "distinct")},
-                    "uniform_distinct": _between(uniform, counts["tokens"]),
+                    "uniform": _between(uniform, ledger.problems, counts["tokens"]),
                     "pass_at_k": {
                         str(k): _pass_at_k(ledger, policy.always, k)
                         for k in sorted({1, policy.always} | {2**n for n in range(1, 8) if 2**n < policy.always})
@@ -143,10 +143,13 @@ def _pass_at_k(ledger: Ledger, samples: int, k: int) -> float | None:
     return pass_at_k(Counter((samples, count) for count in right), k)
 
 
-def _between(uniform: Sequence[dict[str, int]], tokens: int) -> float:
-    """Returns how many distinct right paths uniform sampling finds with so many tokens."""
-    known = [{"tokens": 0, "distinct": 0}, *uniform]
-    return float(np.interp(tokens, [point["tokens"] for point in known], [point["distinct"] for point in known]))
+def _between(uniform: Sequence[dict[str, int]], problems: int, tokens: int) -> dict[str, float]:
+    """Returns what uniform sampling finds, and what it leaves unsolved, with so many tokens."""
+    known = [{"tokens": 0, "distinct": 0, "never_solved": problems}, *uniform]
+    spent = [point["tokens"] for point in known]
+    return {
+        name: float(np.interp(tokens, spent, [point[name] for point in known])) for name in ("distinct", "never_solved")
+    }
 
 
 def _ratio(part: int, whole: int) -> float | None:
@@ -178,12 +181,15 @@ def _others(policy: Policy, ledger: Ledger) -> list[Policy]:
 
 def table(result: dict[str, Any]) -> str:
     """Returns the result as a table for the terminal."""
-    rows = [["budget", "samples", "tokens", "of all", "right", "distinct", "of all", "uniform", "never solved"]]
+    rows = [
+        ["budget", "samples", "tokens", "of all", "right", "distinct", "of all", "uniform", "never solved", "uniform"]
+    ]
     for each in result["policies"]:
         shares = ["–" if share is None else f"{share:.1%}" for share in each["share"].values()]
         rows.append([
             each["budget"], f"{each['samples']:,}", f"{each['tokens']:,}", shares[0], f"{each['right']:,}",
-            f"{each['distinct']:,}", shares[1], f"{each['uniform_distinct']:,.0f}", f"{each['never_solved']:,}",
+            f"{each['distinct']:,}", shares[1], f"{each['uniform']['distinct']:,.0f}", f"{each['never_solved']:,}",
+            f"{each['uniform']['never_solved']:,.0f}",
         ])  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -192,5 +198,5 @@ def table(result: dict[str, Any]) -> str:
     ]
     return "\n".join([
         *lines,
-        "uniform: the distinct right paths that uniform sampling finds with as many tokens.",
+        "uniform: what stands before it, by uniform sampling of as many tokens.",
     ])  # fmt: skip

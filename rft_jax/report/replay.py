@@ -7,8 +7,8 @@ from rft_jax.report import figures
 from rft_jax.report.page import escape, page, paragraph, side_by_side, table
 
 _HEAD = (
-    "budget", "samples", "tokens", "of all", "right paths", "distinct", "of all", "uniform, as many tokens",
-    "never solved", "pass@1",
+    "budget", "samples", "tokens", "of all", "right paths", "distinct", "of all", "uniform*", "never solved", "uniform*",
+    "pass@1",
 )  # fmt: skip
 _CURVES = {
     "distinct": ("Distinct right paths", "per problem", True),
@@ -24,11 +24,14 @@ def html(result: Mapping[str, Any]) -> str:
         (
             each["budget"], f"{each['samples']:,}", f"{each['tokens']:,}", _percent(each["share"]["tokens"]),
             f"{each['right']:,}", f"{each['distinct']:,}", _percent(each["share"]["distinct"]),
-            f"{each['uniform_distinct']:,.0f}", f"{each['never_solved']:,}", _percent(each["pass_at_k"]["1"]),
+            f"{each['uniform']['distinct']:,.0f}", f"{each['never_solved']:,}",
+            f"{each['uniform']['never_solved']:,.0f}", _percent(each["pass_at_k"]["1"]),
         )
         for each in result["policies"]
     ]  # fmt: skip
-    notes = "".join(paragraph(f"{each['budget']}: pass@k {each['pass_at_k_note']}.") for each in result["policies"])
+    notes = paragraph("* By uniform sampling of as many tokens.") + "".join(
+        paragraph(f"{each['budget']}: pass@k {each['pass_at_k_note']}.") for each in result["policies"]
+    )
     return page(
         "Budgets replayed",
         f"{ledger['problems']:,} problems, {ledger['k']} samples each, by {ledger['model']}; grader {ledger['grader']}",

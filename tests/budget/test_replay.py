@@ -76,7 +76,8 @@ def test_by_hand(tmp_path: File) -> None:
     assert told["share"] == {"tokens": 103 / 113, "distinct": 1.0}
     assert told["pass_at_k"] == {"1": 1 / 3, "2": 1 / 3}
     # Uniform has 94 tokens and 2 distinct paths with three samples each, 113 and 3 with four.
-    assert told["uniform_distinct"] == pytest.approx(2 + (103 - 91) / (113 - 91))
+    part = (103 - 91) / (113 - 91)
+    assert told["uniform"] == pytest.approx({"distinct": 2 + part, "never_solved": 2 - part})
     assert [point["budget"] for point in told["curve"]] == ["distinct=1", "distinct=2", "distinct=3", "distinct=4"]
 
 
