@@ -7,8 +7,8 @@ from rft_jax.report import figures
 from rft_jax.report.page import escape, page, paragraph, side_by_side, table
 
 _HEAD = (
-    "budget", "samples", "tokens", "of all", "right paths", "distinct", "of all", "uniform*", "never solved", "uniform*",
-    "pass@1",
+    "budget", "samples", "tokens", "of all", "right paths", "distinct", "of all", "uniform*", "never solved",
+    "uniform*", "pass@1",
 )  # fmt: skip
 _CURVES = {
     "distinct": ("Distinct right paths", "per problem", True),

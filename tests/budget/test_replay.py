@@ -34,7 +34,7 @@ def path(problem: int, sample: int, equations: str, *, right: bool = True, token
 
 
 def by_hand() -> list[Path]:
-    """Problem 0: two ways to solve it, the second at sample 2; 1: solved once, at sample 3; 2: never."""
+    """Problem 0: two ways, the second at sample 2; 1: right at 2, with a false equation, and at 3; 2: never right."""
     a, b, false = "<<1+1=2>>", "<<2*1=2>>", "<<1+1=3>>"
     return [
         path(0, 0, a), path(0, 1, a, tokens=20), path(0, 2, b), path(0, 3, a),
@@ -75,9 +75,8 @@ def test_by_hand(tmp_path: File) -> None:
     [told] = replay.replay(found, replay.parse_all(["distinct=2"], found))["policies"]
     assert told["share"] == {"tokens": 103 / 113, "distinct": 1.0}
     assert told["pass_at_k"] == {"1": 1 / 3, "2": 1 / 3}
-    # Uniform has 94 tokens and 2 distinct paths with three samples each, 113 and 3 with four.
-    part = (103 - 91) / (113 - 91)
-    assert told["uniform"] == pytest.approx({"distinct": 2 + part, "never_solved": 2 - part})
+    # Uniform has 91 tokens and 2 distinct paths with three samples each, 113 and 3 with four; both never solve 2.
+    assert told["uniform"] == pytest.approx({"distinct": 2 + (103 - 91) / (113 - 91), "never_solved": 1})
     assert [point["budget"] for point in told["curve"]] == ["distinct=1", "distinct=2", "distinct=3", "distinct=4"]
 
 
