@@ -12,6 +12,8 @@ from rft_jax.select.graded import Graded
 from rft_jax.select.judge import Judge
 from rft_jax.task.gold import gold_answers
 
+_MOST_TOKENS = 10**9
+
 
 class Outcome(NamedTuple):  # there is one for each path
     """What came of one sample.
@@ -55,10 +57,11 @@ class Grading:
         """Returns what came of a path.
 
         Raises:
-            ValueError: the path does not tell how many tokens it has.
+            ValueError: the path does not tell how many tokens it has, or no response has so many.
         """
-        if path.tokens is None:
-            raise ValueError(f"sample {path.sample} of problem {path.problem} has no number of tokens")
+        if path.tokens is None or path.tokens > _MOST_TOKENS:
+            told = "no number of tokens" if path.tokens is None else "more tokens than any response"
+            raise ValueError(f"sample {path.sample} of problem {path.problem} has {told}")
         graded = Graded._make(self._judge.grade(path, 0, 0))
         key = None if graded.response is None or graded.equations is None else _digest(graded.equations)
         return Outcome(graded.correct, key, path.tokens)

@@ -143,6 +143,8 @@ def without(paths: list[Path], *gone: tuple[int, int]) -> list[Path]:
         ([*by_hand(), by_hand()[5]], r"a.jsonl:13: sample 1 of problem 1 was there before: name each file once"),
         ([*by_hand()[:-1], by_hand()[-1]._replace(model="n")], "a.jsonl:12: a path of 'n' after those of 'm': replay"),
         ([*by_hand()[:-1], by_hand()[-1]._replace(tokens=None)], "a.jsonl:12: sample 3 of problem 2 has no number of"),
+        ([path(0, 0, "", tokens=10**400), *by_hand()[1:]], "a.jsonl:1: sample 0 of problem 0 has more tokens than any"),
+        ([*by_hand(), path(0, 10**30, "")], "sample 4 of problem 0 is missing, and 2 more problems lack some"),
         ([*by_hand(), path(3, 0, "")], "a.jsonl:13: there is no problem 3"),
         ([], "no path in the 1 files"),
     ],
