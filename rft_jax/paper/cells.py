@@ -6,11 +6,10 @@ A stage has the same name and settings in every experiment, so experiments that 
 import dataclasses
 from collections.abc import Sequence
 
-from rft_jax.config import EvaluateStage, LossStage, SampleStage, SelectStage, StageConfig, TrainStage
+from rft_jax.config import GOLD, EvaluateStage, LossStage, SampleStage, SelectStage, StageConfig, TrainStage
 from rft_jax.paper.preset import Preset
 
 Stages = list[StageConfig]
-GOLD = "gold"
 
 
 def evaluation(model: str) -> str:

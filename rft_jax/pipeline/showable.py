@@ -40,7 +40,8 @@ def lines(config: PipelineConfig, workdir: Path) -> Iterator[str]:
     for pair, problems in asked.items():
         assumed = power.observed([seen[pair]]) if pair in seen else power.DEFAULT
         least = power.smallest(problems, seeds, len(asked), assumed)
-        most = f"no difference of up to {100 * assumed.differing:.0f} points can be shown"
+        up_to = f" of up to {100 * assumed.differing:.0f} points" if assumed.differing else ""
+        most = f"no difference{up_to} can be shown"
         yield (
             f"{pair[0]} against {pair[1]}: with {_count(problems, 'problem')} and {_count(seeds, 'seed')}, "
             + (most if least is None else f"differences of at least {100 * least:.1f} points can be shown")

@@ -16,7 +16,8 @@ p { max-width: 46rem } .soft, figcaption, summary small { color: var(--soft) }
 nav { margin: .8rem 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem } a { color: inherit }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
-th { font-weight: 600; color: var(--soft) } th:first-child, td:first-child { text-align: left; padding-left: 0 }
+th { font-weight: 600; color: var(--soft) } th:first-child, td:first-child { text-align: left; padding-left: 0;
+  white-space: normal; min-width: 9rem }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1rem 2rem }
 figure { margin: .6rem 0; max-width: 40rem } svg { width: 100%; height: auto; color: var(--ink) }
 figcaption { font-size: .9rem }

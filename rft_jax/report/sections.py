@@ -11,7 +11,7 @@ from rft_jax.evidence.intervals import percent
 from rft_jax.records.lines import read_objects, with_infix
 from rft_jax.records.problem import Problem
 from rft_jax.report import figures, paper
-from rft_jax.report.collect import Selection, Workdir, criteria_of
+from rft_jax.report.collect import Selection, Training, Workdir, criteria_of
 from rft_jax.report.kinds import NOT_PLANNED, fraction_of, is_alike, paper_figure
 from rft_jax.report.page import escape, fold, paragraph, side_by_side, table
 from rft_jax.report.replicates import MEASURE, base_of, replicates, seed_of
@@ -20,6 +20,7 @@ from rft_jax.select import rules
 from rft_jax.select.statistics import COLUMNS, RARE
 
 _PROBLEMS, _REJECTED = 20, 8
+_CURVES = 8  # in a plot: as many as there are colours
 
 
 def results(run: Workdir) -> str:
@@ -171,15 +172,19 @@ def _provenance_of(run: Workdir, union: Selection) -> str:
 
 
 def training(run: Workdir) -> str:
-    """Returns the loss curves."""
-    curves = {each.name: each.losses for each in run.trainings if each.losses}
-    if not curves:
-        return ""
-    svg = figures.curves(
-        "Training loss", {name: _smooth(losses) for name, losses in curves.items()}, x="step", y="loss, nats per token",
-        markers=False,
-    )  # fmt: skip
-    return side_by_side([(svg, "Mean loss per response token; each point averages up to 1/50 of the steps.")])
+    """Returns the loss curves of the first seed, a few to a plot."""
+    first: dict[str, Training] = {}
+    for each in run.trainings:
+        if each.losses:
+            first.setdefault(base_of(run, each.name), each)
+    names, drawn = list(first), []
+    for start in range(0, len(names), _CURVES):
+        some = {name: _smooth(first[name].losses) for name in names[start : start + _CURVES]}
+        svg = figures.curves(
+            f"Training loss from {names[start]} on", some, x="step", y="loss, nats per token", markers=False
+        )
+        drawn.append((svg, "Mean loss per response token; each point averages up to 1/50 of the steps."))
+    return side_by_side(drawn)
 
 
 def lengths(run: Workdir) -> str:
