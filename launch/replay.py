@@ -48,6 +48,8 @@ def main() -> None:
     output: Path | None = None if _OUTPUT.value is None else local(_OUTPUT.value, "--output", SHARED)
     if output is not None and not output.parent.is_dir():
         raise UserError(f"cannot write {output}: the folder {output.parent} does not exist")
+    if output is not None and output.is_file():
+        raise UserError(f"cannot write {output}: it is a file; give --output a folder")
     command.show(provenance.line(provenance.software()))
     found = ledger.read(_PROBLEMS.value, patterns, task=_TASK.value, grader=_GRADER.value)
     if found.doubtful:

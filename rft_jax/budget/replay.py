@@ -18,7 +18,7 @@ from rft_jax.budget.ledger import Ledger
 from rft_jax.budget.parse import parse
 from rft_jax.budget.policies import Boundary, Correct, Distinct, Policy, Proportional, Tokens, Uniform
 from rft_jax.errors import UserError
-from rft_jax.select.statistics import pass_at_k
+from rft_jax.select.statistics import aligned, pass_at_k
 
 _PARTS = 8  # of the tokens of the ledger, for a curve
 _COUNTS = ("samples", "tokens", "right", "distinct", "never_solved")
@@ -46,56 +46,53 @@ def parse_all(texts: Sequence[str], ledger: Ledger) -> list[Policy]:
 
 
 def replay(ledger: Ledger, policies: Sequence[Policy]) -> dict[str, Any]:
-    """Returns what each policy gives, and with other budgets, as JSON values.
+    """Returns what each policy gives, and what it gives with other budgets, as JSON values.
 
     Args:
         ledger: the finished run.
         policies: to replay.
 
     Returns:
-        "ledger": problems, k, model and grader; "uniform": the counts of all samples; "policies": for each one its
-        "budget", the counts "samples", "tokens", "right" (paths), "distinct" (right paths), "never_solved" (problems),
-        "share": of uniform's tokens and distinct paths; "uniform": what uniform sampling makes of as many tokens,
-        interpolated between its k; "pass_at_k": unbiased estimates, as far as there are any, and
-        "pass_at_k_note": why there are no more; "curve": budget and counts for other budgets of the same policy.
+        "ledger": problems, k, model and grader; "uniform": the counts of all samples; "policies": of each its "budget",
+        the counts "samples", "tokens", "right" (paths), "distinct" (right paths), "never_solved" (problems), and
+        - "share": of all samples' tokens and distinct paths;
+        - "uniform": what uniform sampling makes of as many tokens, interpolated between its k;
+        - "always": how many samples every problem gets whatever they show;
+        - "pass_at_k": unbiased estimates, and "pass_at_k_note": from what, and why there are no more;
+        - "curve": budget and counts for other budgets of the same policy.
     """
     uniform = [_counts(ledger, [samples] * ledger.problems) for samples in range(1, ledger.k + 1)]
-    whole = uniform[-1]
-    told = []
-    curves = [(policy, _others(policy, ledger)) for policy in policies]
-    with tqdm(total=sum(1 + len(others) for _, others in curves), desc="replay", unit="budget", disable=None) as bar:
-        for policy, others in curves:
-            counts = _run(policy, ledger)
+    curves = [_others(policy, ledger) for policy in policies]
+    with tqdm(total=sum(map(len, curves)), desc="replay", unit="budget", disable=None) as bar:
+
+        def run(policy: Policy) -> dict[str, int]:
             bar.update()
-            curve = []
-            for other in others:
-                curve.append({"budget": other.text} | _run(other, ledger))
-                bar.update()
-            told.append(
-                {"budget": policy.text}
-                | counts
-                | {
-                    "share": {name: _ratio(counts[name], whole[name]) for name in ("tokens", "distinct")},
-                    "uniform": _between(uniform, ledger.problems, counts["tokens"]),
-                    "pass_at_k": {
-                        str(k): _pass_at_k(ledger, policy.always, k)
-                        for k in sorted({1, policy.always} | {2**n for n in range(1, 8) if 2**n < policy.always})
-                    },
-                    "pass_at_k_note": f"from the first {policy.always} samples of each problem"
-                    + ("" if isinstance(policy, Uniform) else f"; {BIASED}"),
-                    "curve": sorted(curve, key=lambda point: (point["tokens"], point["samples"])),
-                }
-            )
+            return _counts(ledger, wanted(policy, ledger))
+
+        told = []
+        for policy, others in zip(policies, curves, strict=True):
+            counts = {other: run(other) for other in others}
+            curve = [{"budget": other.text} | counts[other] for other in others]
+            told.append(_described(policy, counts[policy], ledger, uniform) | {"curve": curve})
+    asked = {"problems": ledger.problems, "k": ledger.k, "model": ledger.model, "grader": ledger.grader}
+    return {"ledger": asked, "uniform": uniform[-1], "policies": told, provenance.FIELD: provenance.software()}
+
+
+def _described(
+    policy: Policy, counts: dict[str, int], ledger: Ledger, uniform: Sequence[dict[str, int]]
+) -> dict[str, Any]:
+    """Returns what `replay` tells of a policy, but for its curve."""
+    always = policy.always
+    ks = sorted({1, always} | {2**power for power in range(always.bit_length())})
+    note = f"from the first {always} samples of each problem"
     return {
-        "ledger": {
-            "problems": ledger.problems,
-            "k": ledger.k,
-            "model": ledger.model,
-            "grader": ledger.grader,
-        },
-        "uniform": whole,
-        "policies": told,
-        provenance.FIELD: provenance.software(),
+        "budget": policy.text,
+        **counts,
+        "share": {name: _ratio(counts[name], uniform[-1][name]) for name in ("tokens", "distinct")},
+        "uniform": _between(uniform, ledger.problems, counts["tokens"]),
+        "always": always,
+        "pass_at_k": {str(k): _pass_at_k(ledger, always, k) for k in ks},
+        "pass_at_k_note": note if isinstance(policy, Uniform) else f"{note}; {BIASED}",
     }
 
 
@@ -110,10 +107,6 @@ def wanted(policy: Policy, ledger: Ledger) -> list[int]:
             coming += decisions.put(problem, sample, outcomes[problem][sample])
     assert decisions.done, "all that was asked for was put"
     return list(decisions.wanted)
-
-
-def _run(policy: Policy, ledger: Ledger) -> dict[str, int]:
-    return _counts(ledger, wanted(policy, ledger))
 
 
 def _counts(ledger: Ledger, samples: Sequence[int]) -> dict[str, int]:
@@ -159,24 +152,25 @@ def _ratio(part: int, whole: int) -> float | None:
 def _others(policy: Policy, ledger: Ledger) -> list[Policy]:
     """Returns the policy with a range of budgets, from small to all that there is; its own is among them."""
     k = policy.k
-    steps = sorted({step for power in range(k.bit_length()) for step in (2**power, 3 * 2**power // 2)} | {k})
-    steps = [step for step in steps if 1 <= step <= k]
+    powers = range(k.bit_length())
+    steps = {step for power in powers for step in (2**power, 3 * 2**power // 2) if step <= k} | {k}
     found: list[Policy]
     match policy:
         case Uniform():
-            found = [dataclasses.replace(policy, samples=step) for step in steps]
+            found = [dataclasses.replace(policy, samples=step) for step in steps | {policy.samples}]
         case Distinct() | Correct() | Proportional():
-            found = [dataclasses.replace(policy, goal=step) for step in steps]
+            found = [dataclasses.replace(policy, goal=step) for step in steps | {policy.goal}]
         case Boundary():
-            found = [dataclasses.replace(policy, most=step) for step in steps if step >= policy.first]
+            found = [dataclasses.replace(policy, most=step) for step in steps | {policy.most} if step >= policy.first]
         case Tokens():
             whole = int(ledger.tokens.sum())
             least = _tokens(ledger, [policy.first] * ledger.problems)
-            totals = {part * whole // _PARTS for part in range(1, _PARTS + 1)} | {policy.total}
-            found = [dataclasses.replace(policy, total=total) for total in sorted(totals) if total >= least]
+            totals = {part * whole // _PARTS for part in range(1, _PARTS + 1)}
+            enough = {total for total in totals if total >= least} | {policy.total}
+            found = [dataclasses.replace(policy, total=total) for total in enough]
         case _:
             raise TypeError(f"no curve of {type(policy).__name__}")
-    return found if policy in found else [*found, policy]
+    return sorted(found, key=dataclasses.astuple)
 
 
 def table(result: dict[str, Any]) -> str:
@@ -191,12 +185,4 @@ def table(result: dict[str, Any]) -> str:
             f"{each['distinct']:,}", shares[1], f"{each['uniform']['distinct']:,.0f}", f"{each['never_solved']:,}",
             f"{each['uniform']['never_solved']:,.0f}",
         ])  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(pairs))
-        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
-    ]
-    return "\n".join([
-        *lines,
-        "uniform: what stands before it, by uniform sampling of as many tokens.",
-    ])  # fmt: skip
+    return f"{aligned(rows)}\nuniform: what stands before it, by uniform sampling of as many tokens."

@@ -29,8 +29,10 @@ def html(result: Mapping[str, Any]) -> str:
         )
         for each in result["policies"]
     ]  # fmt: skip
-    notes = paragraph("* By uniform sampling of as many tokens.") + "".join(
-        paragraph(f"{each['budget']}: pass@k {each['pass_at_k_note']}.") for each in result["policies"]
+    always = ", ".join(f"{each['always']} of {each['budget']}" for each in result["policies"])
+    notes = paragraph("* By uniform sampling of as many tokens.") + paragraph(
+        f"pass@1 is from the first samples of each problem, which it gets whatever they show: {always}. Where sampling "
+        "stops by what was found, more samples give biased estimates."
     )
     return page(
         "Budgets replayed",

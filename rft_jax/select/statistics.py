@@ -185,7 +185,7 @@ def table(statistics: Mapping[str, Any]) -> str:
     ]
     notes += [f"{name}: {note}." for name, each in funnels.items() if (note := each.get("pass_at_k_note"))]
     notes += [_audit_line(statistics["grader"], name, audit) for name, audit in statistics["graders"].items()]
-    return "\n\n".join([*(_aligned(part) for part in (rows, per_k, found) if len(part) > 1), "\n".join(notes)])
+    return "\n\n".join([*(aligned(part) for part in (rows, per_k, found) if len(part) > 1), "\n".join(notes)])
 
 
 def _audit_line(grader: str, name: str, audit: Mapping[str, Any]) -> str:
@@ -198,7 +198,8 @@ def _audit_line(grader: str, name: str, audit: Mapping[str, Any]) -> str:
     )
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Returns rows of cells as lines, the first column aligned to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

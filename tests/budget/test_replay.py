@@ -204,7 +204,7 @@ def test_the_command(command: Callable[..., subprocess.CompletedProcess[str]], t
     page = (tmp_path / "out" / "replay.html").read_text()
     assert page == report.html(result)
     assert page.count("<svg ") == 3
-    assert "pass@k from the first 2 samples of each problem; where sampling stops depends on" in page
+    assert "whatever they show: 4 of uniform, 2 of distinct=2. Where sampling stops by what was found" in page
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,7 @@ def test_the_command(command: Callable[..., subprocess.CompletedProcess[str]], t
     [
         ({"budgets": "uniform,dstinct=2"}, "error: budget 'dstinct=2' (did you mean 'distinct'?): give uniform"),
         ({"paths": "nowhere/*.jsonl"}, "error: no file matches --paths=nowhere/*.jsonl"),
+        ({"output": "in/a.jsonl"}, "error: cannot write in/a.jsonl: it is a file; give --output a folder"),
         ({"output": "no/such"}, "error: cannot write no/such: the folder no does not exist"),
     ],
 )
