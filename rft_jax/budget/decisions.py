@@ -85,8 +85,8 @@ class _Locally:
         seen = self._seen[problem]
         if seen is None or sample < seen.samples:
             return []
-        before = wanted = self.wanted[problem]
-        if sample > seen.samples or sample >= wanted:
+        before = self.wanted[problem]  # more than there are, while it is not decided
+        if sample > seen.samples:
             self._early.setdefault(problem, {}).setdefault(sample, outcome)
             return []
         early = self._early.get(problem, {})

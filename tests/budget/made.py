@@ -45,6 +45,7 @@ def run(policy: Policy, outcomes: Ledger, seed: int | None = None, ahead: int = 
         for more, samples in decisions.put(problem, sample, outcomes[problem][sample]):
             coming += [(more, number) for number in samples]
     while coming:
+        assert ahead or not decisions.done
         problem, sample = coming.pop(0 if seed is None else draw.randrange(len(coming)))
         for more, samples in decisions.put(problem, sample, outcomes[problem][sample]):
             coming += [(more, number) for number in samples]

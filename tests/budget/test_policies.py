@@ -1,6 +1,7 @@
 """What every policy promises, and what each one says of itself."""
 
 import math
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from rft_jax.budget.outcome import Outcome
 from rft_jax.budget.parse import parse
 from rft_jax.budget.policies import Local
+from rft_jax.budget.progress import Progress
 from rft_jax.errors import UserError
 from tests.budget.made import by_prefix, ledger, run
 
@@ -21,6 +23,25 @@ WRONG, PLAIN = Outcome(False, None, 10), Outcome(True, None, 10)
 
 def new(key: int) -> Outcome:
     return Outcome(True, key, 10)
+
+
+@given(st.integers(0, 10**6), st.integers(0, K))
+def test_progress_counts_what_it_says(seed: int, first: int) -> None:
+    for of_problem in ledger(seed, problems=4, k=K):
+        seen = Progress(first)
+        for outcome in of_problem:
+            seen.add(outcome)
+        keys = Counter(each.key for each in of_problem if each.key is not None)
+        assert seen == Progress(
+            first=first,
+            samples=K,
+            right=sum(each.right for each in of_problem),
+            right_at_first=sum(each.right for each in of_problem[:first]),
+            tokens=sum(each.tokens for each in of_problem),
+            keys=dict(keys),
+            singletons=list(keys.values()).count(1),
+        )
+        assert seen.distinct == len(keys)
 
 
 @pytest.mark.parametrize("text", ALL)
