@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ from rft_jax.errors import UserError
 from rft_jax.evaluate.outcome import METRICS, read_evaluation
 from rft_jax.evidence import power
 from rft_jax.evidence.crossed import Array
+from rft_jax.paper.claims import claims
+from rft_jax.paper.preset import load
 from rft_jax.pipeline import stage_settings
 from rft_jax.pipeline.estimate import problems_like
 from rft_jax.pipeline.expansion import expanded
@@ -28,32 +30,49 @@ def lines(config: PipelineConfig, workdir: Path) -> Iterator[str]:
         workdir: where it runs; what finished evaluations there show is taken from them.
     """
     seeds, single = config.seeds, expanded(dataclasses.replace(config, seeds=1)).config
-    evaluations = [stage for stage in single.stages if isinstance(stage, EvaluateStage) and stage.against]
-    pairs = {(stage.name, other): stage for stage in evaluations for other in stage.against}
+    evaluations = {stage.name: stage for stage in single.stages if isinstance(stage, EvaluateStage)}
     count = functools.cache(lambda source: problems_like(source, single, workdir)[1])
-    asked = {pair: count(stage.problems or single.test) for pair, stage in pairs.items()}
-    asked = {pair: problems for pair, problems in asked.items() if problems > 1}
-    if not asked:
+    seen, assumption = finished(workdir), False
+    families = _corrected_together(config, evaluations)
+    asked = {name: count(evaluations[name].problems or single.test) for family in families for name, _ in family}
+    for family in families:
+        pairs = [pair for pair in family if asked[pair[0]] > 1]
+        if pairs and family is families[0]:
+            yield ""
+        for pair in pairs:
+            assumed = power.observed([seen[pair]]) if pair in seen else power.DEFAULT
+            assumption |= pair not in seen
+            yield _line(pair, asked[pair[0]], seeds, len(pairs), assumed, seen=pair in seen)
+    if not any(problems > 1 for problems in asked.values()):
         return
-    seen = finished(workdir)
-    yield ""
-    for pair, problems in asked.items():
-        assumed = power.observed([seen[pair]]) if pair in seen else power.DEFAULT
-        least = power.smallest(problems, seeds, len(asked), assumed)
-        up_to = f" of up to {100 * assumed.differing:.0f} points" if assumed.differing else ""
-        most = f"no difference{up_to} can be shown"
-        yield (
-            f"{pair[0]} against {pair[1]}: with {_count(problems, 'problem')} and {_count(seeds, 'seed')}, "
-            + (most if least is None else f"differences of at least {100 * least:.1f} points can be shown")
-            + f" (power {power.POWER}, {_count(len(asked), 'comparison')}"
-            + (f"; {assumed.differing:.1%} differ in what is finished)" if pair in seen else ")")
-        )
-    if any(pair not in seen for pair in asked):
+    if assumption:
         yield _assumption(seeds)
     if seeds == 1:
         yield "one seed: a difference that is this seed's own luck is not told from one that others would have"
-    for field in {stage_settings.evaluation(single, stage).cluster for stage in evaluations} - {None}:
+    for field in {stage_settings.evaluation(single, evaluations[name]).cluster for name in asked} - {None}:
         yield f"these figures take the problems as independent; by {field}, as they will be compared, it needs more"
+
+
+def _corrected_together(config: PipelineConfig, evaluations: Mapping[str, EvaluateStage]) -> list[list[Pair]]:
+    """Returns the comparisons, second and first evaluation, that the report corrects together."""
+    if not config.experiments:
+        return [[(name, other) for name, stage in evaluations.items() for other in stage.against]]
+    tested = (
+        [(pair.second, pair.first) for pair in claim.pairs if {pair.first, pair.second} <= evaluations.keys()]
+        for claim in claims(load(config.experiments[0].size))
+    )
+    return [pairs for pairs in tested if pairs]
+
+
+def _line(pair: Pair, problems: int, seeds: int, compared: int, assumed: power.Assumption, *, seen: bool) -> str:
+    least = power.smallest(problems, seeds, compared, assumed)
+    up_to = f" of up to {100 * assumed.differing:.0f} points" if assumed.differing else ""
+    shown = f"no difference{up_to}" if least is None else f"differences of at least {100 * least:.1f} points"
+    return (
+        f"{pair[0]} against {pair[1]}: with {_count(problems, 'problem')} and {_count(seeds, 'seed')}, {shown} can be "
+        f"shown (power {power.POWER}, {_count(compared, 'comparison')}"
+        + (f"; {assumed.differing:.1%} differ in what is finished)" if seen else ")")
+    )
 
 
 def _count(number: int, what: str) -> str:

@@ -90,3 +90,12 @@ def test_a_dry_run_ends_with_what_can_be_shown(tmp_path):
     told = dry_run.plan(more, tmp_path, hardware="cpu", chips=2).splitlines()
     assert any(line.startswith("eval-base against eval: with 8 problems and 1 seed, no difference") for line in told)
     assert told[-1].startswith("one seed: ")
+
+
+def test_of_experiments_what_tests_one_claim_is_corrected_together(tmp_path):
+    config = load("configs/paper/rft.py:tiny", PipelineConfig)
+    told = [line for line in showable.lines(config, tmp_path) if line.startswith("late-rft-eval against ")]
+    assert [line.partition(":")[0].rpartition(" ")[2] for line in told] == [
+        "late-sft-eval", "late-rft-steps-eval", "late-rft-random-eval",
+    ]  # fmt: skip
+    assert all("600 problems and 3 seeds" in line and "2 comparisons" in line for line in told)  # of two students
