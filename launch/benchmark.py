@@ -1,6 +1,6 @@
 """Measures one stage of this project beside its peers and the hardware's limit, in the same run.
 
-python launch/benchmark.py --what=select|equations|tokens|load|train|sample
+python launch/benchmark.py --what=select|budget|equations|tokens|load|train|sample
 """
 
 import pathlib
@@ -14,11 +14,11 @@ from rft_jax import command
 _WHAT = flags.DEFINE_enum(
     "what",
     None,
-    ["select", "select_parts", "equations", "tokens", "load", "train", "sample"],
+    ["select", "select_parts", "budget", "equations", "tokens", "load", "train", "sample"],
     "The stage to measure.",
     required=True,
 )
-_PROBLEMS = flags.DEFINE_integer("problems", 7_473, "select: problems in the full-size run.", lower_bound=1)
+_PROBLEMS = flags.DEFINE_integer("problems", 7_473, "select, budget: problems in the full-size run.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer("workers", None, "select: processes in the full-size run.", lower_bound=1)
 _GIGABYTES = flags.DEFINE_float("gigabytes", 2.0, "load: about the size of the checkpoint.", lower_bound=0.2)
 _ROUNDS = flags.DEFINE_integer(
@@ -60,6 +60,10 @@ def main() -> None:
         from rft_jax.benchmark import select_parts
 
         report = select_parts.run()
+    elif _WHAT.value == "budget":
+        from rft_jax.benchmark import budget
+
+        report = budget.run(_PROBLEMS.value)
     elif _WHAT.value == "equations":
         from rft_jax.benchmark import equations
 

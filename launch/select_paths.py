@@ -60,6 +60,12 @@ _AUDIT = flags.DEFINE_string(
     "audit", None, "Graders that also judge every path, for comparison; by default the task's."
 )
 _K = flags.DEFINE_list("k", [], "For each of these, also write the set from samples numbered below it.")
+_CAP = flags.DEFINE_integer(
+    "cap",
+    None,
+    "The most paths of a problem in a set: of those that the rule chooses the first, of random those by lot.",
+    lower_bound=1,
+)
 _WORKERS = flags.DEFINE_integer("workers", None, "Processes; by default one per processor.", lower_bound=1)
 _PART = flags.DEFINE_string(
     "part",
@@ -99,6 +105,7 @@ def _select(output: str, audits: list[str] | None, part: Part | None) -> None:
         grader=_GRADER.value,
         audits=audits,
         ks=[int(k) for k in _K.value],
+        cap=_CAP.value,
     )
     processes = _WORKERS.value or workers.available()
     if part is not None:

@@ -18,7 +18,7 @@ FLOORS: list[set[str]] = [
     {"data"},
     {"hf"},
     {"model"},
-    {"contamination"},
+    {"contamination", "budget"},
     {"select", "world"},
     {"task"},
     {"records"},
@@ -91,7 +91,9 @@ def test_only_checkpoint_imports_orbax():
     assert users <= {"checkpoint.py"}
 
 
-@pytest.mark.parametrize("room", ["remote", "records", "task", "select", "world", "evidence", "contamination"])
+@pytest.mark.parametrize(
+    "room", ["remote", "records", "task", "select", "world", "evidence", "contamination", "budget"]
+)
 def test_runs_without_jax(room):
     modules = [
         ".".join(file.relative_to(ROOT).with_suffix("").parts) for file in (ROOT / "rft_jax" / room).glob("[!_]*.py")

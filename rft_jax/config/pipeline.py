@@ -98,12 +98,15 @@ class SelectStage:
         rules: paper or reference: distinct paths; nearest: the same number, chosen the other way; random:SEED: the same
             number, drawn; none: every right path; or a Python file with a RULE.
         ks: for each of these, also make the set from samples numbered below it.
+        cap: the most paths of a problem in a set: of those that the rules choose the first, of random those of the
+            first lots; none: all.
     """
 
     name: str
     paths: tuple[str, ...]
     rules: str = "paper"
     ks: tuple[Count, ...] = ()
+    cap: Count | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

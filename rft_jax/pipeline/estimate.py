@@ -106,7 +106,8 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[StageEst
         if not isinstance(selected, SelectStage):
             return train.problems
         samples = samples_of(selected, stage.k)
-        return train.problems * (1 + (distinct(samples) if selected.rules != "none" else samples / 2))
+        chosen = distinct(samples) if selected.rules != "none" else samples / 2
+        return train.problems * (1 + min(chosen, selected.cap or chosen))
 
     def epochs(stage: TrainStage) -> float:
         other = known.get(stage.steps_of or "")

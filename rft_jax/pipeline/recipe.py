@@ -216,11 +216,12 @@ class _Recipe:
             raise UserError(f"stage {stage.name}: {error}") from error
         own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
+        cap = (f"--cap={stage.cap}",) if stage.cap else ()
         return Stage(
             name=stage.name,
             kind="select",
             script="launch/select_paths.py",
-            flags=(f"--task={self._config.task}", f"--rules={stage.rules}", *ks),
+            flags=(f"--task={self._config.task}", f"--rules={stage.rules}", *ks, *cap),
             reads={
                 "--problems": problems,
                 "--paths": tuple(f"{pattern}/*.jsonl" for pattern in found),

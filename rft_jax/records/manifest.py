@@ -17,6 +17,8 @@ from rft_jax.records.problem import Problem
 
 NAME = "manifest.json"
 FIELD = "problems"  # of the manifest: what `of_problems` returns
+BUDGET = "budget"  # of the manifest: what `of_budget` returns; none where every problem gets k samples
+_ALWAYS = "always"
 
 
 def of_problems(problems: Sequence[Problem]) -> dict[str, Any]:
@@ -27,6 +29,43 @@ def of_problems(problems: Sequence[Problem]) -> dict[str, Any]:
         for text in (*turns, problem.question):
             digest.update(text.encode(errors="surrogatepass") + b"\0")
     return {"count": len(problems), "fingerprint": digest.hexdigest()[:16]}
+
+
+def of_budget(policies: Sequence[str], always: int) -> dict[str, Any]:
+    """Returns what to record where the number of a problem's samples depends on what they showed; JSON values.
+
+    Args:
+        policies: by which it was decided.
+        always: the samples that every problem gets whatever they show.
+    """
+    return {"policies": list(policies), _ALWAYS: always}
+
+
+def always_sampled(files: Iterable[str | os.PathLike[str]]) -> dict[str, int]:
+    """Returns the models whose samples stopped by what they showed, each with how many every problem surely has.
+
+    Up to so many, estimates from its samples are unbiased.
+    """
+    found: dict[str, int] = {}
+    folders: set[str] = set()
+    for file in files:
+        key = _folder_key(file)
+        if key in folders:
+            continue
+        folders.add(key)
+        told = beside(file) or {}
+        if told.get(BUDGET) is not None:
+            always = told[BUDGET].get(_ALWAYS) if isinstance(told[BUDGET], dict) else None
+            samples = always if isinstance(always, int) else 0  # of a version to come: nothing is sure
+            model = str(told.get("name"))
+            found[model] = min(samples, found.get(model, samples))
+    return found
+
+
+def _folder_key(file: str | os.PathLike[str]) -> str:
+    """Returns what is the same for files that have one manifest; thousands of shards share a folder."""
+    # A link may lead anywhere, so it has no folder in common with others.
+    return os.fspath(file) if os.path.islink(file) else os.path.dirname(file)  # noqa: PTH114, PTH120, for millions
 
 
 def beside(file: str | os.PathLike[str]) -> dict[str, Any] | None:
@@ -69,10 +108,9 @@ def check(files: Iterable[str | os.PathLike[str]], problems: Sequence[Problem], 
     now = of_problems(problems)
     here = (now["count"], now["fingerprint"])
     unknown = []
-    told: dict[str, tuple[int, str, str] | None] = {}  # thousands of shards share a folder
+    told: dict[str, tuple[int, str, str] | None] = {}
     for file in files:
-        # A link may lead anywhere, so it has no folder in common with others.
-        key = os.fspath(file) if os.path.islink(file) else os.path.dirname(file)  # noqa: PTH114, PTH120, for millions
+        key = _folder_key(file)
         if key not in told:
             told[key] = _told(beside(file))
         there = told[key]

@@ -89,12 +89,13 @@ def _by_data(run: Workdir, stage: Mapping[str, Any]) -> tuple[str, list[str]]:
     data = run.stage(stage["data"])
     if data.get("kind") != "select":
         return f"{_ON}{stage['data']}", []
+    capped = [f"at most {data['cap']} paths"] if data.get("cap") else []
     if data["rules"] not in _RULES:
-        return rules.label(data["rules"]), []
+        return rules.label(data["rules"]), capped
     sampled = [run.stage(path) for path in data["paths"]]
     models = dict.fromkeys(each["model"] for each in sampled)
     if any(run.stage(run.stage(model).get("data", "")).get("kind") == "select" for model in models):
-        return "later round", []  # its paths come from models trained on paths, which the paper has not
+        return "later round", capped  # its paths come from models trained on paths, which the paper has not
     of_sft = all(kind_of(run, model) == "sft" for model in models)
     plain = of_sft and all(each["kind"] == "sample" and not _own(_fields(each)) for each in sampled)
     several = len(models) > 1
@@ -102,7 +103,7 @@ def _by_data(run: Workdir, stage: Mapping[str, Any]) -> tuple[str, list[str]]:
         kind = "union, no dedup" if several else "no dedup"
     else:
         kind = "union" if several else "rft"
-    return kind, [] if plain else ["other paths"]
+    return kind, [*capped, *([] if plain else ["other paths"])]
 
 
 def _is_as_in_the_paper(run: Workdir, stage: Mapping[str, Any]) -> bool:
@@ -113,7 +114,7 @@ def _is_as_in_the_paper(run: Workdir, stage: Mapping[str, Any]) -> bool:
             fields, config = _training(run, stage), stage.get("config") or run.plan.get("train")
             fits = not _own(fields) and not _is_another_config(config)
         case "select":
-            needed, fits = [run.stage(path) for path in stage["paths"]], True
+            needed, fits = [run.stage(path) for path in stage["paths"]], not stage.get("cap")
         case "sample":
             common = {"k": str(run.plan["k"]), "temperature": str(run.plan["temperature"])}
             fields = common | _read(run.plan.get("sample_settings", ())) | _fields(stage)

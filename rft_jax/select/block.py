@@ -28,6 +28,8 @@ class BlockTask:
         criteria: that decide.
         prefixes: the sets to write: k for the samples numbered below k, None for all.
         ks: the prefixes to count.
+        cap: the most paths of a problem in a set, None for all that the rule chooses.
+        always: see `Job`.
         folder: where the rows go, one file for each prefix.
     """
 
@@ -40,6 +42,8 @@ class BlockTask:
     criteria: Criteria
     prefixes: Sequence[int | None]
     ks: Sequence[int]
+    cap: int | None
+    always: Mapping[str, int]
     folder: pathlib.Path
 
 
@@ -66,12 +70,14 @@ def select_block(task: BlockTask) -> BlockResult:
     for offset, (problem, paths) in enumerate(zip(task.problems, of_problem, strict=True)):
         known = _without_repeats(paths, task, tally)
         by_sample = [known[key] for key in sorted(known)]
-        tally.count(task.first + offset, by_sample, task.models, equations.name(problem.response), task.ks)
+        gold_equations = equations.name(problem.response)
+        tally.count(task.first + offset, by_sample, task.models, gold_equations, task.ks, task.always)
         gold = dump(problem.training_row(problem.response))
         candidates = [path for path in (known.values() if rule.bare else by_sample) if path.response is not None]
         farthest = Farthest()
         for chunk, prefix in zip(chunks, task.prefixes, strict=True):
-            chosen = rule.choose([path for path in candidates if prefix is None or path.sample < prefix], farthest)
+            of_prefix = [path for path in candidates if prefix is None or path.sample < prefix]
+            chosen = rule.choose_at_most(task.cap, of_prefix, farthest)
             tally.rows[prefix] += len(chosen)
             chunk.append(gold)
             chunk += [_row(problem, path, bare=rule.bare) for path in chosen]

@@ -32,6 +32,8 @@ class Job:
         grader: the name of the one in use.
         unread: auditor's name -> problems whose gold answer it cannot read.
         unchecked: the path files that have no manifest that names their problems.
+        cap: the most paths of a problem in a set, None for all that the rule chooses.
+        always: the models whose samples stopped by what they showed, each with how many every problem surely has.
     """
 
     target: pathlib.Path
@@ -44,6 +46,8 @@ class Job:
     grader: str
     unread: dict[str, int]
     unchecked: list[str]
+    cap: int | None = None
+    always: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def names(self) -> list[pathlib.Path]:
@@ -70,6 +74,7 @@ def prepare(
     task: str = DEFAULT,
     grader: str | None = None,
     audits: Sequence[str] | None = None,
+    cap: int | None = None,
 ) -> Job:
     """Returns the job.
 
@@ -79,6 +84,7 @@ def prepare(
         output: a JSONL file; the set of the samples below 3 goes to the same name with `.k3` before its suffix.
         rules, task, grader, audits: what decides, see `criteria`.
         ks: the prefixes to write beside the set of all samples.
+        cap: the most paths of a problem in a set; None: all that the rule chooses.
 
     Raises:
         UserError: something in the input is wrong.
@@ -108,6 +114,8 @@ def prepare(
             auditor.name: sum(auditor.parse(problem.response) is None for problem in questions) for auditor in auditors
         },
         unchecked=manifest.check(inputs.files, questions, problems),
+        cap=cap,
+        always=manifest.always_sampled(inputs.files),
     )
 
 

@@ -32,6 +32,8 @@ def of(job: Job) -> dict[str, Any]:
         "graders": list(map(_reference, job.criteria.graders)),
         "rules": _reference(job.criteria.rules),
         "k": job.prefixes[1:],
+        "cap": job.cap,
+        "samples of every problem": job.always,
         "code": _code(),
     }
 

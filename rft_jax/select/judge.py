@@ -31,22 +31,22 @@ class _Verdict(NamedTuple):
 
 
 class Judge:
-    """Judges the paths of some problems; each process makes its own from `write_gold`'s file.
+    """Judges the paths of some problems; each process makes its own.
 
     Attributes:
         problems: the numbers of those whose paths it judges.
     """
 
-    def __init__(self, criteria: Criteria, folder: pathlib.Path) -> None:
-        """Reads the gold responses.
+    def __init__(self, criteria: Criteria, first: int, gold: Sequence[str]) -> None:
+        """Reads the gold answers.
 
         Args:
             criteria: that decide.
-            folder: where `write_gold` wrote.
+            first: the number of the first problem.
+            gold: the gold responses of the problems from that one on.
         """
-        first, gold = marshal.loads((folder / _GOLD).read_bytes())
         self.problems = range(first, first + len(gold))
-        self._gold: list[str] = gold
+        self._gold = list(gold)
         self._graders = criteria.load_graders()
         # Auditors may fail to read a gold answer; the grader in use reads all (`gold_answers`).
         self._answers = [[grader.parse(response) for response in self._gold] for grader in self._graders]
@@ -120,6 +120,12 @@ def write_gold(folder: pathlib.Path, first: int, responses: Sequence[str]) -> No
     """Writes gold responses, from problem `first` on, for the judges of this run: once, not with each of its tasks."""
     # Read back by this run, so by the same Python.
     (folder / _GOLD).write_bytes(marshal.dumps((first, list(responses))))
+
+
+def read_gold(folder: pathlib.Path) -> tuple[int, list[str]]:
+    """Returns what `write_gold` was given."""
+    first, gold = marshal.loads((folder / _GOLD).read_bytes())
+    return first, gold
 
 
 def _digest(text: str) -> bytes:

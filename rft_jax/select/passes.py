@@ -111,6 +111,8 @@ def run(
                 criteria=job.criteria,
                 prefixes=job.prefixes,
                 ks=job.ks,
+                cap=job.cap,
+                always=job.always,
                 folder=folder,
             )
             for block, start in enumerate(range(mine.start, mine.stop, per_block))

@@ -30,6 +30,8 @@ class Rule:
         needs_equations: whether a path may be selected only if its equations hold.
         takes_unfit: whether it may be selected though it ran on into another question, or is no text.
         bare: write rows as the reference does: paths in the order of reading, "query" and "response" alone.
+        rank: of the chosen paths, those of the lowest rank stay where there is a cap; None: those that were chosen
+            first.
     """
 
     name: str
@@ -38,6 +40,18 @@ class Rule:
     needs_equations: bool = True
     takes_unfit: bool = False
     bare: bool = False
+    rank: Callable[[Graded], bytes] | None = None
+
+    def choose_at_most(self, cap: int | None, paths: Sequence[Graded], farthest: Farthest) -> list[Graded]:
+        """Returns what `choose` returns, in the same order, but of each problem only `cap` paths; None: all."""
+        chosen = self.choose(paths, farthest)
+        if cap is None or len(chosen) <= cap:
+            return chosen
+        if self.rank is None:
+            return chosen[:cap]
+        ranks = [self.rank(path) for path in chosen]
+        stay = sorted(range(len(chosen)), key=ranks.__getitem__)[:cap]
+        return [chosen[place] for place in sorted(stay)]
 
 
 def one_for_each_list(paths: Sequence[Graded], farthest: Farthest) -> list[Graded]:
@@ -63,10 +77,11 @@ def _drawn(seed: int) -> Rule:
 
     def choose(paths: Sequence[Graded], _: Farthest) -> list[Graded]:
         lists = len({path.equations for path in paths})
-        drawn = sorted(range(len(paths)), key=lambda place: _lot(seed, paths[place]))[:lists]
+        drawn = sorted(range(len(paths)), key=lambda place: lot(paths[place]))[:lists]
         return [paths[place] for place in sorted(drawn)]
 
-    return Rule(name=f"{RANDOM}:{seed}", choose=choose)
+    lot = functools.partial(_lot, seed)
+    return Rule(name=f"{RANDOM}:{seed}", choose=choose, rank=lot)
 
 
 def _lot(seed: int, path: Graded) -> bytes:

@@ -37,10 +37,11 @@ def select(
     task: str = DEFAULT,
     grader: str | None = None,
     audits: Sequence[str] | None = None,
+    cap: int | None = None,
     piece_bytes: int = PIECE_BYTES,
 ) -> dict[str, Any]:
     """Prepares and does a selection; see `prepare` and `do`."""
-    job = prepare(problems, patterns, output, rules=rules, ks=ks, task=task, grader=grader, audits=audits)
+    job = prepare(problems, patterns, output, rules=rules, ks=ks, task=task, grader=grader, audits=audits, cap=cap)
     return do(job, workers, piece_bytes)
 
 
@@ -103,9 +104,17 @@ def _create(stack: contextlib.ExitStack, name: pathlib.Path) -> IO[bytes]:
 
 def _result(job: Job, found: Found) -> dict[str, Any]:
     task, rule = job.criteria.load_task(), job.criteria.load_rule()
-    result: dict[str, Any] = {"rules": rule.name, "grader": job.grader, "task": task.name}
+    result: dict[str, Any] = {"rules": rule.name, "cap": job.cap, "grader": job.grader, "task": task.name}
     result["criteria"] = dataclasses.asdict(job.criteria)
-    result |= statistics.describe(found.tally, len(job.questions), found.models, job.ks, job.unread)
+    result |= statistics.describe(
+        found.tally,
+        len(job.questions),
+        found.models,
+        job.ks,
+        job.unread,
+        always=job.always,
+        told=not job.unchecked,
+    )
     if found.killed:  # told in the graders' order, whichever piece came first
         names = (job.grader, *job.unread)
         result["answers_given_up"] = {name: found.killed[name] for name in names if found.killed[name]}

@@ -19,7 +19,7 @@ from rft_jax.records.lines import LineError, is_compressed, opened
 from rft_jax.records.path import glimpse_path, parse_path
 from rft_jax.select.criteria import Criteria
 from rft_jax.select.graded import Fields, Graded
-from rft_jax.select.judge import Judge
+from rft_jax.select.judge import Judge, read_gold
 
 PIECE_BYTES = 8 << 20
 _EXPANSION = 5  # of a compressed file, roughly
@@ -162,7 +162,7 @@ def spill_piece(task: SpillTask) -> Spilled:
 
 @functools.lru_cache(maxsize=1)
 def _judge(criteria: Criteria, folder: pathlib.Path) -> Judge:
-    return Judge(criteria, folder)
+    return Judge(criteria, *read_gold(folder))
 
 
 def read_segments(segments: Sequence[Segment]) -> Iterator[Graded]:

@@ -17,6 +17,14 @@ COLUMNS = (
     "distinct_canonical",
 )  # fmt: skip
 RARE = ("run_on", "not_text")
+_STOPPED = (
+    "a problem's samples stopped by what they showed, so pass@k is from the first {} samples, which every problem has; "
+    "more would be biased"
+)
+_UNTOLD = (
+    "the problems have different numbers of samples, and nothing tells whether they stopped by what they showed, which "
+    "would bias pass@k"
+)
 _PER_K = ("correct", "distinct", "distinct_canonical", "distinct_with_gold")
 
 
@@ -46,7 +54,14 @@ def solved_histogram(solved: Mapping[tuple[int, int], int]) -> dict[str, int]:
 
 
 def describe(
-    tally: Tally, problems: int, models: Sequence[str], ks: Sequence[int], unread: Mapping[str, int]
+    tally: Tally,
+    problems: int,
+    models: Sequence[str],
+    ks: Sequence[int],
+    unread: Mapping[str, int],
+    *,
+    always: Mapping[str, int],
+    told: bool,
 ) -> dict[str, Any]:
     """Returns the statistics as JSON values.
 
@@ -56,6 +71,10 @@ def describe(
         models: in the order to tell of them.
         ks: the prefixes counted.
         unread: auditor's name -> problems whose gold answer it cannot read.
+        always: the models whose samples stopped by what they showed, each with how many every problem surely has.
+        told: whether that is known of all paths.
+
+    pass@k is given where it is unbiased; "pass_at_k_note" says where not and why.
 
     Averages per problem are over the problems that have samples. `distinct` counts equation lists among the correct
     paths that are fit and whose equations hold, `distinct_canonical` their canonical names; `distinct_with_gold` counts
@@ -64,10 +83,12 @@ def describe(
     all samples together.
     """
     total = sum(tally.found_by.values())
+    notes = {model: _note(tally.models[model], always.get(model), told) for model in models if model in tally.models}
+    of_united = next((note for note in notes.values() if note), None)
     return {
         "problems": problems,
-        "models": {model: _describe_funnel(tally.models[model], ks) for model in models if model in tally.models},
-        "united": _describe_funnel(tally.united, ks),
+        "models": {model: _describe_funnel(tally.models[model], ks, note) for model, note in notes.items()},
+        "united": _describe_funnel(tally.united, ks, of_united),
         "found_by": [
             {"models": list(found), "distinct": count, "share": count / total}
             for found, count in sorted(tally.found_by.items(), key=lambda item: (-item[1], item[0]))
@@ -95,7 +116,14 @@ def _describe_audit(grader: str, name: str, audit: Audit, unread: int) -> dict[s
     }
 
 
-def _describe_funnel(funnel: Funnel, ks: Sequence[int]) -> dict[str, Any]:
+def _note(funnel: Funnel, always: int | None, told: bool) -> str | None:
+    """Returns why there is no pass@k from all samples of a model, None if there is."""
+    if always is not None:
+        return _STOPPED.format(always)
+    return None if told or len({samples for samples, _ in funnel.solved}) < 2 else _UNTOLD
+
+
+def _describe_funnel(funnel: Funnel, ks: Sequence[int], note: str | None) -> dict[str, Any]:
     problems = sum(funnel.solved.values())
     samples_of: Counter[int] = Counter()
     for (samples, _), count in funnel.solved.items():
@@ -107,7 +135,7 @@ def _describe_funnel(funnel: Funnel, ks: Sequence[int]) -> dict[str, Any]:
             "distinct": funnel.distinct_at[counted] / problems,
             "distinct_canonical": funnel.canonical_at[counted] / problems,
             "distinct_with_gold": funnel.with_gold_at[counted] / problems,
-            "pass_at_k": pass_at_k(funnel.solved, k),
+            "pass_at_k": None if note == _UNTOLD else pass_at_k(funnel.solved_by_first, k),
         }
         for k, counted in prefixes.items()
     }
@@ -122,6 +150,7 @@ def _describe_funnel(funnel: Funnel, ks: Sequence[int]) -> dict[str, Any]:
         "distinct": funnel.distinct,
         "distinct_canonical": funnel.distinct_canonical,
         "at_k": at_k,
+        "pass_at_k_note": note,
         "solved_by_share_of_samples": solved_histogram(funnel.solved),
         "problems_by_samples": {str(samples): count for samples, count in sorted(samples_of.items())},
     }
@@ -154,8 +183,9 @@ def table(statistics: Mapping[str, Any]) -> str:
         f"{count:,} answers took the grader {name} too long to read: no answers."
         for name, count in statistics.get("answers_given_up", {}).items()
     ]
+    notes += [f"{name}: {note}." for name, each in funnels.items() if (note := each.get("pass_at_k_note"))]
     notes += [_audit_line(statistics["grader"], name, audit) for name, audit in statistics["graders"].items()]
-    return "\n\n".join([*(_aligned(part) for part in (rows, per_k, found) if len(part) > 1), "\n".join(notes)])
+    return "\n\n".join([*(aligned(part) for part in (rows, per_k, found) if len(part) > 1), "\n".join(notes)])
 
 
 def _audit_line(grader: str, name: str, audit: Mapping[str, Any]) -> str:
@@ -168,7 +198,8 @@ def _audit_line(grader: str, name: str, audit: Mapping[str, Any]) -> str:
     )
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Returns rows of cells as lines, the first column aligned to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

@@ -30,6 +30,8 @@ class Funnel:
         distinct: equation lists among the valid paths, summed over problems.
         distinct_canonical: the same by their canonical names.
         solved: (samples, correct ones) of a problem -> how many problems; problems without samples do not count.
+        solved_by_first: the same, of a model whose samples stopped by what they showed from those alone that every
+            problem surely has.
         correct_at, distinct_at, canonical_at, with_gold_at: k -> the counts over the samples numbered below k; the last
             one counts the gold path's equation list as found.
         most_samples: the largest sample number, plus one.
@@ -44,6 +46,7 @@ class Funnel:
     distinct: int = 0
     distinct_canonical: int = 0
     solved: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
+    solved_by_first: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
     correct_at: Counter[int] = dataclasses.field(default_factory=Counter)
     distinct_at: Counter[int] = dataclasses.field(default_factory=Counter)
     canonical_at: Counter[int] = dataclasses.field(default_factory=Counter)
@@ -51,7 +54,12 @@ class Funnel:
     most_samples: int = 0
 
     def count(
-        self, paths: Sequence[Graded], gold_equations: str, canonical_of: Mapping[str, str], ks: Iterable[int]
+        self,
+        paths: Sequence[Graded],
+        gold_equations: str,
+        canonical_of: Mapping[str, str],
+        ks: Iterable[int],
+        always: Mapping[str, int],
     ) -> None:
         """Adds the paths of one problem; `canonical_of` has the canonical names of its valid equation lists."""
         if not paths:
@@ -79,6 +87,8 @@ class Funnel:
         self.distinct += len(first_sample)
         self.distinct_canonical += len(first_canonical)
         self.solved[len(paths), len(correct)] += 1
+        first = [path.correct for path in paths if path.sample < always.get(path.model, EVERY_SAMPLE)]
+        self.solved_by_first[len(first), sum(first)] += 1
         self.most_samples = max(self.most_samples, 1 + max([path.sample for path in paths]))
         for k in ks:
             self.correct_at[k] += bisect.bisect_left(correct, k)
@@ -148,9 +158,15 @@ class Tally:
         return cls(names[0], {name: Audit() for name in names[1:]})
 
     def count(
-        self, number: int, paths: Sequence[Graded], models: Sequence[str], gold_equations: str, ks: Iterable[int]
+        self,
+        number: int,
+        paths: Sequence[Graded],
+        models: Sequence[str],
+        gold_equations: str,
+        ks: Iterable[int],
+        always: Mapping[str, int],
     ) -> None:
-        """Adds the paths of problem `number`, which come in the order of models and samples."""
+        """Adds the paths of problem `number`, which come in the order of models and samples; `always`: see `Job`."""
         ks = list(ks)
         finders: dict[str, dict[str, None]] = {}  # the models in their order
         of_model: dict[str, list[Graded]] = {model: [] for model in models}
@@ -159,9 +175,9 @@ class Tally:
             if path.response is not None and path.equations is not None:
                 finders.setdefault(path.equations, {})[path.model] = None
         canonical_of = {equations: canonical(equations) for equations in finders}
-        self.united.count(paths, gold_equations, canonical_of, ks)
+        self.united.count(paths, gold_equations, canonical_of, ks, always)
         for model in models:
-            self.models.setdefault(model, Funnel()).count(of_model[model], gold_equations, canonical_of, ks)
+            self.models.setdefault(model, Funnel()).count(of_model[model], gold_equations, canonical_of, ks, always)
         self.found_by.update(tuple(found) for found in finders.values())
         if paths and not any(path.correct for path in paths):
             self.unsolved.append(number)

@@ -152,6 +152,7 @@ def test_the_line_is_told_right_in_a_later_piece_of_a_large_file(run: Run, tmp_p
         (["--audit=robust,referense"], "--audit=referense (did you mean 'reference'?)"),
         (['--paths="a.jsonl'], "--paths: unclosed double quote"),
         (["--k=0"], "positive whole numbers"),
+        (["--cap=0"], "cap"),
         (["--k=three"], "positive whole numbers"),
         (["--workers=0"], "workers"),
         (["--part=3/2"], "--part=3/2: 2 parts are numbered from 0 to 1"),

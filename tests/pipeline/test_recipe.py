@@ -251,6 +251,17 @@ def test_a_rule_of_ones_own_is_read_and_an_unknown_one_refused(tmp_path):
         with_rules("papre")
 
 
+def test_a_cap_is_passed_on(tmp_path):
+    def with_cap(cap):
+        stages = tuple(
+            dataclasses.replace(stage, cap=cap) if isinstance(stage, SelectStage) else stage for stage in STAGES
+        )
+        return made(tmp_path, dataclasses.replace(CONFIG, stages=stages))["set"].arguments()
+
+    assert [flag for flag in with_cap(4) if flag.startswith("--cap")] == ["--cap=4"]
+    assert [flag for flag in with_cap(None) if flag.startswith("--cap")] == []
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -268,6 +279,7 @@ def test_a_rule_of_ones_own_is_read_and_an_unknown_one_refused(tmp_path):
         ({"evaluate_settings": ("shots=8",)}, r"stage eval-sft: 8 worked examples need --config\.shots_from=FILE"),
         ({"stages": (WorldStage(name="w", train=0, test=3, seed=5),)}, "stage w: train = 0: it must be at least 1"),
         ({"stages": (*STAGES, SelectStage(name="s", paths=("paths",), ks=(3, 0)))}, "stage s: ks = 3,0: it must be"),
+        ({"stages": (*STAGES, SelectStage(name="s", paths=("paths",), cap=0))}, "stage s: cap = 0: it must be"),
     ],
     ids=str,
 )

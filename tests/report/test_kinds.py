@@ -93,8 +93,8 @@ def test_a_pipeline_with_other_settings_has_no_figure_of_the_papers(fields):
     [
         (0, {"settings": ("epochs=1",)}), (0, {"settings": ("fraction=1/2",)}), (0, {"config": "own.py"}),
         (0, {"steps_of": "rft"}), (1, {"settings": ("temperature=1.0",)}), (1, {"model": "base"}),
-        (2, {"rules": "random"}), (3, {"settings": ("fraction=1/2",)}), (3, {"model": "sft"}), (3, {"k": 3}),
-        (4, {"problems": "others"}),
+        (2, {"rules": "random"}), (2, {"cap": 4}), (3, {"settings": ("fraction=1/2",)}), (3, {"model": "sft"}),
+        (3, {"k": 3}), (4, {"problems": "others"}),
     ],
 )  # fmt: skip
 def test_a_stage_with_other_settings_has_no_figure_of_the_papers(place, change):

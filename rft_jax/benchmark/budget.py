@@ -1,0 +1,85 @@
+"""What deciding costs: processor time for each path that comes back, by each policy, and for grading it."""
+
+import os
+import pathlib
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from rft_jax.benchmark.select import FIVE_MODELS, generate
+from rft_jax.budget.decisions import Decisions
+from rft_jax.budget.outcome import Grading, Outcome
+from rft_jax.budget.parse import parse
+from rft_jax.budget.policies import Policy
+from rft_jax.records.path import read_paths
+from rft_jax.records.problem import read_problems
+
+_K = 100
+_GRADED_PROBLEMS = 50
+
+
+def run(problems: int) -> Iterator[str]:
+    """Measures, and yields the lines of the report; `problems` have 100 samples each at most."""
+    yield f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
+    outcomes = _drawn(problems)
+    total = sum(outcome.tokens for of_problem in outcomes for outcome in of_problem)
+    texts = [
+        "uniform",
+        "distinct=4",
+        "correct=8",
+        "proportional",
+        "boundary",
+        f"tokens={total // 4}",
+        f"tokens={total}",
+    ]
+    for text in texts:
+        yield _decide(parse(text, _K, problems), outcomes)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    yield f"peak memory with {problems * _K:,} outcomes: {peak:.0f} MB"
+    yield _grade()
+
+
+def _drawn(problems: int) -> list[list[Outcome]]:
+    """Returns outcomes of problems from never to always solved, in few or many ways, by a seed."""
+    draw = np.random.default_rng(0)
+    solved = draw.beta(0.4, 0.5, problems)
+    right = draw.random((problems, _K)) < solved[:, None]
+    keys = [draw.zipf(shape, _K) for shape in draw.uniform(1.1, 3, problems)]
+    tokens = draw.integers(40, 250, (problems, _K))
+    return [
+        [Outcome(was, int(key) if was else None, length) for was, key, length in zip(*each, strict=True)]
+        for each in zip(right.tolist(), keys, tokens.tolist(), strict=True)
+    ]
+
+
+def _decide(policy: Policy, outcomes: list[list[Outcome]]) -> str:
+    decisions = Decisions(policy, len(outcomes))
+    coming = decisions.start()
+    paths, longest, seconds = 0, 0.0, 0.0
+    while coming:
+        problem, samples = coming.pop()
+        begin = time.process_time()
+        for sample in samples:
+            coming += decisions.put(problem, sample, outcomes[problem][sample])
+        took = time.process_time() - begin
+        paths, longest, seconds = paths + len(samples), max(longest, took), seconds + took
+    return (
+        f"{policy.text}: {paths:,} paths, {1e6 * seconds / paths:.2f} µs each; longest {longest:.3f} s for a problem's "
+        f"new samples, {len(decisions.rounds)} rounds"
+    )
+
+
+def _grade() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        problems, files = generate(FIVE_MODELS, _GRADED_PROBLEMS, pathlib.Path(folder) / "paths")
+        grading = Grading(read_problems(problems), str(problems), "gsm8k")
+        paths = [path._replace(tokens=100) for file in files for path in read_paths(file)]
+        begin = time.process_time()
+        for path in paths:
+            grading.outcome(path)
+        seconds = time.process_time() - begin
+    return f"grading: {1e6 * seconds / len(paths):.1f} µs per path of {len(paths):,}"
