@@ -10,9 +10,8 @@ From 33B on, add `--config.sample_settings=mesh.tensor=8` and likewise for evalu
 stage is a job of its own, on the nodes and GPUs that its script in launch/slurm/ names; `--submit=print` shows the
 commands. Each `+` after the models adds a round, in which the trained models sample. The problems are downloaded from
 the hub once; for local copies use `--config.problems=train.jsonl --config.test=test.jsonl`. `--config.k=4` and the like
-override settings.
-`--dry_run --hardware=a100-80g` estimates what it takes. RFT's two controls, which the pipeline adds, train twice more per
-set; `--config.controls=` leaves them out.
+override settings. RFT's two controls, which the pipeline adds, train twice more per set; `--config.controls=` leaves
+them out. `--dry_run --hardware=a100-80g` estimates what it takes.
 
 What to expect (paper, tables 1 and 2): llama2-7b 41.6 % after SFT, 47.5 % after RFT with k = 100, 50.3 % on the union
 of four models; about 5 distinct paths per problem at k = 100.
