@@ -2,12 +2,16 @@
 
     python launch/loss.py --model=DIR --text=FILE[,FILE…] --output=loss.json
     python launch/loss.py --model=DIR --text=corpus.jsonl --field=text --output=loss.json
+    python launch/loss.py --model=DIR --text=test.jsonl --task=gsm8k --output=loss.json
 
 Without --field each file is one document of plain text; with it, each row is one (of several fields, joined by a
 newline). Documents are never joined. A long one is seen in windows of --window tokens that begin --stride tokens apart,
 and every token counts once, in the first window that has it. Before each document stands what the tokenizer puts there,
 or its bos or eos token. A text that the tokenizer loses in part is refused, as in training. Bits per byte compare
 models of different tokenizers; nats per token do not. The intervals take the documents as a random sample.
+
+With --task the files are problems, and what is predicted are the gold responses and their ends, each after the prompt
+that the model is asked with: the loss that SFT would begin with.
 """
 
 from absl import flags
@@ -21,6 +25,7 @@ TEXT = flags.DEFINE_string(
     "text", None, f"Files of text, or of rows, separated by commas; in the list, {names.QUOTING}.", required=True
 )
 FIELD = flags.DEFINE_string("field", None, "Fields of the rows that hold the text, separated by commas.")
+TASK = flags.DEFINE_string("task", None, "Task of files of problems, of which the responses are measured.")
 OUTPUT = flags.DEFINE_string("output", None, "JSON file to write; gs:// and s3:// too.", required=True)
 WINDOW = flags.DEFINE_integer(
     "window", None, "Tokens seen at once; by default 2048, or the model's positions if fewer.", lower_bound=1
@@ -40,6 +45,8 @@ TENSOR = flags.DEFINE_integer(
 def main() -> None:
     """Reads the flags, starts the process and measures."""
     text, fields = _names(TEXT), _names(FIELD)
+    if fields and TASK.value is not None:
+        raise flags.Error("--field and --task: a task says itself which fields it reads; give one of them")
     stopping.leave_at_once()  # libraries that take seconds to import swallow exceptions
     from rft_jax import runtime
 
@@ -57,6 +64,7 @@ def main() -> None:
             batch=BATCH.value,
             compute=COMPUTE.value,
             mesh=MeshConfig(data=1, fsdp=-1, tensor=TENSOR.value),
+            task=TASK.value,
         )
     command.show(told)
 

@@ -169,12 +169,14 @@ class LossStage:
         model: a TrainStage, or one of the pipeline's models.
         text: a file, hf:NAME:CONFIG:SPLIT, or a file of a WorldStage, as in `world/corpus.jsonl`.
         field: of its rows, which holds the text, or several, separated by commas; None: the file is one text.
+        task: of a file of problems, of which the responses are measured, each after its prompt.
     """
 
     name: str
     model: str
     text: str
     field: str | None = None
+    task: str | None = None
 
 
 StageConfig = (

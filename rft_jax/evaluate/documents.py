@@ -13,10 +13,13 @@ import numpy as np
 import tqdm
 
 from rft_jax.data import encode, special_tokens
+from rft_jax.data.encode import Encoder
 from rft_jax.errors import UserError
 from rft_jax.records.lines import has_lone_surrogate, names_of, shown
 from rft_jax.records.plain import has_rows, pieces
+from rft_jax.records.problem import read_problems
 from rft_jax.records.rows import read_rows
+from rft_jax.task.reader import Reader
 
 _AT_ONCE = 256  # texts that are tokenised together
 
@@ -152,6 +155,28 @@ def read(
             yield each
 
     made = list(encoded(hashed(), tokenizer, vocabulary, folder))
+    return made, digest.hexdigest()[:16]
+
+
+def answers(files: Sequence[str], reader: Reader, encoder: Encoder) -> tuple[list[Document], str]:
+    """Returns the responses to problems, each after the prompt that the model is asked with, and a hash of both.
+
+    The end of a response is predicted, too; the prompts are not. So it is the loss that SFT would begin with.
+
+    Args:
+        files: problems, as `read_problems` takes them.
+        reader: of their rows.
+        encoder: says how the model is asked.
+
+    Raises:
+        UserError: a file is missing, or a row is none that the model could be trained on.
+    """
+    digest, made = hashlib.sha256(), []
+    for file in files:
+        problems = read_problems(file, reader)
+        for problem, example in zip(problems, encoder.examples(problems, file), strict=True):
+            digest.update(json.dumps([problem.question, problem.response]).encode() + b"\n")
+            made.append(Document(example.tokens, example.loss_from, len(problem.response.encode())))
     return made, digest.hexdigest()[:16]
 
 

@@ -32,6 +32,7 @@ from rft_jax.model.llama import Llama, forward
 from rft_jax.one_writer import one_writer
 from rft_jax.provenance import FIELD
 from rft_jax.sample.settings import compute_dtype
+from rft_jax.task import task as tasks
 
 LONGEST = 2048  # of a window, unless told otherwise
 _CHUNK = 128  # positions whose logits, [B, 128, V] in fp32, exist at the same time
@@ -49,6 +50,7 @@ def measure(
     batch: int,
     compute: str,
     mesh: MeshConfig,
+    task: str | None = None,
 ) -> str:
     """Writes the loss of a model on documents to a JSON file.
 
@@ -65,6 +67,8 @@ def measure(
         batch: windows at once, rounded up to what the devices divide.
         compute: dtype: auto, float32 or bfloat16.
         mesh: how the devices are laid out.
+        task: of files of problems: the documents are their responses, each after the prompt that the model is asked
+            with; None: the files are texts.
 
     Returns:
         The outcome for the terminal.
@@ -90,7 +94,16 @@ def measure(
             f"--stride={stride} leaves out tokens between windows of {window}: give at most --stride={window}"
         )
     with one_writer(output, output.with_name(f".{output.name}.writer")):
-        whole, text_hash = documents.read(text, fields, tokenizers.load(folder), architecture.vocabulary, folder)
+        tokenizer = tokenizers.load(folder)
+        if task is None:
+            whole, text_hash = documents.read(text, fields, tokenizer, architecture.vocabulary, folder)
+        else:
+            told = prompt_format.task_of(folder, task)
+            asked = prompt_format.choose(
+                folder, tokenizer, name=None, task=told, template=None, begin_token=None, end_tokens=None
+            )
+            encoder = asked.encoder(tokenizer, architecture.vocabulary)
+            whole, text_hash = documents.answers(text, tasks.load(asked.task).reader, encoder)
         devices = runtime.make_mesh(mesh.data, mesh.fsdp, mesh.tensor)
         dtype = compute_dtype(compute)
         runtime.announce(devices)
@@ -108,7 +121,9 @@ def measure(
             "documents": len(whole),
             "tokens": int(tokens.sum()),
             "bytes": int(size.sum()),
-            "before": whole[0].tokens[: whole[0].before].tolist(),
+            "task": task,
+            # Before a response stands its prompt, another one for each.
+            "before": None if task else whole[0].tokens[: whole[0].before].tolist(),
             "window": window,
             "stride": stride,
             "compute": dtype.name,

@@ -143,12 +143,10 @@ def later_round(preset: Preset, model: str, number: int) -> Stages:
 
 def pretraining_loss(preset: Preset, model: str) -> Stages:
     """Returns the loss of a model that was only pre-trained, beside its accuracy before and after SFT."""
-    text, field = preset.text
-    return [
-        *icl(preset, model),
-        *sft(preset, model),
-        LossStage(name=f"{model}-loss", model=model, text=text, field=field),
-    ]
+    measured = LossStage(
+        name=f"{model}-loss", model=model, text=preset.text, field=preset.text_field, task=preset.text_task
+    )
+    return [*icl(preset, model), *sft(preset, model), measured]
 
 
 def faithful(preset: Preset, model: str) -> Stages:

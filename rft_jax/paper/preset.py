@@ -28,7 +28,8 @@ class Preset:
         union13, union33: models whose paths are united.
         made: stages that make problems and models.
         problems, test: what the models train on, and are evaluated on.
-        text: text for the pre-training loss, and the field of its rows.
+        text: what the pre-training loss is measured on.
+        text_field, text_task: the field of its rows, or the task whose responses are measured.
         k, ks: samples per problem, and the first of them that RFT is compared at.
         temperature, hot: of the samples, and of the experiment on temperature.
         votes: samples of maj1@k.
@@ -59,7 +60,9 @@ class Preset:
     made: tuple[StageConfig, ...] = ()
     problems: str = "hf:openai/gsm8k:main:train"
     test: str = "hf:openai/gsm8k:main:test"
-    text: tuple[str, str]
+    text: str
+    text_field: str | None = None
+    text_task: str | None = None
     k: int = 100
     ks: tuple[int, ...] = (1, 3, 6, 12, 25, 50)
     temperature: float = 0.7
@@ -106,7 +109,8 @@ FULL = Preset(
     union13=("7B", "7B-2", "13B", "13B-2"),
     union33=("7B", "7B-2", "13B", "13B-2", "33B"),
     # The paper takes its losses from others' plots of pre-training; this is a text that can be had.
-    text=("hf:Salesforce/wikitext:wikitext-103-raw-v1:test", "text"),
+    text="hf:Salesforce/wikitext:wikitext-103-raw-v1:test",
+    text_field="text",
     train_of={name: f"configs/sft.py:{size}" for name, size in _SIZES.items()},
     faithful=(_FAITHFUL, ()),
     # Devices that hold the weights in bf16 and a roomy cache beside them (configs/sample.py).
@@ -129,6 +133,7 @@ SMOLLM2 = Preset(
     union13=("135M", "360M"),
     union33=_SMOL,
     text=FULL.text,
+    text_field=FULL.text_field,
     seeds=3,
     train_of=dict.fromkeys(_SMOL, "configs/sft.py:smollm2"),
     # Its end token is 0; the other settings are those of configs/sft.py:smollm2.
@@ -173,7 +178,8 @@ TINY = Preset(
     ),
     problems="world/train.jsonl",
     test="world/test.jsonl",
-    text=("held-out/corpus.jsonl", "question,answer"),
+    text="held-out/corpus.jsonl",
+    text_task="gsm8k",  # its models were pre-trained on the answers, not on the questions
     k=16,
     ks=(1, 3, 6, 12),
     temperature=0.9,

@@ -273,12 +273,15 @@ class _Recipe:
     def _loss(self, stage: LossStage) -> Stage:
         model, after = self._model(stage.model, stage)
         text, text_after = self.problems(stage.text, stage)
+        if stage.field and stage.task:
+            raise UserError(f"stage {stage.name} has a field and a task, which says itself what it reads: give one")
+        given = {"field": stage.field, "task": stage.task}
         return Stage(
             name=stage.name,
             kind="loss",
             script="launch/loss.py",
-            flags=(f"--field={stage.field}",) if stage.field else (),
-            reads={"--model": model, "the text": text},
+            flags=tuple(f"--{flag}={value}" for flag, value in given.items() if value),
+            reads={"--model": model, "the text": text, **(own_files.task(stage.task) if stage.task else {})},
             after=after + text_after,
             locations={"--text": names.join_list([text]), "--output": str(self._workdir / stage.name / LOSS)},
             output=(LOSS,),

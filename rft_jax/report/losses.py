@@ -87,4 +87,6 @@ def cell(estimate: dict[str, float | None]) -> str:
 
 
 def _fields(measured: dict[str, Any]) -> str:
+    if measured.get("task"):
+        return f" (responses, as {measured['task']} asks)"
     return f" ({', '.join(measured['fields'])})" if measured["fields"] else ""

@@ -28,13 +28,17 @@ from tests.remote.hub_server import Repository
 
 BASE = root() / "rft_jax" / "world" / "base_model"
 TEXTS = ["Tom has 3 pens.\nHe buys £5 more – naïve…", "1+1=2", "x" * 300 + " </s> is text here"]
+PROMPT = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{}\n\n### Response:"
+)
 SETTINGS = {
     "fields": (), "window": None, "stride": None, "batch": 8, "compute": "float32",
     "mesh": MeshConfig(data=1, fsdp=-1, tensor=1),
 }  # fmt: skip
 
 
-@given(st.integers(1, 60), st.integers(1, 3), st.integers(1, 20), st.data())
+@given(st.integers(1, 60), st.integers(1, 30), st.integers(1, 20), st.data())
 def test_each_token_of_the_text_counts_once(text: int, before: int, length: int, data: st.DataObject) -> None:
     stride = data.draw(st.integers(1, length))
     document = Document(np.zeros(before + text, np.int32), before, 0)
@@ -85,9 +89,9 @@ def test_as_transformers_has_it(make_pair, kind, tensor):  # noqa: F811, the fix
     assert np.ptp(np.array(theirs) / [text for text, _ in lengths]) > 0.1  # no constant would do
 
 
-def measured(tmp_path, model=BASE, text=TEXTS, **settings):
-    files = []
-    for number, each in enumerate(text):
+def measured(tmp_path, model=BASE, text=TEXTS, files=(), **settings):
+    files = list(files)
+    for number, each in enumerate(text or ()):
         files.append(str(tmp_path / f"{number}.txt"))
         (tmp_path / f"{number}.txt").write_bytes(each.encode())
     told = text_loss.measure(str(model), files, tmp_path / "loss.json", **SETTINGS | settings)
@@ -115,6 +119,27 @@ def test_the_embedded_base_model_as_transformers_has_it(tmp_path):
     assert found["nats_per_token"]["low"] < found["nats_per_token"]["mean"] < found["nats_per_token"]["high"]
     assert f"{found['bits_per_byte']['mean']:.4f} bits per byte" in told
     assert found["made_by"]["devices"] == {"cpu": 8}
+
+
+def test_responses_after_their_prompts_as_transformers_has_it(tmp_path):
+    """The loss is on what SFT learns: the response and its end, after the paper's prompt."""
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("torch", reason="the oracle is transformers' torch Llama: install the extra `torch`")
+    problems = [("1+1?", "<<1+1=2>>2\n#### 2"), ("How many pens has Tom?", "#### 3")]
+    file = tmp_path / "problems.jsonl"
+    file.write_text("".join(json.dumps({"question": q, "answer": a}) + "\n" for q, a in problems))
+    _, found = measured(tmp_path, text=None, files=[str(file)], window=64, stride=16, task="gsm8k")
+    model = transformers.AutoModelForCausalLM.from_pretrained(BASE, dtype="float32").eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(BASE)
+    losses, tokens = [], 0
+    for question, answer in problems:
+        prompt = tokenizer(PROMPT.format(question))["input_ids"]
+        response = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        tokens += len(response)
+        losses.append(by_torch(model, np.array([*prompt, *response]), len(prompt), 64, 16))
+    assert (found["documents"], found["tokens"], found["task"], found["before"]) == (2, tokens, "gsm8k", None)
+    assert found["bytes"] == sum(len(answer) for _, answer in problems)
+    assert found["nats_per_token"]["mean"] == pytest.approx(sum(losses) / tokens, rel=1e-5)
 
 
 @pytest.mark.slow
