@@ -22,6 +22,7 @@ from rft_jax import stopping
 from rft_jax.distributed.processes import Processes
 
 _PR_SET_PDEATHSIG = 1
+_INTERRUPTED = 130  # how a command ends that was asked to stop
 _LOST = "JAX distributed service detected fatal errors"
 _MEETING = "/RegisterTask"  # the call that waits for all
 _TASK = re.compile(r"task[:/_ ]*(\d+)")
@@ -67,7 +68,11 @@ def _hide(chatter: int) -> None:
 
 
 def _watch(child: int, ours: socket.socket, chatter: int | None, processes: Processes) -> NoReturn:
+    asked = False
+
     def pass_on(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
         with contextlib.suppress(OSError):  # it has just ended
             ours.send(bytes([number]))
 
@@ -79,7 +84,8 @@ def _watch(child: int, ours: socket.socket, chatter: int | None, processes: Proc
     if code < 0:
         said = _read(chatter)
         print(f"error: {_explain(signal.Signals(-code).name, said, processes)}; {AGAIN}", file=sys.stderr)
-        code = 1
+        # Where all are asked to stop, the coordinator may be the first to go.
+        code = _INTERRUPTED if asked and _LOST in said else 1
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

@@ -57,6 +57,7 @@ def command(model, problems, workdir, *more):
     return [
         sys.executable, "launch/pipeline.py", f"--config=configs/gsm8k.py:x={model}+",
         f"--config.problems={problems}/train.jsonl", f"--config.test={problems}/test.jsonl", "--config.k=2",
+        "--config.controls=",
         "--config.train_settings=epochs=1,batch=8,remat=none,keep=1",
         "--config.sample_settings=max_new_tokens=8,rows=8",
         "--config.evaluate_settings=max_new_tokens=8,rows=8", f"--workdir={workdir}", *more,
