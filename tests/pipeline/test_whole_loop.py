@@ -90,7 +90,7 @@ def test_from_problems_to_report_with_a_kill_on_the_way(model, problems, tmp_pat
     second = run(model, problems, workdir)
     assert second.returncode == 0, second.stderr
     assert "stage x-paths1 was left running by a killed pipeline" in second.stdout
-    assert "warning: 1 of the 6 test problems are among the training problems" in second.stderr
+    assert "warning: 1 of the 6 test problems is among the training problems" in second.stderr
     assert second.stdout.count("done before, unchanged") == 3
     assert f"report: {workdir}/report.html" in second.stdout
     page = (workdir / "report.html").read_text()
