@@ -69,13 +69,13 @@ def parse(text: str, k: int, problems: int | None = None) -> Policy:
         case "correct", int():
             policy = Correct(k, number)
         case "proportional", _:
-            policy = Proportional(k, number or min(GOAL, k), first)
+            policy = Proportional(k, first, number or min(GOAL, k))
         case "boundary", _:
             if number is not None and number < first:
                 raise UserError(f"budget '{text}': it is below the first pass of {first} samples: give at least those")
-            policy = Boundary(k, number or k, first)
+            policy = Boundary(k, first, number or k)
         case "tokens", int():
-            policy = Tokens(k, number, first)
+            policy = Tokens(k, first, number)
             if problems is not None and number < problems * first:
                 raise UserError(
                     f"budget '{text}': a first pass of {first} samples of each of {problems:,} problems is more than "

@@ -44,6 +44,25 @@ class Policy(abc.ABC):
         return 0
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _WithFirstPass(Policy):
+    """A policy that begins with as many samples of every problem.
+
+    Attributes:
+        pass_size: how many.
+    """
+
+    pass_size: int
+
+    @property
+    def always(self) -> int:
+        return self.pass_size
+
+    @property
+    def first(self) -> int:
+        return self.pass_size
+
+
 class Local(Policy):
     """A policy that decides on each problem alone."""
 
@@ -84,8 +103,8 @@ class Uniform(Local):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Distinct(Local):
-    """Until a problem has so many distinct right paths.
+class _UntilGoal(Local):
+    """Until a problem has so many paths of a kind.
 
     Attributes:
         goal: how many.
@@ -95,40 +114,40 @@ class Distinct(Local):
 
     @property
     def text(self) -> str:
-        return f"distinct={self.goal}"
+        return f"{type(self).__name__.lower()}={self.goal}"
 
     @property
     def always(self) -> int:
         return self.goal
 
     def wanted(self, seen: Progress) -> int:
-        return min(self.k, seen.samples + max(0, self.goal - seen.distinct))
+        return min(self.k, seen.samples + max(0, self.goal - self._found(seen)))
+
+    @abc.abstractmethod
+    def _found(self, seen: Progress) -> int:
+        """Returns how many there are."""
+
+
+class Distinct(_UntilGoal):
+    """Until a problem has so many distinct right paths."""
+
+    __slots__ = ()
+
+    def _found(self, seen: Progress) -> int:
+        return seen.distinct
+
+
+class Correct(_UntilGoal):
+    """Until a problem has so many right paths, k_u: DART-Math's *Uniform* (arXiv 2407.13690, section 3)."""
+
+    __slots__ = ()
+
+    def _found(self, seen: Progress) -> int:
+        return seen.right
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Correct(Local):
-    """Until a problem has so many right paths: DART-Math's *Uniform* (arXiv 2407.13690, section 3).
-
-    Attributes:
-        goal: how many, the paper's k_u.
-    """
-
-    goal: int
-
-    @property
-    def text(self) -> str:
-        return f"correct={self.goal}"
-
-    @property
-    def always(self) -> int:
-        return self.goal
-
-    def wanted(self, seen: Progress) -> int:
-        return min(self.k, seen.samples + max(0, self.goal - seen.right))
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Proportional(Local):
+class Proportional(_WithFirstPass, Local):
     """Until the number of right paths is in proportion to difficulty: DART-Math's *Prop2Diff* (the same section).
 
     Difficulty is the share of wrong paths in a first pass. A problem with the share d is sampled until it has
@@ -138,23 +157,13 @@ class Proportional(Local):
 
     Attributes:
         goal: right paths of the hardest, the paper's k_p.
-        pass_size: samples in the first pass.
     """
 
     goal: int
-    pass_size: int
 
     @property
     def text(self) -> str:
         return f"proportional={self.goal}:first={self.pass_size}"
-
-    @property
-    def always(self) -> int:
-        return self.pass_size
-
-    @property
-    def first(self) -> int:
-        return self.pass_size
 
     def wanted(self, seen: Progress) -> int:
         if seen.samples < self.pass_size:
@@ -165,7 +174,7 @@ class Proportional(Local):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Boundary(Local):
+class Boundary(_WithFirstPass, Local):
     """Most for problems that are solved now and then.
 
     After a first pass of n samples with c right ones, a problem gets the share 4 p (1 - p) of the samples that are left
@@ -174,23 +183,13 @@ class Boundary(Local):
 
     Attributes:
         most: samples at p = 1/2, the first pass included.
-        pass_size: samples in the first pass.
     """
 
     most: int
-    pass_size: int
 
     @property
     def text(self) -> str:
         return f"boundary={self.most}:first={self.pass_size}"
-
-    @property
-    def always(self) -> int:
-        return self.pass_size
-
-    @property
-    def first(self) -> int:
-        return self.pass_size
 
     def wanted(self, seen: Progress) -> int:
         n, c = self.pass_size, seen.right_at_first
@@ -201,25 +200,15 @@ class Boundary(Local):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Tokens(Policy):
+class Tokens(_WithFirstPass):
     """So many tokens in all, spent where the next new path is most likely per token; see `rounds`.
 
     Attributes:
         total: tokens to spend.
-        pass_size: samples in the first pass, of every problem.
     """
 
     total: int
-    pass_size: int
 
     @property
     def text(self) -> str:
         return f"tokens={self.total}:first={self.pass_size}"
-
-    @property
-    def always(self) -> int:
-        return self.pass_size
-
-    @property
-    def first(self) -> int:
-        return self.pass_size

@@ -14,7 +14,7 @@ from rft_jax.errors import UserError
 from rft_jax.files import whole_file
 from rft_jax.pipeline import models
 from rft_jax.pipeline.expansion import expanded
-from rft_jax.pipeline.replicates import Replicates, named_in
+from rft_jax.pipeline.replicates import Expanded, named_in
 
 PLAN = "pipeline.json"
 
@@ -36,7 +36,7 @@ def describe(config: PipelineConfig) -> dict[str, Any]:
     return fields | _made_by()
 
 
-def _needed(made: Replicates, names: Collection[str]) -> list[str]:
+def _needed(made: Expanded, names: Collection[str]) -> list[str]:
     """Returns the bases of stages and of all that these name, such as controls, in the order of the pipeline."""
     found = set(names)
     for stage in reversed(made.config.stages):

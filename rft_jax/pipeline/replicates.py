@@ -1,4 +1,4 @@
-"""Replicates of a pipeline: the same stages with other seeds, except those that do not depend on the seed."""
+"""Expanded of a pipeline: the same stages with other seeds, except those that do not depend on the seed."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,7 @@ from rft_jax.config import (
     WorldStage,
 )
 from rft_jax.pipeline import stage_settings
-
-RANDOM = "random"  # a rule of selection that draws; `random:SEED`
+from rft_jax.select import rules
 
 # Fields of stages that name other stages, and those that may name a file of one.
 _NAMES = ("model", "steps_of", "paths", "against")
@@ -26,7 +25,7 @@ _SOURCES = ("data", "problems", "text", "train", "test")
 
 
 @dataclasses.dataclass(frozen=True)
-class Replicates:
+class Expanded:
     """A config's stages, once for each seed.
 
     Attributes:
@@ -45,7 +44,7 @@ class Replicates:
         return next(fit, base)
 
 
-def replicated(config: PipelineConfig) -> Replicates:
+def replicated(config: PipelineConfig) -> Expanded:
     """Returns the stages of a config for each of its seeds: `seed`, `seed` + 1 and so on.
 
     The first replicate's stages keep their names, so that seeds can be added to a finished run; those of the others
@@ -65,7 +64,7 @@ def replicated(config: PipelineConfig) -> Replicates:
             stages.append(made)
             base[made.name] = stage.name
             number[made.name] = None if stage.name in shared else replicate
-    return Replicates(dataclasses.replace(config, seeds=1, stages=tuple(stages)), base, number)
+    return Expanded(dataclasses.replace(config, seeds=1, stages=tuple(stages)), base, number)
 
 
 def named_in(stage: StageConfig) -> list[str]:
@@ -137,8 +136,8 @@ def _seeded(config: PipelineConfig, stage: StageConfig, replicate: int) -> Stage
             return _with_seed(stage, config.seed, config.sample_settings, replicate)
         case EvaluateStage():
             return _with_seed(stage, config.seed, config.evaluate_settings, replicate)
-        case SelectStage(rules="random"):
-            return dataclasses.replace(stage, rules=f"{RANDOM}:{config.seed + replicate}")
+        case SelectStage(rules=rules.RANDOM):
+            return dataclasses.replace(stage, rules=f"{rules.RANDOM}:{config.seed + replicate}")
         case _:
             return stage
 

@@ -22,7 +22,9 @@ def accuracy(run: Workdir, base: str, measure: str = MEASURE) -> Mapping[str, fl
 def shown(run: Workdir, base: str, measure: str = MEASURE) -> str:
     """Returns `41.6 (38.9 to 44.3)`, and how many seeds if not all; nothing for a cell that was never run."""
     found = evaluated(run, base)
-    return "" if found is None or accuracy(run, base, measure) is None else found.told(found.first.grader, measure)
+    if found is None or found.estimate(found.first.grader, measure) is None:
+        return ""
+    return found.told(found.first.grader, measure)
 
 
 def names_of(run: Workdir, base: str) -> list[str]:

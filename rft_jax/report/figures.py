@@ -1,5 +1,6 @@
 """Plots as inline SVG. Lines and text take the page's colours, so they are readable in light and dark mode."""
 
+import functools
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -61,26 +62,30 @@ def curves(
     percent: bool = False,
     dashed: Sequence[str] = (),
     markers: bool = True,
-) -> str:
-    """Returns a line plot; `dashed` names the series that are not our figures."""
+) -> list[str]:
+    """Returns a line plot, or several where one has too few colours; `dashed` names the series of all, not ours."""
 
-    def plot(axes: Axes) -> None:
-        for name, points in series.items():
+    def plot(axes: Axes, some: Sequence[str]) -> None:
+        for name in some:
             style = "--" if name in dashed else "-"
-            axes.plot(*zip(*points, strict=True), style, marker="o" if markers else None, label=name)
+            axes.plot(*zip(*series[name], strict=True), style, marker="o" if markers else None, label=name)
+        ticks = sorted({point[0] for name in some for point in series[name]})
         if log:
-            ticks = sorted({point[0] for points in series.values() for point in points})
             axes.set_xscale("log", base=2)
             axes.set_xticks(ticks, [str(Fraction(tick).limit_denominator(99)) for tick in ticks])
             axes.minorticks_off()
         else:
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=all(float(tick).is_integer() for tick in ticks)))
         if percent:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_xlabel(x)
         axes.set_ylabel(y)
 
-    return draw(title, plot)
+    own = [name for name in series if name not in dashed]
+    most = max(1, len(COLOURS) - len(dashed))
+    parts = [[*own[start : start + most], *dashed] for start in range(0, len(own), most)]
+    titles = [title if number == 0 else f"{title}, part {number + 1}" for number in range(len(parts))]
+    return [draw(name, functools.partial(plot, some=some)) for name, some in zip(titles, parts, strict=True)]
 
 
 def intervals(title: str, rows: Mapping[str, tuple[float, float, float]], *, x: str) -> str:

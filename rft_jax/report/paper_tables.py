@@ -16,8 +16,6 @@ from rft_jax.report.collect import Workdir
 from rft_jax.report.page import paragraph, table
 
 Row = list[str]
-
-
 _PAPER = "paper"
 
 
@@ -79,7 +77,7 @@ def _accuracy(run: Workdir, name: Callable[[str], str], measure: str = MEASURE) 
 def _table_1(run: Workdir, size: Preset) -> Iterator[Row]:
     votes = f"maj1@{size.votes}"
     shots = f", {size.shots} shots" if size.shots else ""
-    yield from _row("loss on held-out text", size, lambda model: loss(run, model))
+    yield from _row("loss on held-out text", size, lambda model: _loss(run, model))
     yield from _row(f"ICL{shots}", size, _accuracy(run, str), published.ICL)
     yield from _row(f"ICL{shots}, {votes}", size, _accuracy(run, str, votes), published.ICL_VOTES)
     yield from _row("SFT", size, _accuracy(run, sft_name), published.SFT)
@@ -114,9 +112,9 @@ def _table_4(run: Workdir, size: Preset) -> Iterator[Row]:
     def hours(name: Callable[[str], str]) -> Callable[[str], str]:
         return lambda model: spread([each / 3600 for each in seconds(run, name(model))], 3)
 
-    yield from _row("hours of SFT", size, hours(sft_name), None)
-    yield from _row("hours of sampling", size, hours(lambda model: f"{model}-paths"), None)
-    yield from _row("hours of RFT", size, hours(rft_name), None)
+    yield from _row("hours of SFT", size, hours(sft_name))
+    yield from _row("hours of sampling", size, hours(lambda model: f"{model}-paths"))
+    yield from _row("hours of RFT", size, hours(rft_name))
     if size.name == FULL.name:
         yield from _row(f"{_PAPER}: device hours of SFT", size, lambda model: f"{published.SFT_HOURS[model]:g}")
         yield from _row(
@@ -143,7 +141,7 @@ def _table_5(run: Workdir, size: Preset) -> Iterator[Row]:
     for name, published_distinct in published.DISTINCT_OF_UNION.items():
         found = [_distinct(each.statistics) for each in selections(run, f"{name.lower()}-set")]
         if found:
-            text = f"{spread(found)}" + (f" (paper: {published_distinct})" if size.name == FULL.name else "")
+            text = spread(found) + (f" (paper: {published_distinct})" if size.name == FULL.name else "")
             yield [f"{name}: distinct paths per problem", text, *[""] * (len(size.names) - 1)]
     for trained, words in ((sft_name, "SFT"), (rft_name, "RFT")):
         yield from _row(f"{words}: distinct paths of test problems", size, _of_test(run, trained))
@@ -178,7 +176,7 @@ def _distinct(statistics: Mapping[str, Mapping[str, float]]) -> float:
     return statistics["united"]["distinct"] / statistics["united"]["problems"]
 
 
-def loss(run: Workdir, model: str) -> str:
+def _loss(run: Workdir, model: str) -> str:
     """Returns the measured loss of a model that was only pre-trained, in nats per token."""
     measured = losses.read(run).get(f"{model}-loss")
     return "" if measured is None else losses.cell(measured["nats_per_token"])

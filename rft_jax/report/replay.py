@@ -39,12 +39,12 @@ def html(result: Mapping[str, Any]) -> str:
         f"{ledger['problems']:,} problems, {ledger['k']} samples each, by {ledger['model']}; grader {ledger['grader']}",
         [
             ("Policies", table(_HEAD, rows) + notes),
-            ("Against the tokens", side_by_side([_curve(result, measure) for measure in _CURVES])),
+            ("Against the tokens", side_by_side([plot for measure in _CURVES for plot in _curve(result, measure)])),
         ],
     )
 
 
-def _curve(result: Mapping[str, Any], measure: str) -> tuple[str, str]:
+def _curve(result: Mapping[str, Any], measure: str) -> list[tuple[str, str]]:
     title, y, per_problem = _CURVES[measure]
     problems = result["ledger"]["problems"]
     series: dict[str, list[tuple[float, float]]] = {}
@@ -54,7 +54,8 @@ def _curve(result: Mapping[str, Any], measure: str) -> tuple[str, str]:
         series[escape(name)] = [
             (point["tokens"] / problems, point[measure] / (problems if per_problem else 1)) for point in each["curve"]
         ]
-    return figures.curves(title, series, x="tokens per problem", y=y), f"{title}, by budgets of each policy."
+    made = figures.curves(title, series, x="tokens per problem", y=y)
+    return [(svg, f"{title}, by budgets of each policy.") for svg in made]
 
 
 def _percent(share: float | None) -> str:

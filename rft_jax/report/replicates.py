@@ -45,10 +45,8 @@ class Replicates:
 
     def told(self, grader: str, measure: str) -> str:
         """Returns that in words, with the number of seeds where it is not the planned one."""
-        missing = self.planned - len(self.evaluations)
-        return percent(self.estimate(grader, measure)) + (
-            f", {len(self.evaluations)} of {self.planned} seeds" if missing > 0 else ""
-        )
+        found, there = self.estimate(grader, measure), len(self.evaluations)
+        return percent(found) + (f", {there} of {self.planned} seeds" if found and there < self.planned else "")
 
 
 def replicates(run: Workdir) -> list[Replicates]:

@@ -20,7 +20,6 @@ from rft_jax.select import rules
 from rft_jax.select.statistics import COLUMNS, RARE
 
 _PROBLEMS, _REJECTED = 20, 8
-_CURVES = 8  # in a plot: as many as there are colours
 
 
 def results(run: Workdir) -> str:
@@ -110,8 +109,8 @@ def against_k(run: Workdir) -> str:
         points = {name: means for name, values in points.items() if len(means := _means(values)) > 1}
         if points:
             title = f"Accuracy against k{f' on {problems}' if problems else ''}"
-            svg = figures.curves(title, points, x="k, samples per problem", y=MEASURE, log=True, percent=True)
-            drawn.append((svg, "Accuracy after training on what a selection has of the first k samples."))
+            made = figures.curves(title, points, x="k, samples per problem", y=MEASURE, log=True, percent=True)
+            drawn += [(svg, "Accuracy after training on what a selection has of the first k samples.") for svg in made]
     distinct: dict[str, list[tuple[float, float]]] = {}
     for selection in run.training_sets:
         if rules.repeats_lists(selection.statistics["rules"]):
@@ -123,11 +122,12 @@ def against_k(run: Workdir) -> str:
         shown = distinct | {
             "paper, 7B-2": [(k, paths) for k, paths in paper.DISTINCT_AT_K.items() if k <= max(most, 6)]
         }
-        svg = figures.curves(
+        made = figures.curves(
             "Distinct paths against k", shown, x="k, samples per problem and model", y="distinct paths per problem",
             log=True, dashed=["paper, 7B-2"],
         )  # fmt: skip
-        drawn.append((svg, "Distinct right paths per problem. The paper's figure seems to include the gold path."))
+        caption = "Distinct right paths per problem. The paper's figure seems to include the gold path."
+        drawn += [(svg, caption) for svg in made]
     return side_by_side(drawn)
 
 
@@ -144,11 +144,11 @@ def against_fraction(run: Workdir) -> str:
     if not series:
         return ""
     series["paper, 7B-2"] = [(x, y / 100) for x, y in paper.ACCURACY_AT_FRACTION.items()]
-    svg = figures.curves(
+    made = figures.curves(
         "Accuracy against the fraction of the data", series, x="fraction of the training problems", y=MEASURE, log=True,
         percent=True, dashed=["paper, 7B-2"],
     )  # fmt: skip
-    return side_by_side([(svg, "SFT on a fraction of the training problems.")])
+    return side_by_side([(svg, "SFT on a fraction of the training problems.") for svg in made])
 
 
 def provenance(run: Workdir) -> str:
@@ -164,7 +164,10 @@ def _provenance_of(run: Workdir, union: Selection) -> str:
     found = union.statistics["found_by"][:10]
     names = [" + ".join(entry["models"]) for entry in found]
     svg = figures.bars(
-        "Who found the paths", names, {"paths": [entry["distinct"] for entry in found]}, x="distinct paths"
+        f"Who found the paths of {union.name}",
+        names,
+        {"paths": [entry["distinct"] for entry in found]},
+        x="distinct paths",
     )
     rows = [[name, f"{entry['distinct']:,}", f"{entry['share']:.1%}"] for name, entry in zip(names, found, strict=True)]
     head = [f"{named}: found by", "distinct paths", "share"]
@@ -172,19 +175,15 @@ def _provenance_of(run: Workdir, union: Selection) -> str:
 
 
 def training(run: Workdir) -> str:
-    """Returns the loss curves of the first seed, a few to a plot."""
+    """Returns the loss curves of the first seed."""
     first: dict[str, Training] = {}
     for each in run.trainings:
         if each.losses:
             first.setdefault(base_of(run, each.name), each)
-    names, drawn = list(first), []
-    for start in range(0, len(names), _CURVES):
-        some = {name: _smooth(first[name].losses) for name in names[start : start + _CURVES]}
-        svg = figures.curves(
-            f"Training loss from {names[start]} on", some, x="step", y="loss, nats per token", markers=False
-        )
-        drawn.append((svg, "Mean loss per response token; each point averages up to 1/50 of the steps."))
-    return side_by_side(drawn)
+    smooth = {name: _smooth(each.losses) for name, each in first.items()}
+    made = figures.curves("Training loss", smooth, x="step", y="loss, nats per token", markers=False)
+    caption = "Mean loss per response token, of the first seed; each point averages up to 1/50 of the steps."
+    return side_by_side([(svg, caption) for svg in made])
 
 
 def lengths(run: Workdir) -> str:

@@ -13,12 +13,11 @@ from rft_jax.config_flag import load
 from rft_jax.errors import UserError
 from rft_jax.evidence.compare import compare
 from rft_jax.evidence.intervals import percent, share
-from rft_jax.paper import experiment as made_of
 from rft_jax.paper import published
 from rft_jax.paper.claims import claims
 from rft_jax.paper.preset import FULL
 from rft_jax.pipeline import plan_file
-from rft_jax.report import experiments, paper_figures, paper_tables, report
+from rft_jax.report import experiments, figures, paper_figures, paper_tables, report
 from rft_jax.report.collect import collect
 from tests.report import evaluated
 
@@ -27,13 +26,6 @@ def experiment(name, size):
     made = load(f"configs/paper/{name}.py:{size}", PipelineConfig)
     models = tuple(f"{model.partition('=')[0]}=somewhere" for model in made.models)
     return dataclasses.replace(made, models=models, problems="train.jsonl", test="test.jsonl", contamination=False)
-
-
-@pytest.fixture
-def same_problems(monkeypatch):
-    """Takes problems of any name for the preset's."""
-    settings = tuple(name for name in made_of._SETTINGS if name not in ("problems", "test"))
-    monkeypatch.setattr(made_of, "_SETTINGS", settings)
 
 
 def rows(page):
@@ -105,8 +97,10 @@ def test_what_is_missing_of_each_experiment_is_named(tiny):
     assert "early-sft," not in page
 
 
-def test_the_papers_values_stand_beneath_its_own_models(tmp_path, same_problems):
-    right = {"7B-sft-eval": evaluated.answers(1, 0.35), "33B-sft-eval": evaluated.answers(2, 0.5)}
+def test_the_papers_values_stand_beneath_its_own_models(tmp_path):
+    train, test = published.PROBLEMS  # a copy of GSM8K under any name
+    (tmp_path / "train.jsonl").write_text('{"question": "1+1?", "answer": "#### 2"}\n' * train)
+    right = {"7B-sft-eval": evaluated.answers(1, 0.35, test), "33B-sft-eval": evaluated.answers(2, 0.5, test)}
     evaluated.write(tmp_path, experiment("data_fraction", "full"), right)
     page = paper_tables.tables(collect(tmp_path))
     place = [row[0] for row in rows(page)].index("SFT")
@@ -191,3 +185,16 @@ def test_one_seed_of_one_model_stands_beside_that_seed_alone(tmp_path):
     points, *_, seeds, _ = named(experiments.section(collect(tmp_path)), "RFT beats SFT (early)")
     assert points == percent(dataclasses.asdict(found.difference), signed=True)
     assert seeds == "1 of 2"
+
+
+def test_many_curves_take_several_plots_whose_ids_differ():
+    series = {f"model {number}": [(0.121, 0.4), (0.16, 0.3)] for number in range(20)}
+    paper = {"paper": [(0.13, 0.4), (0.14, 0.5)]}
+    made = figures.curves("Loss", series | paper, x="loss", y="accuracy", dashed=["paper"])
+    assert len(made) == 3
+    assert [sum(f">{name}<" in svg for name in series) for svg in made] == [7, 7, 6]
+    assert all(">paper<" in svg for svg in made)
+    ids = [set(re.findall(r'id="([^"]+)"', svg)) for svg in made]
+    assert not ids[0] & ids[1]
+    assert all(re.search(r">0\.1[0-9]+<", svg) for svg in made)  # ticks between whole numbers
+    assert figures.curves("Nothing", {}, x="x", y="y") == []

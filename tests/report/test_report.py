@@ -353,3 +353,12 @@ def test_chromium_paints_words_and_lines_in_both_schemes(page, workdir, tmp_path
     histogram = grey.histogram()
     inked = sum(histogram[:110]) if scheme == "light" else sum(histogram[150:])
     assert inked > 0.01 * grey.width * grey.height
+
+
+def test_no_two_things_on_the_page_have_one_id(workdir, tmp_path):
+    """Plots share a page: with one id in two of them, the second would take its parts from the first."""
+    shutil.copytree(workdir, tmp_path / "run")
+    shutil.copytree(workdir / "select-union", tmp_path / "run" / "select-another-union")
+    found = re.findall(r'\bid="([^"]+)"', report.write(tmp_path / "run").read_text())
+    assert len(found) > 100
+    assert len(found) == len(set(found))
