@@ -182,14 +182,13 @@ def test_a_larger_k_adds(done, model_folder, problems_file, tmp_path):
 def test_killed_six_times(done, model_folder, problems_file, tmp_path):
     """Kills at random moments, from the imports to the last shard; small shards would hide a half-written one."""
     choose = random.Random(0)
-    begun = time.monotonic()
-    run(model_folder, problems_file, tmp_path / "warm", "k=1")
-    whole = time.monotonic() - begun  # about what a start takes here and now
+    whole = 20.0  # seconds that a run takes here and now: the last that ended says
     killed = 0
     for _ in range(40):
-        process = start(model_folder, problems_file, tmp_path, "rows=8")
+        process, begun = start(model_folder, problems_file, tmp_path, "rows=8"), time.monotonic()
         try:
-            process.communicate(timeout=choose.uniform(0.3, 1.5) * whole)
+            process.communicate(timeout=choose.uniform(0.3, 1.0) * whole)
+            whole = time.monotonic() - begun
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()

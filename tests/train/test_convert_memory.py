@@ -18,7 +18,7 @@ from rft_jax.runtime import make_mesh
 from rft_jax.train import checkpoint, step
 from rft_jax.train.checkpoint import Checkpoints, Origin
 
-SHARD = 60_000_000  # the threads that read keep some 30 MB, whatever the size
+SHARD = 100_000_000  # the threads that read keep some 30 to 80 MB of what they freed, whatever the size
 # Of 269 MB in fp32, no tensor above 4.2 MB.
 CONFIG = LlamaConfig(
     **PLAIN, vocabulary=2048, layers=16, width=512, heads=8, kv_heads=8, head_width=64, mlp_width=2048,
@@ -71,6 +71,6 @@ def test_memory(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     index = json.loads((tmp_path / "second" / "model.safetensors.index.json").read_text())
     assert index["metadata"]["total_size"] == 4 * CONFIG.parameters
     files = [tmp_path / "second" / name for name in set(index["weight_map"].values())]
-    assert len(files) == 5
+    assert len(files) == 3
     assert all(file.stat().st_size < SHARD + 1e5 for file in files)
     assert int(done.stdout) < 2 * SHARD
