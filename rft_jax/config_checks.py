@@ -44,6 +44,11 @@ def sampling(config: SampleConfig) -> None:
 def evaluation(config: EvaluateConfig) -> None:
     """Raises UserError as `training` does."""
     sampling(config)
+    if config.budget != "uniform":
+        raise UserError(
+            f"budget = {config.budget}: an evaluation has as many samples of every problem, or its figures would be of "
+            "what the budget stops at: leave it out"
+        )
     if config.k and config.temperature == 0:
         raise UserError(f"temperature = 0: all k = {config.k} samples would be the greedy path")
 

@@ -65,6 +65,11 @@ class Decisions:
         """Of a policy with a total, `wanted` after each round so far; of others, none."""
         return self._of.plans if isinstance(self._of, Rounds) else []
 
+    @property
+    def spent(self) -> int | None:
+        """Of a policy with a total, the tokens of the complete rounds; of others None."""
+        return self._of.spent if isinstance(self._of, Rounds) else None
+
 
 class _Locally:
     """Decisions on each problem alone."""

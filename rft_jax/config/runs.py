@@ -147,7 +147,9 @@ class SampleConfig:
         model: Hugging Face folder, or a model of the hub, hf:ORG/NAME[@REVISION].
         problems: JSONL file of problems, or hf:NAME:CONFIG:SPLIT.
         name: name of the model in the paths; none: the folder's name.
-        k: samples per problem.
+        k: samples per problem, at most.
+        budget: how many of them each problem gets: uniform: all; distinct=N, correct=N: until it has so many distinct
+            right paths, or right ones; proportional, boundary, tokens=T: see rft_jax/budget/README.md.
         temperature: 0 always takes the most likely token.
         top_k, top_p, min_p: filters on the next token, applied in this order; none: all tokens.
         seed: a path depends on the seed, its problem and its sample number alone.
@@ -189,6 +191,7 @@ class SampleConfig:
     logprobs: bool = False
     task: str | None = None
     template: str | None = None
+    budget: str = "uniform"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from rft_jax.records.problem import Problem
 NAME = "manifest.json"
 FIELD = "problems"  # of the manifest: what `of_problems` returns
 BUDGET = "budget"  # of the manifest: what `of_budget` returns; none where every problem gets k samples
-_ALWAYS = "always"
+POLICIES, ALWAYS = "policies", "always"  # its fields
 
 
 def of_problems(problems: Sequence[Problem]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def of_budget(policies: Sequence[str], always: int) -> dict[str, Any]:
         policies: by which it was decided.
         always: the samples that every problem gets whatever they show.
     """
-    return {"policies": list(policies), _ALWAYS: always}
+    return {POLICIES: list(policies), ALWAYS: always}
 
 
 def always_sampled(files: Iterable[str | os.PathLike[str]]) -> dict[str, int]:
@@ -55,7 +55,7 @@ def always_sampled(files: Iterable[str | os.PathLike[str]]) -> dict[str, int]:
         folders.add(key)
         told = beside(file) or {}
         if told.get(BUDGET) is not None:
-            always = told[BUDGET].get(_ALWAYS) if isinstance(told[BUDGET], dict) else None
+            always = told[BUDGET].get(ALWAYS) if isinstance(told[BUDGET], dict) else None
             samples = always if isinstance(always, int) else 0  # of a version to come: nothing is sure
             model = str(told.get("name"))
             found[model] = min(samples, found.get(model, samples))

@@ -4,7 +4,6 @@ import contextlib
 import logging
 from pathlib import Path as FilePath
 
-import jax
 import numpy as np
 
 from rft_jax import config_checks, runtime, stopping
@@ -19,7 +18,7 @@ from rft_jax.hf import fingerprint, located, pretrained
 from rft_jax.model.llama import Llama
 from rft_jax.records import manifest
 from rft_jax.records.problem import Problem, read_problems
-from rft_jax.sample import capacity, prompts, settings, shards
+from rft_jax.sample import budgets, capacity, prompts, settings, shards
 from rft_jax.sample.decode import stop_at
 from rft_jax.sample.engine import DeviceEngine, responses
 from rft_jax.sample.progress import Progress
@@ -88,22 +87,27 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
     paths = workdir / "paths"
     agreement.shared(workdir)
     agreement.agree(agreement.settings(config) | agreed)
-    ledger = Ledger(
-        paths,
-        agreed,
-        problems=len(problems),
-        k=config.k,
-        made_by=lambda: runtime.describe(mesh) | {"model": config.model},
-        agree=agree.from_first,
-    )
-    runtime.announce(mesh)
-    with (
-        Claims(paths / CLAIMS, needed=ledger.tiles.__contains__)
-        if jax.process_index() == 0
-        else contextlib.nullcontext()
-    ) as claims:
+    ledger: Ledger | None = None
+
+    def open_ledger() -> dict[str, int]:
+        nonlocal ledger
+        ledger = Ledger(
+            paths,
+            agreed,
+            problems=len(problems),
+            k=config.k,
+            made_by=lambda: runtime.describe(mesh) | {"model": config.model},
+            adaptive=budgets.adaptive(config, problems, asked.task),
+        )
         if not ledger.tiles:
-            log.info("nothing to do: all %d paths are in %s", ledger.wanted, paths)
+            ledger.finish()
+        return {"wanted": ledger.wanted, "done": ledger.done, "most_left": ledger.most_left}
+
+    found = agree.from_first(open_ledger)
+    runtime.announce(mesh)
+    with Claims(paths / CLAIMS, needed=ledger.tiles.__contains__) if ledger else contextlib.nullcontext() as claims:
+        if not found["most_left"]:
+            log.info("nothing to do: all %d paths are in %s", found["wanted"], paths)
             return
 
         # The model, and as many rows as fit beside it.
@@ -119,8 +123,8 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
             lengths,
             architecture,
             mesh,
-            samples=ledger.samples_per_problem,
-            wanted=ledger.wanted - ledger.done,
+            samples=budgets.samples_at_once(config),
+            wanted=found["most_left"],
             dtype=dtype,
             prefix=len(encoded.prefix),
             rows=config.rows,
@@ -148,7 +152,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         # From claimed tiles to responses to paths to whole shards, until every path is there.
         # A journal holds no log-probabilities, so with them a sample is begun anew after a kill.
         unfinished = (lambda: ()) if config.logprobs else schedule.begun
-        share = Share(ledger, claims, paths / CLAIMS, unfinished=unfinished) if claims else None
+        share = Share(ledger, claims, paths / CLAIMS, unfinished=unfinished) if ledger and claims else None
         # Half of the slots are spare (capacity.SEATS_PER_ROW); with one row per slot all samples take one anyway.
         resumable = 1.0 if sizes.seats == 1 else sizes.slots / (2 * sizes.rows)
         jobs = Jobs(share, encoded.own, most=sizes.samples, resumable=resumable)
@@ -161,7 +165,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
 
         with (
             stopping.asked_first("writing down what is begun"),
-            Progress(ledger.wanted, ledger.done, schedule, problems, grader) as progress,
+            Progress(found["wanted"], found["done"], schedule, problems, grader) as progress,
             share or contextlib.nullcontext(),
         ):
             while jobs.left():
@@ -169,7 +173,8 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
                     path = shards.path_of(response, encoder, asked.name)
                     if share:
                         share.add(path)
-                    progress.add(path, share.by_others if share else 0)
+                        progress.expect(share.wanted, share.by_others)
+                    progress.add(path)
 
 
 def expected_lengths(encoder: Encoder, problems: list[Problem], max_new: int) -> np.ndarray:

@@ -33,25 +33,29 @@ class Progress:
         self._grader = grader
         self._gold = [grader.parse(problem.response) for problem in problems]
         self._samples = self._tokens = self._ended = self._right = 0
-        self._there = there
+        self._there, self._by_others = there, 0
         self._start = time.monotonic()
         quiet = jax.process_index() > 0 or not sys.stderr.isatty()
         self._bar = tqdm(total=wanted, initial=there, unit=" paths", disable=quiet)
         log.info("%d of %d paths to sample", wanted - there, wanted)
 
-    def add(self, path: Path, by_others: int) -> None:
-        """Counts a path.
+    def expect(self, wanted: int, by_others: int) -> None:
+        """Corrects what is not of this worker's making.
 
         Args:
-            path: that this worker sampled.
-            by_others: how many others were made by other workers since the start, or found in journals.
+            wanted: paths at the end, as far as is known: a budget decides on the way.
+            by_others: how many were made by other workers since the start, or found in journals.
         """
+        self._by_others, self._bar.total = by_others, wanted
+
+    def add(self, path: Path) -> None:
+        """Counts a path that this worker sampled."""
         self._samples += 1
         self._tokens += path.tokens or 0
         self._ended += path.finish == "eos"
         answer, gold = self._grader.parse(path.response), self._gold[path.problem]
         self._right += answer is not None and gold is not None and self._grader.equal(answer, gold)
-        self._bar.update(self._there + self._samples + by_others - self._bar.n)
+        self._bar.update(self._there + self._samples + self._by_others - self._bar.n)
         if self._samples % 64 == 0:
             self._bar.set_postfix_str(self._told(), refresh=False)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from rft_jax.records import manifest as manifests
 from rft_jax.records.path import read_paths
-from rft_jax.sample.sharing import ledger
 
 ROOT = Path(__file__).parents[2]
 DEVICES = "--xla_force_host_platform_device_count={} --xla_backend_optimization_level=0"
@@ -253,7 +253,7 @@ def test_a_mistake_is_one_line(model_folder, problems_file, tmp_path):
 
 
 def test_manifest_names_every_setting(done):
-    manifest = json.loads((done[0] / "paths" / ledger.MANIFEST).read_text())
+    manifest = json.loads((done[0] / "paths" / manifests.NAME).read_text())
     assert {"model", "prompts", "temperature", "top_k", "seed", "max_new_tokens", "end_tokens", "compute"} <= set(
         manifest
     )

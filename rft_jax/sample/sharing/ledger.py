@@ -1,21 +1,21 @@
-"""What has been sampled: whole shards of problems × samples with checksums, and the settings they were made with.
+"""What has been sampled: whole shards of problems and samples with checksums, and the settings they were made with.
 
 A folder of paths holds:
 - manifest.json: every setting that a path depends on, so that one folder is one sample, the size of a tile, and by
-  which software and devices the first command was run.
+  which software and devices the first command was run; and the budgets, where they are not the same for all problems.
 - 00000-00007.000-049.jsonl: samples 0 to 49 of problems 0 to 7, ordered by problem and sample.
+- 00000-00002.0-11__0-3.jsonl: samples 0 to 11 of problem 0 and 0 to 3 of problem 2.
 - 00000-00007.000-049.jsonl.sha256: its checksum, in the format of sha256sum, written first.
+- budget.json: the decisions of a budget, when all is finished.
 - claims: who does what at the moment (claims.py), and journals of it (journal.py); nothing when all is finished.
-A *tile* is the unit of sharing: these problems × these samples, whatever k is. What is missing of a tile is made by one
-worker, as one shard, or as several where a smaller k or other shards cut into it.
+A *tile* is the unit of sharing (work.py). What is missing of a tile is made by one worker, as one shard, or as several
+where what is missing has holes.
 """
 
 import concurrent.futures
 import contextlib
 import itertools
-import json
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
@@ -24,31 +24,25 @@ import numpy as np
 
 from rft_jax import files
 from rft_jax.errors import UserError
-from rft_jax.hf import fingerprint
-from rft_jax.provenance import FIELD
-from rft_jax.records import checksum
+from rft_jax.records import checksum, manifest
 from rft_jax.records.lines import dump
-from rft_jax.records.path import Path
-from rft_jax.records.shard import Shard
+from rft_jax.records.manifest import ALWAYS, POLICIES
+from rft_jax.records.path import Path, read_paths
+from rft_jax.records.shard import Shard, covering
+from rft_jax.sample.sharing.adaptive import Adaptive
+from rft_jax.sample.sharing.terms import Terms
+from rft_jax.sample.sharing.work import Asked, Tiles, Uniform, Work, count
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
 CLAIMS = "claims"  # folder within that of the paths
-TILE = "tile"  # in the manifest: problems and samples per tile; the first command's, whatever k a later one has
+DECISIONS = "budget.json"
 SAMPLES_PER_TILE = 50
-_MODEL = "model"  # in the manifest: its fingerprint
 _THREADS = 8  # that read and hash shards
-_TRIES, _WAIT_S = 4, 0.5  # to read a manifest, and how long to wait between
 
 
 class Ledger:
-    """The folder of paths of one run, and what is missing in it.
-
-    Attributes:
-        tiles: by name the tiles that lack paths, by problem and then by sample.
-        wanted: paths at the end.
-    """
+    """The folder of paths of one run, and what is missing in it."""
 
     def __init__(
         self,
@@ -58,47 +52,59 @@ class Ledger:
         problems: int,
         k: int,
         made_by: Callable[[], dict[str, Any]] = dict,
-        agree: Callable[[Callable[[], Any]], Any] = lambda find: find(),
+        adaptive: Adaptive | None = None,
     ) -> None:
         """Opens or makes the folder.
 
         Args:
             folder: of the paths.
-            settings: everything but k that a path depends on; JSON values.
+            settings: everything but k and the budget that a path depends on; JSON values.
             problems: how many there are.
-            k: samples wanted per problem.
+            k: samples wanted per problem, at most.
             made_by: returns what to tell of the software and devices; it may differ among the commands of a folder.
-            agree: calls a function on the one process that changes the folder, and returns its result on all.
+            adaptive: the work of a budget; None: k samples of each problem.
 
         Raises:
             UserError: the folder holds paths of other settings, or cannot be written.
         """
-        self._folder, self._problems, self._k = folder, problems, k
-        (height, width), there = agree(lambda: self._open(settings, made_by))
-        self._size = (height, width)
+        self._folder, self._problems, self._k, self._adaptive = folder, problems, k, adaptive
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
+        self._terms = Terms(folder, settings, usual_tile=_usual_tile(k), made_by=made_by)
+        self._work: Work = adaptive or Uniform(problems, k, self._terms.tile)
+        self._shards: list[Shard] = []
         self._seen: set[str] = set()
         self._covered = np.zeros((problems, k), bool)
-        starts = itertools.product(range(0, problems, height), range(0, k, width))
-        tiles = [Shard((row, min(row + height, problems)), (column, column + width)) for row, column in starts]
-        self.tiles = {tile.stem: tile for tile in tiles}
-        self.wanted = problems * k
-        self._add(there)
+        self._add(self._whole())
+        self._extend(self._terms.budget())
 
     @property
-    def samples_per_problem(self) -> int:
-        """How many samples of one problem a tile has at most."""
-        return min(self._size[1], self._k)
+    def tiles(self) -> Tiles:
+        """The names of the tiles that lack paths, what is to be done first first."""
+        return self._work.tiles
+
+    @property
+    def wanted(self) -> int:
+        """How many paths there are at the end, as far as is decided."""
+        return int(self._work.wanted.sum())
 
     @property
     def done(self) -> int:
         """How many of the wanted paths are there."""
-        return int(np.count_nonzero(self._covered))
+        return count(self._work.wanted, self._covered)
 
-    def missing(self, tile: Shard | None = None) -> list[Shard]:
-        """Returns the shards to make: of a tile, or of all."""
-        return [shard for each in ([tile] if tile else self.tiles.values()) for shard in self._gaps(each)]
+    @property
+    def most_left(self) -> int:
+        """How many paths may be left to sample."""
+        return int(np.count_nonzero(~self._covered)) if self.tiles else 0
 
-    def look(self) -> Mapping[str, Shard]:
+    def ask(self, tile: str) -> Asked:
+        """Returns what a tile asks for that lacks paths."""
+        return self._work.ask(tile, self._covered, self._read)
+
+    def look(self) -> Tiles:
         """Notices shards that others made since the last look, and returns the tiles that lack paths.
 
         Raises:
@@ -110,59 +116,56 @@ class Ledger:
             raise UserError(f"cannot read the folder {self._folder}: {error.strerror or error}") from error
         return self.tiles
 
-    def write(self, shard: Shard, paths: list[Path]) -> None:
-        """Writes a shard, whole or not at all; the checksum comes first, so that a shard that is there has one.
+    def write(self, paths: Iterable[Path]) -> int:
+        """Writes paths as shards, each whole or not at all, and returns how many; what is there is left out.
+
+        The checksum comes first, so that a shard that is there has one.
 
         Raises:
             UserError: the disk is full or not writable.
         """
-        paths = sorted(paths, key=lambda path: (path.problem, path.sample))
-        if [(path.problem, path.sample) for path in paths] != list(numbers(shard)):
-            raise ValueError(f"{shard.name}: other paths than it should hold")
-        content = b"".join(dump(path.to_fields()) for path in paths)
-        file = self._folder / shard.name
-        with files.whole_file(checksum.beside(file)) as temporary:
-            temporary.write_text(checksum.line(content, shard.name), encoding="utf-8")
-        with files.whole_file(file) as temporary:
-            temporary.write_bytes(content)
-        self._add([shard.name])
+        self.look()  # a worker that was taken for dead, and its heir, may have sampled the same
+        kept = {(path.problem, path.sample): path for path in paths if not self._covered[path.problem, path.sample]}
+        for shard in covering(kept):
+            those = [kept[number] for number in shard.numbers()]
+            content = b"".join(dump(path.to_fields()) for path in those)
+            file = self._folder / shard.name
+            with files.whole_file(checksum.beside(file)) as temporary:
+                temporary.write_text(checksum.line(content, shard.name), encoding="utf-8")
+            with files.whole_file(file) as temporary:
+                temporary.write_bytes(content)
+            self._note(shard, those)
+        return len(kept)
 
-    def _open(
-        self, settings: Mapping[str, object], made_by: Callable[[], dict[str, Any]]
-    ) -> tuple[list[int], list[str]]:
-        """Returns the size of a tile and the names of the shards that are there and as they were written."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot make the folder {self._folder}: {error.strerror}") from error
-        return self._agree(settings, made_by), self._whole()
+    def finish(self) -> None:
+        """Writes down what a budget has decided, when all is there; of any number of workers each writes the same.
 
-    def _agree(self, settings: Mapping[str, object], made_by: Callable[[], dict[str, Any]]) -> list[int]:
-        """Writes the manifest, or compares with the one that is there; returns the size of a tile."""
-        # Files of few samples hold more problems, or there would be as many files as problems.
-        usual = [32 if self._k <= 8 else 8, SAMPLES_PER_TILE]
-        file = self._folder / MANIFEST
-        if not file.exists():
-            told = {**settings, TILE: usual, FIELD: made_by()}
-            content = json.dumps(told, indent=2) + "\n"
-            files.create_file(file, content.encode())  # or a command of other settings was faster
-        before = _read(file)
-        before.pop(FIELD, None)
-        size = before.pop(TILE, usual)
-        if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)):
-            raise UserError(f"{file}: {TILE} is {json.dumps(size)}, not problems and samples per tile")
-        now = json.loads(json.dumps(settings))  # tuples become lists, as in the file
-        different = [
-            f"{name} was {json.dumps(before.get(name))}, now {json.dumps(now.get(name))}"
-            for name in sorted({*before, *now})
-            if not _agree(name, before.get(name), now.get(name))
-        ]
-        if different:
-            raise UserError(
-                f"{self._folder} holds paths of other settings: {'; '.join(different)}. "
-                "Give the same settings, or another --workdir"
-            )
-        return size
+        Raises:
+            UserError: the disk is full or not writable.
+        """
+        if self._adaptive is not None:
+            with files.whole_file(self._folder / DECISIONS) as temporary:
+                temporary.write_bytes(dump(self._adaptive.decided()))
+        if (told := self._terms.budget()) is not None:
+            always = self._adaptive.policy.always if self._adaptive else self._k
+            self._terms.record(manifest.of_budget(told[POLICIES], max(always, told[ALWAYS])))
+
+    def _extend(self, there: dict[str, Any] | None) -> None:
+        """Records the budget, if there is one now or was one before: what is there of other ones stays.
+
+        Args:
+            there: what the manifest has of budgets.
+        """
+        if self._adaptive is None and there is None:
+            return
+        now = f"{self._adaptive.policy.text if self._adaptive else 'uniform'} of {self._k}"
+        if there is None:  # what of a uniform run is there came in an order of its own, whatever it was
+            always = int(self._covered.cumprod(axis=1).sum(axis=1).min()) if self._shards else 0
+            there = manifest.of_budget(["uniform"] if self._shards else [], always)
+        if now not in there[POLICIES]:
+            if there[POLICIES]:
+                log.info("%s has paths of budget=%s; goes on with %s", self._folder, ", ".join(there[POLICIES]), now)
+            self._terms.record(manifest.of_budget([*there[POLICIES], now], there[ALWAYS]))
 
     def _whole(self) -> list[str]:
         """Returns the names of the shards that are there and as they were written; sets the others aside."""
@@ -186,63 +189,28 @@ class Ledger:
         return False
 
     def _add(self, names: Iterable[str]) -> None:
-        """Takes the names of files that are there; updates the tiles that they touch."""
-        new = set(names) - self._seen
-        self._seen |= new
-        height, width = self._size
-        for shard in filter(None, map(Shard.from_name, new)):
-            (first, end), (low, high) = shard.problems, shard.samples
-            end, high = min(end, self._problems), min(high, self._k)
-            self._covered[first:end, low:high] = True
-            for row in range(first - first % height, end, height):
-                for column in range(low - low % width, high, width):
-                    tile = Shard((row, min(row + height, self._problems)), (column, column + width))
-                    if self._cells(tile).all():
-                        self.tiles.pop(tile.stem, None)
+        """Takes the names of files that are there."""
+        for name in sorted(set(names) - self._seen):
+            self._seen.add(name)
+            if (shard := Shard.from_name(name)) is not None:
+                self._note(shard, read_paths(self._folder / name, self._problems))
 
-    def _cells(self, tile: Shard) -> np.ndarray:
-        """Returns which wanted paths of a tile are there: bool [problems, samples]."""
-        return self._covered[slice(*tile.problems), slice(*tile.samples)]
+    def _note(self, shard: Shard, paths: Iterable[Path]) -> None:
+        self._seen.add(shard.name)
+        self._shards.append(shard)
+        for problem, (low, high) in enumerate(shard.samples, start=shard.first):
+            self._covered[problem : problem + 1, low:high] = True
+        self._work.note(shard, self._covered, paths)
 
-    def _gaps(self, tile: Shard) -> Iterator[Shard]:
-        """Yields what is missing of a tile, cut to rectangles: neighbours that lack the same samples are together."""
-        cells = self._cells(tile)
-        row, column = tile.problems[0], tile.samples[0]
-        for _, same in itertools.groupby(range(len(cells)), key=lambda i: cells[i].tobytes()):
-            rows = list(same)
-            edges = np.flatnonzero(np.diff(~cells[rows[0]], prepend=False, append=False))  # in pairs: begin, end
-            for low, high in edges.reshape(-1, 2).tolist():
-                yield Shard((row + rows[0], row + rows[-1] + 1), (column + low, column + high))
+    def _read(self, problems: range) -> Iterator[Path]:
+        """Yields the paths of some problems."""
+        for shard in self._shards:
+            if shard.problems[0] < problems.stop and problems.start < shard.problems[1]:
+                for path in read_paths(self._folder / shard.name, self._problems):
+                    if path.problem in problems:
+                        yield path
 
 
-def _agree(name: str, before: Any, now: Any) -> bool:
-    if name == _MODEL and isinstance(before, str) and isinstance(now, str):
-        return fingerprint.same(before, now)
-    return bool(before == now)
-
-
-def _read(manifest: FilePath) -> dict[str, Any]:
-    """Returns the manifest's fields.
-
-    Raises:
-        UserError: it is no JSON object.
-    """
-    for _ in range(_TRIES):
-        try:
-            fields = json.loads(manifest.read_text(encoding="utf-8"))
-            break
-        except ValueError as error:
-            wrong = error
-            time.sleep(_WAIT_S)  # where there are no hard links, another command may be writing it now
-    else:
-        raise UserError(f"{manifest} is not JSON ({wrong}); move the folder away or give another --workdir")
-    if not isinstance(fields, dict):
-        raise UserError(f"{manifest} holds no JSON object; move the folder away or give another --workdir")
-    return fields
-
-
-def numbers(shard: Shard) -> Iterator[tuple[int, int]]:
-    """Yields problem and sample of each path of a shard, in the order of its lines."""
-    for problem in range(*shard.problems):
-        for sample in range(*shard.samples):
-            yield problem, sample
+def _usual_tile(k: int) -> tuple[int, int]:
+    # Files of few samples hold more problems, or there would be as many files as problems.
+    return 32 if k <= 8 else 8, SAMPLES_PER_TILE

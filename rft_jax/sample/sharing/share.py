@@ -13,10 +13,10 @@ import numpy as np
 
 from rft_jax.errors import UserError
 from rft_jax.records.path import Path
-from rft_jax.records.shard import Shard
 from rft_jax.sample.sharing import journal
 from rft_jax.sample.sharing.claims import DEAD_S, Claims
-from rft_jax.sample.sharing.ledger import Ledger, numbers
+from rft_jax.sample.sharing.ledger import Ledger
+from rft_jax.sample.sharing.work import Asked, Number
 
 log = logging.getLogger(__name__)
 
@@ -29,19 +29,19 @@ LOOK_S, MOST_LOOK_S = 3.0, 30.0  # between two looks for work where there was no
 Unfinished = Callable[[], Iterable[tuple[int, int, np.ndarray]]]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """A shard that is being made.
+@dataclasses.dataclass
+class _Tile:
+    """A tile that this worker has claimed.
 
     Attributes:
-        tile: name of the tile that it is of.
-        shard: to be written.
-        paths: what it has so far.
+        asked: what it asks for.
+        paths: what there is of it so far.
+        missing: how many paths that it has asked for are not there.
     """
 
-    tile: str
-    shard: Shard
+    asked: Asked
     paths: list[Path]
+    missing: int = 0
 
 
 class Share:
@@ -72,8 +72,9 @@ class Share:
         """
         self._ledger, self._claims, self._folder = ledger, claims, folder
         self._unfinished, self._clock = unfinished, clock
-        self._parts: dict[str, list[_Part]] = {}  # of each tile that is claimed: what is not written
-        self._part_of: dict[tuple[int, int], _Part] = {}  # of each path that is not there: problem and sample
+        self._tiles: dict[str, _Tile] = {}  # that are claimed
+        self._tile_of: dict[Number, str] = {}  # of each path that is asked for and not there
+        self._on_top: list[Number] = []  # asked for by what came of others; no job yet
         self._next_look = -float("inf")
         self._last_keep = clock()
         self._next_journal = clock() + JOURNAL_S
@@ -95,53 +96,75 @@ class Share:
             UserError: the folder cannot be written, or this worker failed to give signs of life.
         """
         self.keep()
+        if self._on_top:
+            numbers, self._on_top = self._on_top, []
+            return {"jobs": _jobs(numbers), "begun": []}
         if self._clock() < self._next_look:
             return None
         while (name := self._claims.take(self._ledger.look)) is not None:
             self._look()
-            self._parts[name] = [_Part(name, shard, []) for shard in self._ledger.missing(self._ledger.tiles[name])]
-            wanted = {cell: part for part in self._parts[name] for cell in numbers(part.shard)}
-            self._part_of |= wanted
             paths, begun = journal.read(self._journal(name))
             if paths or begun:
                 log.info("%s: a journal has %d paths of it and the beginnings of %d", name, len(paths), len(begun))
-            self._found += sum((path.problem, path.sample) in wanted for path in paths)
-            for path in paths:
-                self.add(path)
-            jobs: dict[int, list[int]] = {}
-            for problem, sample in sorted(wanted.keys() & self._part_of.keys()):
-                jobs.setdefault(problem, []).append(sample)
-            if jobs:
+            numbers = self._open(name, {(path.problem, path.sample): path for path in paths})
+            if numbers:
                 self._next_look = -float("inf")
-                beginnings = [[*cell, tokens] for cell, tokens in begun.items() if cell in self._part_of]
-                return {"jobs": list(jobs.items()), "begun": beginnings}
+                beginnings = [[*number, tokens] for number, tokens in begun.items() if number in self._tile_of]
+                return {"jobs": _jobs(numbers), "begun": beginnings}
+            self._close(name)
         self.pause = LOOK_S if self._next_look < 0 else min(2 * self.pause, MOST_LOOK_S)
         self._next_look = self._clock() + self.pause
         return None
 
     def add(self, path: Path) -> None:
-        """Takes a path, and writes its shard if that is whole now. Leaves out those that it has or need not have.
+        """Takes a path, and writes its tile if that is whole now. Leaves out those that it has or need not have.
 
         Raises:
             UserError: the disk is full or not writable.
         """
-        part = self._part_of.pop((path.problem, path.sample), None)
-        if part is None:  # another worker took the tile over
+        name = self._tile_of.pop((path.problem, path.sample), None)
+        if name is None:  # another worker took the tile over
             return
-        part.paths.append(path)
-        if len(part.paths) < part.shard.size:
-            return
+        tile = self._tiles[name]
+        tile.paths.append(path)
+        tile.missing -= 1
+        on_top = tile.asked.put(path)
+        self._expect(name, on_top)
+        self._on_top += on_top
+        if not tile.missing:
+            self._close(name)
+
+    def _open(self, name: str, known: dict[Number, Path]) -> list[Number]:
+        """Begins with a tile; returns what of it is to be sampled, given some paths of it."""
+        tile = self._tiles[name] = _Tile(self._ledger.ask(name), [])
+        missing: list[Number] = []
+        asked = tile.asked.start()
+        while asked:
+            self._expect(name, asked)
+            found = [known[number] for number in asked if number in known]
+            missing += [number for number in asked if number not in known]
+            asked = []
+            for path in found:
+                del self._tile_of[path.problem, path.sample]
+                tile.paths.append(path)
+                asked += tile.asked.put(path)
+        self._found += len(tile.paths)
+        tile.missing = len(missing)
+        return missing
+
+    def _expect(self, name: str, numbers: list[Number]) -> None:
+        self._tiles[name].missing += len(numbers)
+        self._tile_of |= dict.fromkeys(numbers, name)
+
+    def _close(self, name: str) -> None:
+        """Writes a tile that is whole."""
         self._drop_lost()
-        if part.tile not in self._parts:
+        if name not in self._tiles:
             return
-        self._ledger.write(part.shard, part.paths)
-        self._written += part.shard.size
-        self._parts[part.tile].remove(part)
-        if not self._parts[part.tile]:
-            del self._parts[part.tile]
-            with contextlib.suppress(OSError):
-                self._journal(part.tile).unlink()
-            self._claims.release(part.tile)
+        self._written += self._ledger.write(self._tiles.pop(name).paths)
+        with contextlib.suppress(OSError):
+            self._journal(name).unlink()
+        self._claims.release(name)
 
     def keep(self) -> None:
         """Writes the journals if it is time. Call it often.
@@ -162,14 +185,13 @@ class Share:
         running: dict[tuple[int, int], float] = {}
         for problem, sample, tokens in self._unfinished():
             since = running[problem, sample] = self._running.get((problem, sample), now)
-            part = self._part_of.get((problem, sample))
-            if part is not None and now - since >= RESUME_S:
-                begun.setdefault(part.tile, []).append((problem, sample, tokens))
+            name = self._tile_of.get((problem, sample))
+            if name is not None and now - since >= RESUME_S:
+                begun.setdefault(name, []).append((problem, sample, tokens))
         self._running = running
-        for name, parts in self._parts.items():
-            paths = [path for part in parts for path in part.paths]
-            if paths or name in begun:
-                journal.write(self._journal(name), paths, begun.get(name, []))
+        for name, tile in self._tiles.items():
+            if tile.paths or name in begun:
+                journal.write(self._journal(name), tile.paths, begun.get(name, []))
 
     def __enter__(self) -> "Share":
         return self
@@ -182,6 +204,11 @@ class Share:
         with contextlib.suppress(UserError):  # what ended the run says more
             self.keep()
 
+    @property
+    def wanted(self) -> int:
+        """How many paths there are at the end, as far as is decided."""
+        return self._ledger.wanted
+
     def complete(self) -> bool:
         """Tells whether every path is there."""
         left = self._ledger.look()
@@ -189,17 +216,27 @@ class Share:
         if left and not self._waits:
             log.info("waits for other workers, who have claimed all that is left: %d tiles", len(left))
         self._waits = bool(left)
+        if not left:
+            self._ledger.finish()
         return not left
 
     def _look(self) -> None:
         self.by_others = self._ledger.done - self._there - self._written + self._found
 
     def _drop_lost(self) -> None:
-        for name in self._claims.lost():
-            log.warning("%s was taken over by another worker, as this one was silent for too long", name)
-            for part in self._parts.pop(name):
-                for cell in numbers(part.shard):
-                    self._part_of.pop(cell, None)
+        for lost in self._claims.lost():
+            log.warning("%s was taken over by another worker, as this one was silent for too long", lost)
+            del self._tiles[lost]
+            self._tile_of = {number: name for number, name in self._tile_of.items() if name != lost}
+            self._on_top = [number for number in self._on_top if number in self._tile_of]
 
     def _journal(self, name: str) -> FilePath:
         return self._folder / f"{name}.journal"
+
+
+def _jobs(numbers: list[Number]) -> list[tuple[int, list[int]]]:
+    """Returns problems and their samples, ascending."""
+    jobs: dict[int, list[int]] = {}
+    for problem, sample in sorted(numbers):
+        jobs.setdefault(problem, []).append(sample)
+    return list(jobs.items())

@@ -14,8 +14,9 @@ import time
 import pytest
 
 from rft_jax.errors import UserError
+from rft_jax.records import manifest
 from rft_jax.records.path import Path, read_paths
-from rft_jax.sample.sharing import claims, host, ledger
+from rft_jax.sample.sharing import claims, host, terms
 from rft_jax.sample.sharing.claims import BEAT_S, DEAD_S, Claims
 from rft_jax.sample.sharing.ledger import Ledger
 from rft_jax.sample.sharing.share import MOST_LOOK_S, Share
@@ -362,7 +363,7 @@ def simulate(folder, monkeypatch, *, workers, tiles, seed):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # no machine goes down here
     wall = random.Random(seed)
     monkeypatch.setattr(time, "time", lambda: wall.uniform(0, 1e9))  # nobody may rely on it
-    (folder / ledger.MANIFEST).write_text(json.dumps({ledger.TILE: [1, Simulation.TILE]}))
+    (folder / manifest.NAME).write_text(json.dumps({terms.TILE: [1, Simulation.TILE]}))
     simulation = Simulation(folder, seed)
     mean_tile_s = 16 * Simulation.TILE
     duration = tiles * mean_tile_s / workers

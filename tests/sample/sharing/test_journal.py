@@ -10,7 +10,7 @@ from rft_jax.records.shard import Shard
 from rft_jax.sample.sharing import journal
 from rft_jax.sample.sharing.claims import Claims
 from rft_jax.sample.sharing.jobs import Jobs
-from rft_jax.sample.sharing.ledger import Ledger, numbers
+from rft_jax.sample.sharing.ledger import Ledger
 from rft_jax.sample.sharing.share import JOURNAL_S, LOOK_S, RESUME_S, Share
 
 PROMPTS = [np.array([1, number]) for number in range(20)]
@@ -149,8 +149,8 @@ def test_paths_that_are_there_are_not_counted_again(tmp_path):
     """The worker was killed after the first of a tile's two shards, when its journal had paths of both."""
     dead = Worker(tmp_path, "dead")
     next(dead.jobs)
-    first = Shard((0, 8), (0, 5))
-    dead.ledger.write(first, [path(*cell) for cell in numbers(first)])
+    first = Shard.rectangle((0, 8), (0, 5))
+    dead.ledger.write([path(*number) for number in first.numbers()])
     journal.write(tmp_path / "claims" / "00000-00007.000-049.journal", [path(0, 1), path(0, 5), path(0, 6)], [])
     one = Worker(tmp_path, "one")
     assert {sample for job in itertools.islice(one.jobs, 8) for sample in job.samples} == set(range(5, 10))

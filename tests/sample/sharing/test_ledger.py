@@ -7,12 +7,12 @@ import time
 import pytest
 
 from rft_jax.errors import UserError
-from rft_jax.records import checksum
+from rft_jax.records import checksum, manifest
 from rft_jax.records.lines import dump
 from rft_jax.records.path import Path, read_paths
-from rft_jax.records.shard import Shard
-from rft_jax.sample.sharing import ledger
-from rft_jax.sample.sharing.ledger import Ledger, numbers
+from rft_jax.records.shard import Shard, covering
+from rft_jax.sample.sharing import terms
+from rft_jax.sample.sharing.ledger import Ledger
 
 SETTINGS = {"model": "abc", "temperature": 0.7, "end_tokens": (2,)}
 
@@ -22,12 +22,17 @@ def open_ledger(folder, problems=70, k=60, **changes):
 
 
 def paths(shard):
-    return [Path(problem, sample, "m", f"{problem}/{sample}", 3, "eos") for problem, sample in numbers(shard)]
+    return [Path(problem, sample, "m", f"{problem}/{sample}", 3, "eos") for problem, sample in shard.numbers()]
+
+
+def missing(book):
+    """Returns the shards to make, tile by tile."""
+    return [shard for tile in book.tiles for shard in covering(book.ask(tile).start())]
 
 
 def fill(book, shards=None):
-    for shard in book.missing() if shards is None else shards:
-        book.write(shard, paths(shard))
+    for shard in missing(book) if shards is None else shards:
+        book.write(paths(shard))
 
 
 def sampled(folder):
@@ -44,7 +49,7 @@ def test_done_once_is_done(tmp_path):
     fill(open_ledger(tmp_path))
     assert sampled(tmp_path) == everything(70, 60)
     again = open_ledger(tmp_path)
-    assert (again.missing(), again.done, again.wanted) == ([], 4200, 4200)
+    assert (missing(again), again.done, again.wanted) == ([], 4200, 4200)
     assert not again.tiles
 
 
@@ -64,22 +69,25 @@ def test_tiles_come_in_order_and_are_the_unit(tmp_path):
     names = list(book.tiles)
     assert names[:3] == ["00000-00007.000-049", "00000-00007.050-099", "00008-00015.000-049"]
     assert names[-1] == "00064-00069.050-099"
-    assert [shard for name in names for shard in book.missing(book.tiles[name])] == book.missing()
-    assert [shard.name for shard in book.missing()][:2] == ["00000-00007.000-049.jsonl", "00000-00007.050-059.jsonl"]
-    # Shards of other shapes: what is missing around them is cut to rectangles within each tile.
-    for shard in (Shard((0, 5), (0, 3)), Shard((4, 12), (10, 55)), Shard((66, 70), (0, 60))):
-        book.write(shard, paths(shard))
+    assert [shard.name for shard in missing(book)][:2] == ["00000-00007.000-049.jsonl", "00000-00007.050-059.jsonl"]
+    # Shards of other shapes: what is missing around them is made tile by tile.
+    for shard in (
+        Shard.rectangle((0, 5), (0, 3)),
+        Shard.rectangle((4, 12), (10, 55)),
+        Shard.rectangle((66, 70), (0, 60)),
+    ):
+        book.write(paths(shard))
     fill(open_ledger(tmp_path))
     assert sampled(tmp_path) == everything(70, 60)
 
 
 def test_work_of_others_is_noticed(tmp_path):
     one, other = open_ledger(tmp_path), open_ledger(tmp_path)
-    first, *rest = one.missing()
-    other.write(first, paths(first))
+    first, *rest = missing(one)
+    other.write(paths(first))
     assert first.stem in one.tiles
     assert first.stem not in one.look()
-    assert one.missing() == rest
+    assert missing(one) == rest
     assert one.done == first.size
     fill(other, rest)
     assert not one.look()
@@ -90,7 +98,7 @@ def test_all_commands_in_a_folder_have_the_same_tiles(tmp_path):
     few = open_ledger(tmp_path, k=4)
     many = open_ledger(tmp_path, k=100)
     assert list(few.tiles) == [name for name in many.tiles if name.endswith(".000-049")]
-    assert few.missing()[0] == Shard((0, 32), (0, 4))
+    assert missing(few)[0] == Shard.rectangle((0, 32), (0, 4))
     fill(few)
     many.look()
     fill(many)
@@ -100,25 +108,25 @@ def test_all_commands_in_a_folder_have_the_same_tiles(tmp_path):
 def test_two_settings_at_the_same_moment(tmp_path, monkeypatch):
     """Exactly one command makes the manifest; the other one is refused, though it had seen none."""
     open_ledger(tmp_path)
-    manifest = (tmp_path / ledger.MANIFEST).read_bytes()
-    monkeypatch.setattr(ledger.FilePath, "exists", lambda self: False)
+    content = (tmp_path / manifest.NAME).read_bytes()
+    monkeypatch.setattr(terms.Path, "exists", lambda self: False)
     with pytest.raises(UserError, match=r"temperature was 0\.7, now 1\.0"):
         open_ledger(tmp_path, temperature=1.0)
     open_ledger(tmp_path)
-    assert (tmp_path / ledger.MANIFEST).read_bytes() == manifest
+    assert (tmp_path / manifest.NAME).read_bytes() == content
     assert not [*tmp_path.glob(".*")]
 
 
 def test_another_version_or_device_goes_on_in_the_folder(tmp_path):
     here = {"problems": 70, "k": 100}
     Ledger(tmp_path, SETTINGS, made_by=lambda: {"commit": "a"}, **here)
-    before = (tmp_path / ledger.MANIFEST).read_bytes()
+    before = (tmp_path / manifest.NAME).read_bytes()
     assert json.loads(before)["made_by"] == {"commit": "a"}
     Ledger(tmp_path, SETTINGS, made_by=lambda: {"commit": "b"}, **here)
-    assert (tmp_path / ledger.MANIFEST).read_bytes() == before
+    assert (tmp_path / manifest.NAME).read_bytes() == before
     fields = json.loads(before)
     del fields["made_by"]
-    (tmp_path / ledger.MANIFEST).write_text(json.dumps(fields))  # of a version that did not tell
+    (tmp_path / manifest.NAME).write_text(json.dumps(fields))  # of a version that did not tell
     Ledger(tmp_path, SETTINGS, **here)
 
 
@@ -136,14 +144,18 @@ def test_a_damaged_shard_is_made_anew(tmp_path, damage, caplog):
     else:
         victim.with_name(victim.name + ".sha256").write_text("0" * 64 + f"  {victim.name}\n")
     book = open_ledger(tmp_path, k=30)  # with a larger k, so that the new shard has another name
-    assert Shard((32, 40), (0, 30)) in book.missing()
+    assert Shard.rectangle((32, 40), (0, 30)) in missing(book)
     assert victim.name in caplog.text
     fill(book)
     assert sampled(tmp_path) == everything(70, 30)
 
 
 def test_names_tell_ranges():
-    for shard in [Shard((0, 32), (0, 50)), Shard((7456, 7473), (100, 123)), Shard((123456, 123488), (1000, 1050))]:
+    for shard in [
+        Shard.rectangle((0, 32), (0, 50)),
+        Shard.rectangle((7456, 7473), (100, 123)),
+        Shard.rectangle((123456, 123488), (1000, 1050)),
+    ]:
         assert Shard.from_name(shard.name) == shard
     assert Shard.from_name("paths.jsonl") is None
 
@@ -159,7 +171,7 @@ def test_other_settings_are_refused_by_name(tmp_path):
 
 def test_a_manifest_that_is_none(tmp_path):
     for content, message in (("{", "not JSON"), ("[]", "no JSON object")):
-        (tmp_path / ledger.MANIFEST).write_text(content)
+        (tmp_path / manifest.NAME).write_text(content)
         with pytest.raises(UserError, match=message):
             open_ledger(tmp_path)
 
@@ -167,7 +179,7 @@ def test_a_manifest_that_is_none(tmp_path):
 def test_a_manifest_that_is_being_written(tmp_path):
     """Without hard links it is not there at once."""
     open_ledger(tmp_path)
-    file = tmp_path / ledger.MANIFEST
+    file = tmp_path / manifest.NAME
     content = file.read_text()
     file.write_text(content[:10])
     threading.Timer(0.7, file.write_text, [content]).start()
@@ -177,37 +189,31 @@ def test_a_manifest_that_is_being_written(tmp_path):
 @pytest.mark.parametrize("tile", [[8], [0, 50], "8"], ids=str)
 def test_a_manifest_with_a_wrong_tile(tmp_path, tile):
     open_ledger(tmp_path)
-    file = tmp_path / ledger.MANIFEST
-    file.write_text(json.dumps(json.loads(file.read_text()) | {ledger.TILE: tile}))
+    file = tmp_path / manifest.NAME
+    file.write_text(json.dumps(json.loads(file.read_text()) | {terms.TILE: tile}))
     with pytest.raises(UserError, match="tile is"):
         open_ledger(tmp_path)
 
 
-def test_a_shard_takes_its_own_paths_only(tmp_path):
+def test_a_shard_is_in_the_order_of_its_numbers(tmp_path):
     book = open_ledger(tmp_path)
-    shard, other, *_ = book.missing()
-    with pytest.raises(ValueError, match="other paths"):
-        book.write(shard, paths(other))
-    book.write(shard, paths(shard)[::-1])
+    shard = missing(book)[0]
+    book.write(paths(shard)[::-1])
     lines = (tmp_path / shard.name).read_text().splitlines()
     order = [(json.loads(line)["problem"], json.loads(line)["sample"]) for line in lines]
-    assert order == list(numbers(shard))
+    assert order == list(shard.numbers())
 
 
-def test_one_process_reads_and_the_others_learn(tmp_path):
-    """What process 0 finds is what all of them have, as they must make the same jobs."""
-    fill(open_ledger(tmp_path), [Shard((0, 8), (0, 50))])
-    found = []
-
-    def first(find):
-        found.append(json.loads(json.dumps(find())))
-        return found[-1]
-
-    here = Ledger(tmp_path, SETTINGS, problems=70, k=60, agree=first)
-    fill(open_ledger(tmp_path))
-    there = Ledger(tmp_path / "not here", SETTINGS, problems=70, k=60, agree=lambda find: found[0])
-    assert here.missing() == there.missing()
-    assert not (tmp_path / "not here").exists()
+def test_what_is_there_is_not_written_again(tmp_path):
+    """A worker that was taken for dead comes back with paths that its heir has sampled, and one more."""
+    one, other = open_ledger(tmp_path), open_ledger(tmp_path)
+    first = missing(one)[0]
+    assert one.write(paths(first)) == first.size
+    before = {file: file.read_bytes() for file in tmp_path.glob("*.jsonl")}
+    ours = [Path(problem, sample, "m", "another", 3, "eos") for problem, sample in first.numbers()]
+    assert other.write([*ours, Path(9, 0, "m", "new", 3, "eos")]) == 1
+    assert {file: file.read_bytes() for file in before} == before
+    assert sampled(tmp_path) == {*first.numbers(), (9, 0)}
 
 
 @pytest.mark.slow
@@ -217,7 +223,7 @@ def test_ten_thousand_shards_open_in_ten_seconds(tmp_path):
     # 400 paths of GSM8K's mean length; all shards have the same, as opening reads and hashes but does not parse.
     content = b"".join(dump(Path(8, sample, "m", "x" * 300, 130, "eos").to_fields()) for sample in range(400))
     digest = checksum.line(content, "").split()[0]
-    for shard in book.missing():
+    for shard in missing(book):
         (tmp_path / shard.name).write_bytes(content)
         (tmp_path / f"{shard.name}.sha256").write_text(f"{digest}  {shard.name}\n")
     assert len(book.tiles) == 10_000

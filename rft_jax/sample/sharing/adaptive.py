@@ -1,0 +1,149 @@
+"""What a budget's policy asks for, in tiles that are the same for all workers, whatever they have sampled.
+
+Of a policy that decides on each problem alone, a tile is a block of problems: whoever claims it samples each of them
+until it is decided. Of a policy with a total, a tile is a block of problems in one round. What is decided comes from
+whole shards alone, so that all workers decide alike, though a path that two of them sampled may differ in rounding.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from rft_jax.budget.decisions import Decisions, Wanted
+from rft_jax.budget.outcome import Grading
+from rft_jax.budget.policies import Policy
+from rft_jax.records.path import Path
+from rft_jax.records.shard import Shard
+from rft_jax.sample.sharing.work import Asked, Fixed, Number
+
+_BLOCK = 16  # problems of a tile
+
+
+class Adaptive:
+    """The tiles of a policy, as far as the paths that are there have decided.
+
+    Attributes:
+        tiles: the names of those that lack paths, of earlier rounds first.
+        decisions: by what is there.
+    """
+
+    def __init__(self, policy: Policy, grading: Grading, problems: int) -> None:
+        """Starts with everything missing.
+
+        Args:
+            policy: that decides.
+            grading: of the paths.
+            problems: how many there are.
+
+        Raises:
+            UserError: the policy's total is too small for so many problems.
+        """
+        self.policy, self._grading, self._problems = policy, grading, problems
+        self.decisions = Decisions(policy, problems)
+        self.tiles: dict[str, None] = {}
+        self._places: dict[str, tuple[int | None, int]] = {}  # round, if there are any, and first problem
+        self._rounds = 0  # that have their tiles
+        if not self.decisions.rounds:
+            for first in range(0, problems, _BLOCK):
+                self._add(None, first)
+        self._plan(np.zeros((problems, policy.k), bool))
+
+    @property
+    def wanted(self) -> np.ndarray:
+        """How many samples of each problem are wanted, as far as is decided: int [problems]."""
+        return np.array(self.decisions.wanted)
+
+    def note(self, shard: Shard, covered: np.ndarray, paths: Iterable[Path]) -> None:
+        """Decides by the paths of a shard that is there."""
+        for path in paths:
+            if path.problem < self._problems and path.sample < self.policy.k:
+                self.decisions.put(path.problem, path.sample, self._grading.outcome(path))
+        self._plan(covered)
+        first, end = shard.problems
+        for block in range(first - first % _BLOCK, min(end, self._problems), _BLOCK):
+            for number in range(self._rounds) if self._rounds else [None]:
+                name = _name(number, block, self._problems)
+                if name in self.tiles and not self._missing(name, covered):
+                    del self.tiles[name]
+
+    def ask(self, name: str, covered: np.ndarray, read: Callable[[range], Iterable[Path]]) -> Asked:
+        """Returns what a tile asks for."""
+        number, first = self._places[name]
+        if number is not None:
+            return Fixed(self._missing(name, covered))
+        block = range(first, min(first + _BLOCK, self._problems))
+        there = [path for path in read(block) if path.sample < self.policy.k]
+        return Growing(self.policy, self._grading, block, there)
+
+    def decided(self) -> dict[str, Any]:
+        """Returns the decisions, when all is there; JSON values."""
+        found = {"policy": self.policy.text, "k": self.policy.k, "grader": self._grading.grader}
+        rounds = {"rounds": self.decisions.rounds, "tokens": self.decisions.spent} if self.decisions.rounds else {}
+        return found | {"samples": list(self.decisions.wanted)} | rounds
+
+    def _plan(self, covered: np.ndarray) -> None:
+        """Makes the tiles of rounds that are planned now."""
+        for number in range(self._rounds, len(self.decisions.rounds)):
+            for first in range(0, self._problems, _BLOCK):
+                self._add(number, first)
+                if not self._missing(name := _name(number, first, self._problems), covered):
+                    del self.tiles[name]
+        self._rounds = len(self.decisions.rounds)
+
+    def _add(self, number: int | None, first: int) -> None:
+        name = _name(number, first, self._problems)
+        self._places[name] = number, first
+        self.tiles[name] = None
+
+    def _missing(self, name: str, covered: np.ndarray) -> list[Number]:
+        """Returns the paths that a tile lacks, as far as is decided."""
+        number, first = self._places[name]
+        block = range(first, min(first + _BLOCK, self._problems))
+        after = self.decisions.wanted if number is None else self.decisions.rounds[number]
+        return [
+            (problem, sample)
+            for problem in block
+            for sample in range(self.decisions.rounds[number - 1][problem] if number else 0, after[problem])
+            if not covered[problem, sample]
+        ]
+
+
+class Growing:
+    """A block of problems, each sampled until it is decided."""
+
+    def __init__(self, policy: Policy, grading: Grading, block: range, there: Iterable[Path]) -> None:
+        """Starts with what is there.
+
+        Args:
+            policy: that decides on each problem alone.
+            grading: of the paths.
+            block: the problems.
+            there: paths of them that need not be sampled.
+        """
+        self._grading, self._block = grading, block
+        self._decisions = Decisions(policy, len(block))
+        self._asked = self._numbers(self._decisions.start())
+        self._there = {(path.problem, path.sample) for path in there}
+        for path in there:
+            self._asked += self._put(path)
+
+    def start(self) -> list[Number]:
+        """Returns the paths to sample first."""
+        return sorted(set(self._asked) - self._there)
+
+    def put(self, path: Path) -> list[Number]:
+        """Takes note of one of them; returns those to sample on top."""
+        return [number for number in self._put(path) if number not in self._there]
+
+    def _put(self, path: Path) -> list[Number]:
+        outcome = self._grading.outcome(path)
+        return self._numbers(self._decisions.put(path.problem - self._block.start, path.sample, outcome))
+
+    def _numbers(self, wanted: Wanted) -> list[Number]:
+        return [(self._block[problem], sample) for problem, samples in wanted for sample in samples]
+
+
+def _name(number: int | None, first: int, problems: int) -> str:
+    block = f"{first:05}-{min(first + _BLOCK, problems) - 1:05}"
+    return f"{block}.budget" if number is None else f"{block}.round-{number:03}"

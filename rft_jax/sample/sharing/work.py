@@ -1,0 +1,128 @@
+"""What is to be sampled, in tiles: what a ledger needs to know of a budget, and the same number for every problem."""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from rft_jax.records.path import Path
+from rft_jax.records.shard import Shard
+
+Number = tuple[int, int]  # of a path: problem and sample
+
+
+class Asked(Protocol):
+    """What a worker that has claimed a tile is asked for."""
+
+    def start(self) -> list[Number]:
+        """Returns the paths to sample; ascending for each problem."""
+
+    def put(self, path: Path) -> list[Number]:
+        """Takes note of one of them; returns those to sample on top."""
+
+
+class Work(Protocol):
+    """What is to be sampled.
+
+    Attributes:
+        tiles: the names of the tiles that lack paths, what is to be done first first.
+    """
+
+    tiles: dict[str, None]
+
+    @property
+    def wanted(self) -> np.ndarray:
+        """How many samples of each problem are wanted, as far as is known: int [problems]."""
+
+    def note(self, shard: Shard, covered: np.ndarray, paths: Iterable[Path]) -> None:
+        """Takes note of a shard that is there.
+
+        Args:
+            shard: its name.
+            covered: bool [problems, k], what is there, this shard included.
+            paths: of the shard; may be read only when they are asked for.
+        """
+
+    def ask(self, name: str, covered: np.ndarray, read: Callable[[range], Iterable[Path]]) -> Asked:
+        """Returns what a tile asks for.
+
+        Args:
+            name: of a tile that lacks paths.
+            covered: bool [problems, k], what is there.
+            read: returns all paths that are there of some problems.
+        """
+
+
+class Fixed:
+    """Paths that are to be sampled, whatever comes of them."""
+
+    def __init__(self, numbers: list[Number]) -> None:
+        self._numbers = numbers
+
+    def start(self) -> list[Number]:
+        """Returns all of them."""
+        return self._numbers
+
+    def put(self, path: Path) -> list[Number]:
+        """Returns nothing."""
+        del path
+        return []
+
+
+class Uniform:
+    """So many samples of every problem.
+
+    A tile is the same problems and samples whatever k is, as commands of another k may share the folder.
+    """
+
+    def __init__(self, problems: int, k: int, size: tuple[int, int]) -> None:
+        """Starts with everything missing.
+
+        Args:
+            problems: how many there are.
+            k: samples of each.
+            size: of a tile: problems and samples.
+        """
+        self._size, self._wanted = size, np.full(problems, k)
+        height, width = size
+        starts = itertools.product(range(0, problems, height), range(0, k, width))
+        self._places = {self._name(row, column): (row, column) for row, column in starts}
+        self.tiles: dict[str, None] = dict.fromkeys(self._places)
+
+    @property
+    def wanted(self) -> np.ndarray:
+        """How many samples of each problem are wanted: int [problems]."""
+        return self._wanted
+
+    def note(self, shard: Shard, covered: np.ndarray, paths: Iterable[Path]) -> None:
+        """Forgets the tiles that the shard completes."""
+        del paths
+        height, width = self._size
+        (first, end), (problems, k) = shard.problems, covered.shape
+        low = min((low for low, high in shard.samples if low < high), default=0)
+        high = min(k, max(high for _, high in shard.samples))
+        for row in range(first - first % height, min(end, problems), height):
+            for column in range(low - low % width, high, width):
+                if covered[row : row + height, column : column + width].all():
+                    self.tiles.pop(self._name(row, column), None)
+
+    def ask(self, name: str, covered: np.ndarray, read: Callable[[range], Iterable[Path]]) -> Fixed:
+        """Returns the paths that a tile lacks."""
+        del read
+        (row, column), (height, width) = self._places[name], self._size
+        missing = np.argwhere(~covered[row : row + height, column : column + width])
+        return Fixed([(row + problem, column + sample) for problem, sample in missing.tolist()])
+
+    def _name(self, row: int, column: int) -> str:
+        height, width = self._size
+        end = min(row + height, len(self._wanted))
+        return Shard.rectangle((row, end), (column, column + width)).stem
+
+
+def count(wanted: np.ndarray, covered: np.ndarray) -> int:
+    """Returns how many of the wanted paths are there."""
+    return int(np.count_nonzero(covered & (np.arange(covered.shape[1]) < wanted[:, None])))
+
+
+Tiles = Mapping[str, None]
