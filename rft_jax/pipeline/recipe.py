@@ -171,6 +171,7 @@ class _Recipe:
         )
 
     def _sample(self, stage: SampleStage) -> Stage:
+        made = stage_settings.sampling(self._config, stage)
         model, after = self._model(stage.model, stage)
         problems, problems_after = self.problems(self._config.problems, stage)
         return Stage(
@@ -182,7 +183,8 @@ class _Recipe:
                 "--config.model": model,
                 "--config.problems": problems,
                 CONFIG_FILE: stage_settings.config_file(self._config.sample),
-                **own_files.asked_by(stage_settings.sampling(self._config, stage)),
+                **own_files.asked_by(made),
+                **(own_files.graders(made.task or "", None, ()) if made.budget != "uniform" else {}),
             },
             after=after + problems_after,
             locations={"--workdir": str(self._workdir / stage.name)},

@@ -23,6 +23,7 @@ from rft_jax.config import (
     WorldStage,
 )
 from rft_jax.errors import UserError
+from rft_jax.sample import budgets
 
 Schema = TypeVar("Schema")
 
@@ -86,7 +87,7 @@ def training(config: PipelineConfig, stage: TrainStage) -> TrainConfig:
 def sampling(config: PipelineConfig, stage: SampleStage) -> SampleConfig:
     """Returns the config of a sampling stage, as `training` does."""
     made = _made(stage.name, config.sample, of_sampling(config, stage), SampleConfig)
-    return _checked(stage.name, made, config_checks.sampling)
+    return _checked(stage.name, made, _check_sampling)
 
 
 def evaluation(config: PipelineConfig, stage: EvaluateStage) -> EvaluateConfig:
@@ -143,6 +144,11 @@ def _made(stage: str, reference: str, settings: Sequence[str], schema: type[Sche
     except (UserError, flags.Error) as error:
         raise UserError(f"stage {stage}: {error}") from error
     return made
+
+
+def _check_sampling(made: SampleConfig) -> None:
+    config_checks.sampling(made)
+    budgets.policy_of(made)
 
 
 def _checked(stage: str, made: Schema, check: Callable[[Schema], None]) -> Schema:

@@ -44,6 +44,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
         stopping.Interrupted: by SIGINT or SIGTERM, after what is begun is in the journals.
     """
     config_checks.sampling(config)
+    budgets.policy_of(config)
     config = located.pinned_in(config)
     if config.model is None or config.problems is None:
         raise UserError("sampling needs --config.model=DIR and --config.problems=FILE")

@@ -5,6 +5,7 @@ until it is decided. Of a policy with a total, a tile is a block of problems in 
 whole shards alone, so that all workers decide alike, though a path that two of them sampled may differ in rounding.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,11 +13,14 @@ import numpy as np
 
 from rft_jax.budget.decisions import Decisions, Wanted
 from rft_jax.budget.outcome import Grading
-from rft_jax.budget.policies import Policy
+from rft_jax.budget.policies import Policy, Tokens
 from rft_jax.records.path import Path
 from rft_jax.records.shard import Shard
 from rft_jax.sample.sharing.work import Asked, Fixed, Number
 
+log = logging.getLogger(__name__)
+
+_KEPT = 1.05  # of a total: the last round is planned by expected lengths
 _BLOCK = 16  # problems of a tile
 
 
@@ -77,9 +81,16 @@ class Adaptive:
         return Growing(self.policy, self._grading, block, there)
 
     def decided(self) -> dict[str, Any]:
-        """Returns the decisions, when all is there; JSON values."""
+        """Returns the decisions, when all is there, and warns of a total that was not kept; JSON values."""
+        spent, policy = self.decisions.spent, self.policy
+        if isinstance(policy, Tokens) and spent is not None and spent > _KEPT * policy.total:
+            log.warning(
+                "budget=%s: %s tokens were sampled: the first %d samples of each problem come whatever they take; for "
+                "so small a total give a smaller first pass, as in tokens=%d:first=1",
+                policy.text, f"{spent:,}", policy.first, policy.total,
+            )  # fmt: skip
         found = {"policy": self.policy.text, "k": self.policy.k, "grader": self._grading.grader}
-        rounds = {"rounds": self.decisions.rounds, "tokens": self.decisions.spent} if self.decisions.rounds else {}
+        rounds = {"rounds": self.decisions.rounds, "tokens": spent} if self.decisions.rounds else {}
         return found | {"samples": list(self.decisions.wanted)} | rounds
 
     def _plan(self, covered: np.ndarray) -> None:
