@@ -5,6 +5,7 @@ from pathlib import Path
 from rft_jax.files import whole_file
 from rft_jax.report import (
     audits,
+    budgets,
     comparisons,
     contamination,
     experiments,
@@ -37,6 +38,7 @@ def write(folder: Path) -> Path:
         ("By group", groups.by_field(run)),
         ("Loss on text", losses.section(run)),
         ("From samples to selected", sections.funnel(run)),
+        ("Budgets", budgets.section(run)),
         ("Against k", sections.against_k(run)),
         *(
             (_on("Against the fraction of the data", name), sections.against_fraction(part))
