@@ -1,4 +1,4 @@
-"""What deciding costs: processor time for each path that comes back, by each policy, and for grading it."""
+"""What deciding costs: processor time for each path that comes back, by each policy, alone and in a whole worker."""
 
 import os
 import pathlib
@@ -14,12 +14,18 @@ from rft_jax.benchmark.select import FIVE_MODELS, generate
 from rft_jax.budget.decisions import Decisions
 from rft_jax.budget.outcome import Grading, Outcome
 from rft_jax.budget.parse import parse
-from rft_jax.budget.policies import Policy
-from rft_jax.records.path import read_paths
-from rft_jax.records.problem import read_problems
+from rft_jax.budget.policies import Policy, Uniform
+from rft_jax.records.path import Path, read_paths
+from rft_jax.records.problem import Problem, read_problems
+from rft_jax.sample.sharing.adaptive import Adaptive
+from rft_jax.sample.sharing.claims import Claims
+from rft_jax.sample.sharing.jobs import Jobs
+from rft_jax.sample.sharing.ledger import CLAIMS, Ledger
+from rft_jax.sample.sharing.share import Share
 
 _K = 100
 _GRADED_PROBLEMS = 50
+_SAID = "so she has 3 apples left and gives half of them to a friend. " * 4
 
 
 def run(problems: int) -> Iterator[str]:
@@ -41,6 +47,15 @@ def run(problems: int) -> Iterator[str]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     yield f"peak memory with {problems * _K:,} outcomes: {peak:.0f} MB"
     yield _grade()
+    uniform = None
+    for text in texts[:-1]:
+        paths, seconds, files = _work(text, problems)
+        uniform = uniform or seconds / paths
+        more = 1e6 * (seconds / paths - uniform)
+        yield (
+            f"a worker by {text}: {paths:,} paths in {files:,} files, {1e6 * seconds / paths:.1f} µs each, "
+            f"{more:+.1f} µs against uniform"
+        )
 
 
 def _drawn(problems: int) -> list[list[Outcome]]:
@@ -71,6 +86,33 @@ def _decide(policy: Policy, outcomes: list[list[Outcome]]) -> str:
         f"{policy.text}: {paths:,} paths, {1e6 * seconds / paths:.2f} µs each; longest {longest:.3f} s for a problem's "
         f"new samples, {len(decisions.rounds)} rounds"
     )
+
+
+def _work(text: str, problems: int) -> tuple[int, float, int]:
+    """Returns a worker's paths, seconds of processor time, and files: all that its host does but for the device."""
+    asked = [Problem(f"Question {number}?", f"#### {number}") for number in range(problems)]
+    policy = parse(text, _K, problems)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name) / "paths"
+        begin, count = time.process_time(), 0
+        work = None if isinstance(policy, Uniform) else Adaptive(policy, Grading(asked, "problems", "gsm8k"), problems)
+        ledger = Ledger(folder, {}, problems=problems, k=_K, adaptive=work)
+        share = Share(ledger, Claims(folder / CLAIMS, needed=ledger.tiles.__contains__), folder / CLAIMS)
+        jobs = Jobs(share, [np.zeros(1, np.int32)] * problems, most=4, agree=lambda find: find(), sleep=lambda _: None)
+        while jobs.left():
+            for job in jobs:
+                for sample in job.samples:
+                    share.add(_path(job.problem, sample))
+                    count += 1
+        return count, time.process_time() - begin, len([*folder.glob("*.jsonl")])
+
+
+def _path(problem: int, sample: int) -> Path:
+    """Returns a path of 100 tokens, of a problem that is solved never, seldom, often or always."""
+    draw = (problem * 2_654_435_761 + sample * 40_503) % 997
+    way = draw % (1, 2, 9, 50)[problem % 4]
+    answer = problem if draw < (0, 50, 500, 997)[problem // 4 % 4] else -1
+    return Path(problem, sample, "m", f"{_SAID}<<{way}+1={way + 1}>>\n#### {answer}", 100, "eos")
 
 
 def _grade() -> str:

@@ -52,7 +52,7 @@ def section(run: Workdir) -> str:
     found = compared(run)
     intro = paragraph(
         "What was found among the paths of each budget, and how far that is from uniform sampling of the same model, "
-        "with 95 % intervals, paired by problem. With several seeds both seeds and problems are random, with effects of "
+        "with 95 % intervals, paired by problem. With several seeds, seeds and problems are random, with effects of "
         "their own (Owen and Eckles 2012, arXiv 1106.2125). Compare budgets of as many tokens."
     )
     return intro + table(_HEAD, [_row(each) for each in found]) if found else ""

@@ -91,7 +91,7 @@ def test_a_mean_over_problems_is_the_t_interval() -> None:
 
 
 def test_a_mean_over_seeds_and_problems_covers() -> None:
-    """Of 2,000 drawn ones 93 to 97 % hold the truth; up to 98.5 % where seeds hardly differ, as what they may is added."""
+    """Of 2,000 drawn ones 93 to 97 % hold the truth; up to 98.5 % where seeds hardly differ: what they may is added."""
     draw = np.random.default_rng(0)
     for of_problem, of_seed, rest, most in [(1.0, 0.3, 1.0, 0.97), (0.2, 0.02, 1.0, 0.985), (1.0, 0.0, 0.1, 0.97)]:
         held = 0

@@ -49,6 +49,7 @@ class Share:
 
     Attributes:
         by_others: paths that others made: since the start, as of the last look, or found in journals.
+        wanted: paths at the end, as far as was decided at the last look.
         pause: seconds until it looks for work again; many workers that wait must not keep a file system busy.
     """
 
@@ -82,7 +83,7 @@ class Share:
         self._there = ledger.done
         self._written = self._found = 0
         self._waits = False
-        self.by_others = 0
+        self.by_others, self.wanted = 0, ledger.wanted
         self.pause = LOOK_S
 
     def claim(self) -> dict[str, Any] | None:
@@ -204,11 +205,6 @@ class Share:
         with contextlib.suppress(UserError):  # what ended the run says more
             self.keep()
 
-    @property
-    def wanted(self) -> int:
-        """How many paths there are at the end, as far as is decided."""
-        return self._ledger.wanted
-
     def complete(self) -> bool:
         """Tells whether every path is there."""
         left = self._ledger.look()
@@ -221,6 +217,7 @@ class Share:
         return not left
 
     def _look(self) -> None:
+        self.wanted = self._ledger.wanted
         self.by_others = self._ledger.done - self._there - self._written + self._found
 
     def _drop_lost(self) -> None:
