@@ -4,12 +4,14 @@
         --workdir=OUT
 
 writes OUT/paths/*.jsonl. Repeating the command samples only what is missing; a larger k adds to the existing paths; any
-number of these commands with one --workdir, on any hosts, share the work. `--config.budget=distinct=4` and others decide
-by what comes back how many of the k samples each problem gets (rft_jax/budget/README.md). `configs/sample.py:paper` does what the
-reference's script silently did: it samples from the 50 most likely tokens only (its library's default), and cuts
-prompts to their last 256 tokens. `configs/sample.py:SIZE`, or `SIZE:paper`, splits the model over as many A100-80GBs as
-hold it with a cache for hundreds of rows beside (one for up to 13B, two for 33B, four for 65B and 70B), as often as
-there are devices. On half as many it fits, too, with few rows and so slowly (BUILD.md, "Plans for the paper's runs").
+number of these commands with one --workdir, on any hosts, share the work. `--config.budget=distinct=4` and others
+decide by what comes back how many of the k samples each problem gets (rft_jax/budget/README.md).
+
+`configs/sample.py:paper` does what the reference's script silently did: it samples from the 50 most likely tokens only
+(its library's default), and cuts prompts to their last 256 tokens. `configs/sample.py:SIZE`, or `SIZE:paper`, splits
+the model over as many A100-80GBs as hold it with a cache for hundreds of rows beside (one for up to 13B, two for 33B,
+four for 65B and 70B), as often as there are devices. On half as many it fits, too, with few rows and so slowly
+(BUILD.md, "Plans for the paper's runs").
 
 What to expect on GSM8K's training problems from a model fine-tuned on them (paper, table 2): of 100 paths per problem,
 53 (7B) to 72 (13B-2) are right; the mean response has 131 tokens, and hardly any reaches 256.

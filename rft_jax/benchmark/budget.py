@@ -1,5 +1,7 @@
 """What deciding costs: processor time for each path that comes back, by each policy, alone and in a whole worker."""
 
+import collections
+import heapq
 import os
 import pathlib
 import platform
@@ -25,6 +27,7 @@ from rft_jax.sample.sharing.share import Share
 
 _K = 100
 _GRADED_PROBLEMS = 50
+_ROWS = 1024  # samples in flight, as on a card with a model of 7 billion parameters and less
 _SAID = "so she has 3 apples left and gives half of them to a friend. " * 4
 
 
@@ -49,12 +52,12 @@ def run(problems: int) -> Iterator[str]:
     yield _grade()
     uniform = None
     for text in texts[:-1]:
-        paths, seconds, files = _work(text, problems)
+        paths, seconds, files, busy = _work(text, problems)
         uniform = uniform or seconds / paths
         more = 1e6 * (seconds / paths - uniform)
         yield (
             f"a worker by {text}: {paths:,} paths in {files:,} files, {1e6 * seconds / paths:.1f} µs each, "
-            f"{more:+.1f} µs against uniform"
+            f"{more:+.1f} µs against uniform; {_ROWS:,} rows spend {busy:.1%} of their steps on these paths"
         )
 
 
@@ -88,31 +91,52 @@ def _decide(policy: Policy, outcomes: list[list[Outcome]]) -> str:
     )
 
 
-def _work(text: str, problems: int) -> tuple[int, float, int]:
-    """Returns a worker's paths, seconds of processor time, and files: all that its host does but for the device."""
+def _work(text: str, problems: int) -> tuple[int, float, int, float]:
+    """Has a worker sample on a device that exists in time alone: each of its rows makes a token in a step.
+
+    Returns:
+        The paths, seconds of processor time, files, and the share of the rows' steps that made these paths.
+    """
     asked = [Problem(f"Question {number}?", f"#### {number}") for number in range(problems)]
     policy = parse(text, _K, problems)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name) / "paths"
-        begin, count = time.process_time(), 0
+        begin, now = time.process_time(), 0
         work = None if isinstance(policy, Uniform) else Adaptive(policy, Grading(asked, "problems", "gsm8k"), problems)
         ledger = Ledger(folder, {}, problems=problems, k=_K, adaptive=work)
         share = Share(ledger, Claims(folder / CLAIMS, needed=ledger.tiles.__contains__), folder / CLAIMS)
         jobs = Jobs(share, [np.zeros(1, np.int32)] * problems, most=4, agree=lambda find: find(), sleep=lambda _: None)
+        running: list[tuple[int, int, int]] = []  # when it ends, problem, sample
+        waiting: collections.deque[tuple[int, int]] = collections.deque()
         while jobs.left():
-            for job in jobs:
-                for sample in job.samples:
-                    share.add(_path(job.problem, sample))
-                    count += 1
-        return count, time.process_time() - begin, len([*folder.glob("*.jsonl")])
+            while True:
+                while len(running) < _ROWS:
+                    if not waiting and (job := next(jobs, None)) is not None:
+                        waiting += [(job.problem, sample) for sample in job.samples]
+                    if not waiting:
+                        break
+                    number = waiting.popleft()
+                    heapq.heappush(running, (now + _tokens(*number), *number))
+                if not running:
+                    break
+                now, problem, sample = heapq.heappop(running)
+                share.add(_path(problem, sample))
+        seconds = time.process_time() - begin
+        files = sorted(folder.glob("*.jsonl"))
+        made = sum(path.tokens or 0 for file in files for path in read_paths(file))
+        return ledger.done, seconds, len(files), made / (_ROWS * now)
 
 
 def _path(problem: int, sample: int) -> Path:
-    """Returns a path of 100 tokens, of a problem that is solved never, seldom, often or always."""
+    """Returns a path of a problem that is solved never, seldom, often or always."""
     draw = (problem * 2_654_435_761 + sample * 40_503) % 997
     way = draw % (1, 2, 9, 50)[problem % 4]
     answer = problem if draw < (0, 50, 500, 997)[problem // 4 % 4] else -1
-    return Path(problem, sample, "m", f"{_SAID}<<{way}+1={way + 1}>>\n#### {answer}", 100, "eos")
+    return Path(problem, sample, "m", f"{_SAID}<<{way}+1={way + 1}>>\n#### {answer}", _tokens(problem, sample), "eos")
+
+
+def _tokens(problem: int, sample: int) -> int:
+    return 40 + (problem * 7_919 + sample * 104_729) % 181
 
 
 def _grade() -> str:

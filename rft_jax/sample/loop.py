@@ -174,7 +174,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
                     path = shards.path_of(response, encoder, asked.name)
                     if share:
                         share.add(path)
-                        progress.expect(share.wanted, share.by_others)
+                        progress.move(share.wanted, share.made + share.by_others)
                     progress.add(path)
 
 

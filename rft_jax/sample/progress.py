@@ -33,20 +33,21 @@ class Progress:
         self._grader = grader
         self._gold = [grader.parse(problem.response) for problem in problems]
         self._samples = self._tokens = self._ended = self._right = 0
-        self._there, self._by_others = there, 0
+        self._there = there
         self._start = time.monotonic()
         quiet = jax.process_index() > 0 or not sys.stderr.isatty()
         self._bar = tqdm(total=wanted, initial=there, unit=" paths", disable=quiet)
         log.info("%d of %d paths to sample", wanted - there, wanted)
 
-    def expect(self, wanted: int, by_others: int) -> None:
-        """Corrects what is not of this worker's making.
+    def move(self, wanted: int, made: int) -> None:
+        """Moves the bar.
 
         Args:
             wanted: paths at the end, as far as is known: a budget decides on the way.
-            by_others: how many were made by other workers since the start, or found in journals.
+            made: paths since the start, by any worker, or found in journals.
         """
-        self._by_others, self._bar.total = by_others, wanted
+        self._bar.total = wanted
+        self._bar.update(self._there + made - self._bar.n)
 
     def add(self, path: Path) -> None:
         """Counts a path that this worker sampled."""
@@ -55,7 +56,6 @@ class Progress:
         self._ended += path.finish == "eos"
         answer, gold = self._grader.parse(path.response), self._gold[path.problem]
         self._right += answer is not None and gold is not None and self._grader.equal(answer, gold)
-        self._bar.update(self._there + self._samples + self._by_others - self._bar.n)
         if self._samples % 64 == 0:
             self._bar.set_postfix_str(self._told(), refresh=False)
 

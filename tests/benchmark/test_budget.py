@@ -17,3 +17,4 @@ def test_a_line_for_each_policy(monkeypatch) -> None:
     assert re.match(r"grading: [0-9.]+ µs per path of 500", grading)
     assert [re.match(r"a worker by (\w+)", line)[1] for line in workers] == names[:-1]
     assert workers[0].startswith("a worker by uniform: 2,000 paths in 6 files, ")
+    assert workers[0].endswith("% of their steps on these paths")

@@ -136,6 +136,8 @@ class Growing:
         self._decisions = Decisions(policy, len(block))
         self._asked = self._numbers(self._decisions.start())
         self._there = {(path.problem, path.sample) for path in there}
+        self._came = [0] * len(block)  # paths of each problem
+        self._given = list(self._decisions.wanted)  # samples of each problem that were asked for, or given ahead
         for path in there:
             self._asked += self._put(path)
 
@@ -147,9 +149,28 @@ class Growing:
         """Takes note of one of them; returns those to sample on top."""
         return [number for number in self._put(path) if number not in self._there]
 
+    def ahead(self, most: int) -> list[Number]:
+        """Returns paths that a problem may ask for later: as many at most as have come of it, so none of an easy one.
+
+        A hard problem asks for few at a time. So its last sample would come after as many responses in a row as it has
+        samples over these few; this way after their logarithm (BUILD.md, "Budgets").
+        """
+        found: list[Number] = []
+        for number in sorted(range(len(self._block)), key=lambda number: self._given[number]):
+            wanted, k = self._decisions.wanted[number], self._decisions.policy.k
+            if wanted <= self._came[number]:
+                continue  # decided, or about to be
+            end = min(k, wanted + self._came[number], self._given[number] + most - len(found))
+            found += [(self._block[number], sample) for sample in range(self._given[number], end)]
+            self._given[number] = max(self._given[number], end)
+        return [number for number in found if number not in self._there]
+
     def _put(self, path: Path) -> list[Number]:
-        outcome = self._grading.outcome(path)
-        return self._numbers(self._decisions.put(path.problem - self._block.start, path.sample, outcome))
+        number, outcome = path.problem - self._block.start, self._grading.outcome(path)
+        on_top = self._numbers(self._decisions.put(number, path.sample, outcome))
+        self._came[number] += 1
+        self._given[number] = max(self._given[number], self._decisions.wanted[number])
+        return on_top
 
     def _numbers(self, wanted: Wanted) -> list[Number]:
         return [(self._block[problem], sample) for problem, samples in wanted for sample in samples]

@@ -1,5 +1,6 @@
 """The tiles that one worker has claimed: what is done of each, kept in a journal, and written when a shard is whole."""
 
+import collections
 import contextlib
 import dataclasses
 import logging
@@ -24,6 +25,7 @@ JOURNAL_S = 60.0  # between two journals
 # A sample that goes on from its tokens may differ in rounding from one that was not interrupted, and so, now and then,
 # in a token. So only those are kept that would lose more than this if they were begun anew.
 RESUME_S = 60.0
+_AHEAD = 16  # paths at a time that may not be needed
 LOOK_S, MOST_LOOK_S = 3.0, 30.0  # between two looks for work where there was none: twice as long each time
 
 Unfinished = Callable[[], Iterable[tuple[int, int, np.ndarray]]]
@@ -35,12 +37,14 @@ class _Tile:
 
     Attributes:
         asked: what it asks for.
-        paths: what there is of it so far.
-        missing: how many paths that it has asked for are not there.
+        known: paths that it has not asked for: of a journal, or sampled ahead.
+        paths: those that it has asked for, so far.
+        missing: how many more it has asked for.
     """
 
     asked: Asked
-    paths: list[Path]
+    known: dict[Number, Path]
+    paths: list[Path] = dataclasses.field(default_factory=list)
     missing: int = 0
 
 
@@ -49,6 +53,7 @@ class Share:
 
     Attributes:
         by_others: paths that others made: since the start, as of the last look, or found in journals.
+        made: paths that this worker made and that were asked for.
         wanted: paths at the end, as far as was decided at the last look.
         pause: seconds until it looks for work again; many workers that wait must not keep a file system busy.
     """
@@ -76,6 +81,7 @@ class Share:
         self._tiles: dict[str, _Tile] = {}  # that are claimed
         self._tile_of: dict[Number, str] = {}  # of each path that is asked for and not there
         self._on_top: list[Number] = []  # asked for by what came of others; no job yet
+        self._ahead: dict[Number, str] = {}  # tile of each path that is being sampled though it is not asked for yet
         self._next_look = -float("inf")
         self._last_keep = clock()
         self._next_journal = clock() + JOURNAL_S
@@ -83,7 +89,7 @@ class Share:
         self._there = ledger.done
         self._written = self._found = 0
         self._waits = False
-        self.by_others, self.wanted = 0, ledger.wanted
+        self.by_others, self.made, self.wanted = 0, 0, ledger.wanted
         self.pause = LOOK_S
 
     def claim(self) -> dict[str, Any] | None:
@@ -100,14 +106,24 @@ class Share:
         if self._on_top:
             numbers, self._on_top = self._on_top, []
             return {"jobs": _jobs(numbers), "begun": []}
-        if self._clock() < self._next_look:
-            return None
+        if self._clock() >= self._next_look and (claimed := self._take()) is not None:
+            return claimed
+        for name, tile in self._tiles.items():  # the first claimed first
+            if numbers := tile.asked.ahead(_AHEAD):
+                self._ahead |= dict.fromkeys(numbers, name)
+                return {"jobs": _jobs(numbers), "begun": []}
+        return None
+
+    def _take(self) -> dict[str, Any] | None:
         while (name := self._claims.take(self._ledger.look)) is not None:
             self._look()
             paths, begun = journal.read(self._journal(name))
             if paths or begun:
                 log.info("%s: a journal has %d paths of it and the beginnings of %d", name, len(paths), len(begun))
-            numbers = self._open(name, {(path.problem, path.sample): path for path in paths})
+            tile = _Tile(self._ledger.ask(name), {(path.problem, path.sample): path for path in paths})
+            self._tiles[name] = tile
+            numbers = self._ask(name, tile.asked.start())
+            self._found += len(tile.paths)
             if numbers:
                 self._next_look = -float("inf")
                 beginnings = [[*number, tokens] for number, tokens in begun.items() if number in self._tile_of]
@@ -123,39 +139,34 @@ class Share:
         Raises:
             UserError: the disk is full or not writable.
         """
-        name = self._tile_of.pop((path.problem, path.sample), None)
-        if name is None:  # another worker took the tile over
+        number = path.problem, path.sample
+        if (name := self._ahead.pop(number, None)) is not None:
+            self._tiles[name].known[number] = path
             return
+        if (name := self._tile_of.pop(number, None)) is None:  # another worker took the tile over
+            return
+        self.made += 1
         tile = self._tiles[name]
-        tile.paths.append(path)
         tile.missing -= 1
-        on_top = tile.asked.put(path)
-        self._expect(name, on_top)
-        self._on_top += on_top
+        tile.paths.append(path)
+        self._on_top += self._ask(name, tile.asked.put(path))
         if not tile.missing:
             self._close(name)
 
-    def _open(self, name: str, known: dict[Number, Path]) -> list[Number]:
-        """Begins with a tile; returns what of it is to be sampled, given some paths of it."""
-        tile = self._tiles[name] = _Tile(self._ledger.ask(name), [])
-        missing: list[Number] = []
-        asked = tile.asked.start()
-        while asked:
-            self._expect(name, asked)
-            found = [known[number] for number in asked if number in known]
-            missing += [number for number in asked if number not in known]
-            asked = []
-            for path in found:
-                del self._tile_of[path.problem, path.sample]
-                tile.paths.append(path)
-                asked += tile.asked.put(path)
-        self._found += len(tile.paths)
-        tile.missing = len(missing)
+    def _ask(self, name: str, numbers: list[Number]) -> list[Number]:
+        """Takes what a tile asks for from what is known; returns what has to be sampled."""
+        tile, missing, queue = self._tiles[name], [], collections.deque(numbers)
+        while queue:
+            number = queue.popleft()
+            if number in tile.known:
+                tile.paths.append(path := tile.known.pop(number))
+                queue += tile.asked.put(path)
+                continue
+            tile.missing += 1
+            self._tile_of[number] = name
+            if self._ahead.pop(number, None) is None:
+                missing.append(number)
         return missing
-
-    def _expect(self, name: str, numbers: list[Number]) -> None:
-        self._tiles[name].missing += len(numbers)
-        self._tile_of |= dict.fromkeys(numbers, name)
 
     def _close(self, name: str) -> None:
         """Writes a tile that is whole."""
@@ -163,6 +174,8 @@ class Share:
         if name not in self._tiles:
             return
         self._written += self._ledger.write(self._tiles.pop(name).paths)
+        self._next_look = -float("inf")  # what was decided by it may ask for more
+        self._ahead = {number: tile for number, tile in self._ahead.items() if tile != name}
         with contextlib.suppress(OSError):
             self._journal(name).unlink()
         self._claims.release(name)
@@ -191,8 +204,9 @@ class Share:
                 begun.setdefault(name, []).append((problem, sample, tokens))
         self._running = running
         for name, tile in self._tiles.items():
-            if tile.paths or name in begun:
-                journal.write(self._journal(name), tile.paths, begun.get(name, []))
+            paths = [*tile.paths, *tile.known.values()]
+            if paths or name in begun:
+                journal.write(self._journal(name), paths, begun.get(name, []))
 
     def __enter__(self) -> "Share":
         return self
@@ -225,6 +239,7 @@ class Share:
             log.warning("%s was taken over by another worker, as this one was silent for too long", lost)
             del self._tiles[lost]
             self._tile_of = {number: name for number, name in self._tile_of.items() if name != lost}
+            self._ahead = {number: name for number, name in self._ahead.items() if name != lost}
             self._on_top = [number for number in self._on_top if number in self._tile_of]
 
     def _journal(self, name: str) -> FilePath:

@@ -21,6 +21,9 @@ class Asked(Protocol):
     def put(self, path: Path) -> list[Number]:
         """Takes note of one of them; returns those to sample on top."""
 
+    def ahead(self, most: int) -> list[Number]:
+        """Returns so many paths at most that may be asked for later, each once: for rows that have nothing to do."""
+
 
 class Work(Protocol):
     """What is to be sampled.
@@ -67,6 +70,11 @@ class Fixed:
     def put(self, path: Path) -> list[Number]:
         """Returns nothing."""
         del path
+        return []
+
+    def ahead(self, most: int) -> list[Number]:
+        """Returns nothing."""
+        del most
         return []
 
 
