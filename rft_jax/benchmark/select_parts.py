@@ -85,7 +85,7 @@ def _write_shards(file: pathlib.Path, problems: pathlib.Path, folder: pathlib.Pa
     samples = FIVE_MODELS.samples
     for first in range(0, _PROBLEMS, _TILE[0]):
         for low in range(0, samples, _TILE[1]):
-            shard = folder / Shard.rectangle((first, first + _TILE[0]), (low, low + _TILE[1])).name
+            shard = folder / Shard((first, first + _TILE[0]), (low, low + _TILE[1])).name
             of_problems = range(first * samples, (first + _TILE[0]) * samples, samples)
             write_lines(shard, (line for start in of_problems for line in lines[start + low : start + low + _TILE[1]]))
             checksum.beside(shard).write_text(checksum.line(shard.read_bytes(), shard.name))
@@ -118,7 +118,7 @@ def _listing(folder: pathlib.Path, problems: pathlib.Path) -> float:
     folder.mkdir()
     _write_manifest(folder, problems, "model")
     for number in range(_SHARDS):
-        shard = folder / Shard.rectangle((8 * number, 8 * number + 8), (0, 50)).name
+        shard = folder / Shard((8 * number, 8 * number + 8), (0, 50)).name
         shard.touch()
         checksum.beside(shard).touch()
     questions = read_problems(problems)

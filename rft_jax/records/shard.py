@@ -1,49 +1,46 @@
-"""The name of a file of paths that `sample` wrote: it says which problems and samples the file holds."""
+"""The name of a file of paths that `sample` wrote: it says which problems, and mostly which samples, the file holds."""
 
 import dataclasses
-import itertools
+import hashlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 Range = tuple[int, int]  # the first, and one past the last
 
-_NAME = re.compile(r"(\d{5,})-(\d{5,})\.([\d_-]+)\.jsonl", re.ASCII)
-_SAMPLES = re.compile(r"(\d+)-(\d+)", re.ASCII)
-_NONE = (0, 0)
-_LONGEST_STEM = 180  # characters; file systems take 255 with all that is put around it
+_NAME = re.compile(r"(\d{5,})-(\d{5,})\.(?:(\d{3,})-(\d{3,})|some-([0-9a-f]{12}))\.jsonl", re.ASCII)
 
 
-@dataclasses.dataclass(frozen=True, order=True)
+@dataclasses.dataclass(frozen=True)
 class Shard:
-    """The paths of one file: of some problems in a row, each with a range of samples.
+    """The paths of one file.
 
     Attributes:
-        first: number of the first problem.
-        samples: of each problem the range of its samples, empty for none.
+        problems: their range.
+        samples: the range of the samples, the same of all problems; None: some samples of some of the problems, which
+            the file's lines tell.
+        digest: of the numbers of those; "" where the ranges tell them.
     """
 
-    first: int
-    samples: tuple[Range, ...]
+    problems: Range
+    samples: Range | None
+    digest: str = ""
 
     @classmethod
-    def rectangle(cls, problems: Range, samples: Range) -> "Shard":
-        """Returns the shard of the same samples of each problem."""
-        return cls(problems[0], (samples,) * (problems[1] - problems[0]))
-
-    @property
-    def problems(self) -> Range:
-        """The range of the problems."""
-        return self.first, self.first + len(self.samples)
+    def of(cls, numbers: Collection[tuple[int, int]]) -> "Shard":
+        """Returns the shard of these paths, each given by problem and sample; there is at least one, and none twice."""
+        problems, samples = zip(*numbers, strict=True)
+        ranges = [(min(each), max(each) + 1) for each in (problems, samples)]
+        if len(numbers) == (ranges[0][1] - ranges[0][0]) * (ranges[1][1] - ranges[1][0]):
+            return cls(ranges[0], ranges[1])
+        told = ",".join(f"{problem}.{sample}" for problem, sample in sorted(numbers))
+        return cls(ranges[0], None, hashlib.sha256(told.encode()).hexdigest()[:12])
 
     @property
     def stem(self) -> str:
         """The file's name without its ending."""
         first, end = self.problems
-        if len(set(self.samples)) == 1:
-            low, high = self.samples[0]
-            return f"{first:05}-{end - 1:05}.{low:03}-{high - 1:03}"
-        each = "_".join(f"{low}-{high - 1}" if low < high else "" for low, high in self.samples)
-        return f"{first:05}-{end - 1:05}.{each}"
+        samples = f"some-{self.digest}" if self.samples is None else f"{self.samples[0]:03}-{self.samples[1] - 1:03}"
+        return f"{first:05}-{end - 1:05}.{samples}"
 
     @property
     def name(self) -> str:
@@ -56,50 +53,6 @@ class Shard:
         match = _NAME.fullmatch(name)
         if match is None:
             return None
-        first, last, each = int(match[1]), int(match[2]), match[3].split("_")
-        found = [_SAMPLES.fullmatch(text) for text in each]
-        ranges = [_NONE if one is None else (int(one[1]), int(one[2]) + 1) for one in found]
-        shard = cls(first, tuple(ranges * (last - first + 1) if len(each) == 1 else ranges))
-        return shard if shard.name == name else None
-
-    @property
-    def size(self) -> int:
-        """How many paths it holds."""
-        return sum(high - low for low, high in self.samples)
-
-    def numbers(self) -> Iterator[tuple[int, int]]:
-        """Yields problem and sample of each path, in the order of the file's lines."""
-        for problem, (low, high) in enumerate(self.samples, start=self.first):
-            for sample in range(low, high):
-                yield problem, sample
-
-
-def covering(numbers: Collection[tuple[int, int]]) -> list[Shard]:
-    """Returns few shards that hold just these paths, each given by problem and sample.
-
-    Problems that are not neighbours may share a shard; those between have no samples in it.
-    """
-    ranges: dict[int, list[Range]] = {}
-    for problem, of_problem in itertools.groupby(sorted(numbers), key=lambda number: number[0]):
-        ranges[problem] = _runs([sample for _, sample in of_problem])
-    shards: list[Shard] = []
-    for place in range(max(map(len, ranges.values()), default=0)):
-        each = {problem: runs[place] for problem, runs in ranges.items() if place < len(runs)}
-        problems = range(min(each), max(each) + 1)
-        shards += _named(Shard(problems.start, tuple(each.get(problem, _NONE) for problem in problems)))
-    return shards
-
-
-def _runs(numbers: list[int]) -> list[Range]:
-    """Returns the ranges of ascending numbers."""
-    breaks = [0, *(place for place in range(1, len(numbers)) if numbers[place] > numbers[place - 1] + 1), len(numbers)]
-    return [(numbers[start], numbers[end - 1] + 1) for start, end in itertools.pairwise(breaks)]
-
-
-def _named(shard: Shard) -> list[Shard]:
-    """Returns the shard, or halves of it until their names fit into a folder."""
-    if len(shard.stem) <= _LONGEST_STEM:
-        return [shard]
-    half = len(shard.samples) // 2
-    parts = Shard(shard.first, shard.samples[:half]), Shard(shard.first + half, shard.samples[half:])
-    return [named for part in parts if part.size for named in _named(part)]
+        first, last, low, high, digest = match.groups()
+        problems = (int(first), int(last) + 1)
+        return cls(problems, None, digest) if digest else cls(problems, (int(low), int(high) + 1))

@@ -38,7 +38,7 @@ def write_shards(folder: File, paths: Iterable[Path], problems: File, model: str
     mine = [path for path in paths if path.model == model]
     shards = []
     for first in range(0, 12, 4):
-        file = folder / Shard.rectangle((first, first + 4), (0, 50)).name
+        file = folder / Shard((first, first + 4), (0, 50)).name
         write_paths(file, [path for path in mine if first <= path.problem < first + 4])
         write_checksum(file)
         shards.append(file)

@@ -38,7 +38,7 @@ def write_run(folder: Path) -> None:
     paths = folder / "run" / "paths"
     paths.mkdir(parents=True)
     for first in range(0, COUNT, 3):
-        shard = Shard.rectangle((first, first + 3), (0, K))
+        shard = Shard((first, first + 3), (0, K))
         write_paths(
             paths / shard.name,
             [

@@ -1,13 +1,13 @@
 """What a budget's policy asks for, in tiles that are the same for all workers, whatever they have sampled.
 
 Of a policy that decides on each problem alone, a tile is a block of problems: whoever claims it samples each of them
-until it is decided. Of a policy with a total, a tile is a block of problems in one round. What is decided comes from
+until it is decided. Of a policy with a total, a tile is a part of a round. What is decided comes from
 whole shards alone, so that all workers decide alike, though a path that two of them sampled may differ in rounding.
 """
 
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,13 +15,25 @@ from rft_jax.budget.decisions import Decisions, Wanted
 from rft_jax.budget.outcome import Grading
 from rft_jax.budget.policies import Policy, Tokens
 from rft_jax.records.path import Path
-from rft_jax.records.shard import Shard
 from rft_jax.sample.sharing.work import Asked, Fixed, Number
 
 log = logging.getLogger(__name__)
 
 _KEPT = 1.05  # of a total: the last round is planned by expected lengths
-_BLOCK = 16  # problems of a tile
+_BLOCK = 16  # problems of a tile, of which each is sampled until it is decided
+_PATHS = 256  # of a tile in a round, at least: the last rounds ask for few of many problems, and a file takes time
+
+
+class _Place(NamedTuple):
+    """What a tile is.
+
+    Attributes:
+        round: its number; None: problems are decided one by one.
+        problems: their numbers, ascending.
+    """
+
+    round: int | None
+    problems: Sequence[int]
 
 
 class Adaptive:
@@ -46,37 +58,36 @@ class Adaptive:
         self.policy, self._grading, self._problems = policy, grading, problems
         self.decisions = Decisions(policy, problems)
         self.tiles: dict[str, None] = {}
-        self._places: dict[str, tuple[int | None, int]] = {}  # round, if there are any, and first problem
+        self._places: dict[str, _Place] = {}
         self._rounds = 0  # that have their tiles
         if not self.decisions.rounds:
             for first in range(0, problems, _BLOCK):
-                self._add(None, first)
-        self._plan(np.zeros((problems, policy.k), bool))
+                block = range(first, min(first + _BLOCK, problems))
+                self._add(f"{block[0]:05}-{block[-1]:05}.budget", _Place(None, block))
+        list(self._plan())
 
     @property
     def wanted(self) -> np.ndarray:
         """How many samples of each problem are wanted, as far as is decided: int [problems]."""
         return np.array(self.decisions.wanted)
 
-    def note(self, shard: Shard, covered: np.ndarray, paths: Iterable[Path]) -> None:
+    def note(self, problems: range, covered: np.ndarray, paths: Iterable[Path]) -> None:
         """Decides by the paths of a shard that is there."""
         for path in paths:
             if path.problem < self._problems and path.sample < self.policy.k:
                 self.decisions.put(path.problem, path.sample, self._grading.outcome(path))
-        self._plan(covered)
-        first, end = shard.problems
-        for block in range(first - first % _BLOCK, min(end, self._problems), _BLOCK):
-            for number in range(self._rounds) if self._rounds else [None]:
-                name = _name(number, block, self._problems)
-                if name in self.tiles and not self._missing(name, covered):
-                    del self.tiles[name]
+        new, touched = set(self._plan()), set(problems)
+        for name in list(self.tiles):
+            may_be_whole = name in new or not touched.isdisjoint(self._places[name].problems)
+            if may_be_whole and not self._missing(name, covered):
+                del self.tiles[name]
 
     def ask(self, name: str, covered: np.ndarray, read: Callable[[range], Iterable[Path]]) -> Asked:
         """Returns what a tile asks for."""
-        number, first = self._places[name]
-        if number is not None:
+        place = self._places[name]
+        if place.round is not None:
             return Fixed(self._missing(name, covered))
-        block = range(first, min(first + _BLOCK, self._problems))
+        block = range(place.problems[0], place.problems[-1] + 1)
         there = [path for path in read(block) if path.sample < self.policy.k]
         return Growing(self.policy, self._grading, block, there)
 
@@ -93,29 +104,40 @@ class Adaptive:
         rounds = {"rounds": self.decisions.rounds, "tokens": spent} if self.decisions.rounds else {}
         return found | {"samples": list(self.decisions.wanted)} | rounds
 
-    def _plan(self, covered: np.ndarray) -> None:
-        """Makes the tiles of rounds that are planned now."""
+    def _plan(self) -> Iterator[str]:
+        """Makes the tiles of rounds that are planned now, and yields their names."""
         for number in range(self._rounds, len(self.decisions.rounds)):
-            for first in range(0, self._problems, _BLOCK):
-                self._add(number, first)
-                if not self._missing(name := _name(number, first, self._problems), covered):
-                    del self.tiles[name]
+            block, paths, count = [], 0, 0
+            for problem in range(self._problems):
+                before, after = self._span(number, problem)
+                if after > before:
+                    block.append(problem)
+                    paths += after - before
+                if block and (paths >= _PATHS or problem == self._problems - 1):
+                    name = f"round-{number:03}.{count:05}"
+                    self._add(name, _Place(number, block))
+                    yield name
+                    block, paths, count = [], 0, count + 1
         self._rounds = len(self.decisions.rounds)
 
-    def _add(self, number: int | None, first: int) -> None:
-        name = _name(number, first, self._problems)
-        self._places[name] = number, first
+    def _add(self, name: str, place: "_Place") -> None:
+        self._places[name] = place
         self.tiles[name] = None
+
+    def _span(self, number: int | None, problem: int) -> tuple[int, int]:
+        """Returns the first sample, and one past the last, that a problem gets in a round, or in all."""
+        if number is None:
+            return 0, self.decisions.wanted[problem]
+        rounds = self.decisions.rounds
+        return (rounds[number - 1][problem] if number else 0), rounds[number][problem]
 
     def _missing(self, name: str, covered: np.ndarray) -> list[Number]:
         """Returns the paths that a tile lacks, as far as is decided."""
-        number, first = self._places[name]
-        block = range(first, min(first + _BLOCK, self._problems))
-        after = self.decisions.wanted if number is None else self.decisions.rounds[number]
+        place = self._places[name]
         return [
             (problem, sample)
-            for problem in block
-            for sample in range(self.decisions.rounds[number - 1][problem] if number else 0, after[problem])
+            for problem in place.problems
+            for sample in range(*self._span(place.round, problem))
             if not covered[problem, sample]
         ]
 
@@ -174,8 +196,3 @@ class Growing:
 
     def _numbers(self, wanted: Wanted) -> list[Number]:
         return [(self._block[problem], sample) for problem, samples in wanted for sample in samples]
-
-
-def _name(number: int | None, first: int, problems: int) -> str:
-    block = f"{first:05}-{min(first + _BLOCK, problems) - 1:05}"
-    return f"{block}.budget" if number is None else f"{block}.round-{number:03}"

@@ -4,12 +4,11 @@ A folder of paths holds:
 - manifest.json: every setting that a path depends on, so that one folder is one sample, the size of a tile, and by
   which software and devices the first command was run; and the budgets, where they are not the same for all problems.
 - 00000-00007.000-049.jsonl: samples 0 to 49 of problems 0 to 7, ordered by problem and sample.
-- 00000-00002.0-11__0-3.jsonl: samples 0 to 11 of problem 0 and 0 to 3 of problem 2.
+- 00000-00015.some-0123456789ab.jsonl: some samples of some of problems 0 to 15, as a budget asks for.
 - 00000-00007.000-049.jsonl.sha256: its checksum, in the format of sha256sum, written first.
 - budget.json: the decisions of a budget, when all is finished.
 - claims: who does what at the moment (claims.py), and journals of it (journal.py); nothing when all is finished.
-A *tile* is the unit of sharing (work.py). What is missing of a tile is made by one worker, as one shard, or as several
-where what is missing has holes.
+A *tile* is the unit of sharing (work.py). What is missing of a tile is made by one worker, as one shard.
 """
 
 import concurrent.futures
@@ -28,7 +27,7 @@ from rft_jax.records import checksum, manifest
 from rft_jax.records.lines import dump
 from rft_jax.records.manifest import ALWAYS, POLICIES
 from rft_jax.records.path import Path, read_paths
-from rft_jax.records.shard import Shard, covering
+from rft_jax.records.shard import Shard
 from rft_jax.sample.sharing.adaptive import Adaptive
 from rft_jax.sample.sharing.terms import Terms
 from rft_jax.sample.sharing.work import Asked, Tiles, Uniform, Work, count
@@ -117,7 +116,7 @@ class Ledger:
         return self.tiles
 
     def write(self, paths: Iterable[Path]) -> int:
-        """Writes paths as shards, each whole or not at all, and returns how many; what is there is left out.
+        """Writes paths as a shard, whole or not at all, and returns how many; what is there is left out.
 
         The checksum comes first, so that a shard that is there has one.
 
@@ -126,16 +125,17 @@ class Ledger:
         """
         self.look()  # a worker that was taken for dead, and its heir, may have sampled the same
         kept = {(path.problem, path.sample): path for path in paths if not self._covered[path.problem, path.sample]}
-        for shard in covering(kept):
-            those = [kept[number] for number in shard.numbers()]
-            content = b"".join(dump(path.to_fields()) for path in those)
-            file = self._folder / shard.name
-            with files.whole_file(checksum.beside(file)) as temporary:
-                temporary.write_text(checksum.line(content, shard.name), encoding="utf-8")
-            with files.whole_file(file) as temporary:
-                temporary.write_bytes(content)
-            self._note(shard, those)
-        return len(kept)
+        if not kept:
+            return 0
+        shard, those = Shard.of(kept), [kept[number] for number in sorted(kept)]
+        content = b"".join(dump(path.to_fields()) for path in those)
+        file = self._folder / shard.name
+        with files.whole_file(checksum.beside(file)) as temporary:
+            temporary.write_text(checksum.line(content, shard.name), encoding="utf-8")
+        with files.whole_file(file) as temporary:
+            temporary.write_bytes(content)
+        self._note(shard, those)
+        return len(those)
 
     def finish(self) -> None:
         """Writes down what a budget has decided, when all is there; of any number of workers each writes the same.
@@ -198,9 +198,13 @@ class Ledger:
     def _note(self, shard: Shard, paths: Iterable[Path]) -> None:
         self._seen.add(shard.name)
         self._shards.append(shard)
-        for problem, (low, high) in enumerate(shard.samples, start=shard.first):
-            self._covered[problem : problem + 1, low:high] = True
-        self._work.note(shard, self._covered, paths)
+        if shard.samples is not None:
+            self._covered[slice(*shard.problems), slice(*shard.samples)] = True
+        else:
+            paths = list(paths)
+            for path in paths:
+                self._covered[path.problem, path.sample : path.sample + 1] = True
+        self._work.note(range(*shard.problems), self._covered, paths)
 
     def _read(self, problems: range) -> Iterator[Path]:
         """Yields the paths of some problems."""

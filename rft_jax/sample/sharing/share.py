@@ -129,6 +129,8 @@ class Share:
                 beginnings = [[*number, tokens] for number, tokens in begun.items() if number in self._tile_of]
                 return {"jobs": _jobs(numbers), "begun": beginnings}
             self._close(name)
+            if name in self._ledger.tiles:
+                raise AssertionError(f"{name} asks for nothing, and is not whole")  # it would be claimed for ever
         self.pause = LOOK_S if self._next_look < 0 else min(2 * self.pause, MOST_LOOK_S)
         self._next_look = self._clock() + self.pause
         return None

@@ -38,13 +38,13 @@ class Work(Protocol):
     def wanted(self) -> np.ndarray:
         """How many samples of each problem are wanted, as far as is known: int [problems]."""
 
-    def note(self, shard: Shard, covered: np.ndarray, paths: Iterable[Path]) -> None:
+    def note(self, problems: range, covered: np.ndarray, paths: Iterable[Path]) -> None:
         """Takes note of a shard that is there.
 
         Args:
-            shard: its name.
+            problems: some of which it has paths of.
             covered: bool [problems, k], what is there, this shard included.
-            paths: of the shard; may be read only when they are asked for.
+            paths: of the shard; they may be read when they are asked for.
         """
 
     def ask(self, name: str, covered: np.ndarray, read: Callable[[range], Iterable[Path]]) -> Asked:
@@ -103,15 +103,12 @@ class Uniform:
         """How many samples of each problem are wanted: int [problems]."""
         return self._wanted
 
-    def note(self, shard: Shard, covered: np.ndarray, paths: Iterable[Path]) -> None:
+    def note(self, problems: range, covered: np.ndarray, paths: Iterable[Path]) -> None:
         """Forgets the tiles that the shard completes."""
         del paths
         height, width = self._size
-        (first, end), (problems, k) = shard.problems, covered.shape
-        low = min((low for low, high in shard.samples if low < high), default=0)
-        high = min(k, max(high for _, high in shard.samples))
-        for row in range(first - first % height, min(end, problems), height):
-            for column in range(low - low % width, high, width):
+        for row in range(problems.start - problems.start % height, min(problems.stop, len(covered)), height):
+            for column in range(0, covered.shape[1], width):
                 if covered[row : row + height, column : column + width].all():
                     self.tiles.pop(self._name(row, column), None)
 
@@ -125,7 +122,7 @@ class Uniform:
     def _name(self, row: int, column: int) -> str:
         height, width = self._size
         end = min(row + height, len(self._wanted))
-        return Shard.rectangle((row, end), (column, column + width)).stem
+        return Shard((row, end), (column, column + width)).stem
 
 
 def count(wanted: np.ndarray, covered: np.ndarray) -> int:

@@ -97,7 +97,7 @@ def run(folder: File, budget: str, *, seed: int, workers: int = 1, kills: int = 
             worker.finish(draw)
         elif worker.share.complete():
             break
-        worker.rest(draw.choice([0, JOURNAL_S / 20, MOST_LOOK_S]))
+        worker.rest(draw.choice([0, 0, 0, 0, JOURNAL_S / 20, MOST_LOOK_S]))
     else:
         raise AssertionError("the workers do not come to an end")
     for worker in alive:

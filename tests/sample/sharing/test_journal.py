@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from rft_jax.records.path import Path
-from rft_jax.records.shard import Shard
 from rft_jax.sample.sharing import journal
 from rft_jax.sample.sharing.claims import Claims
 from rft_jax.sample.sharing.jobs import Jobs
@@ -149,8 +148,7 @@ def test_paths_that_are_there_are_not_counted_again(tmp_path):
     """The worker was killed after the first of a tile's two shards, when its journal had paths of both."""
     dead = Worker(tmp_path, "dead")
     next(dead.jobs)
-    first = Shard.rectangle((0, 8), (0, 5))
-    dead.ledger.write([path(*number) for number in first.numbers()])
+    dead.ledger.write([path(*number) for number in itertools.product(range(8), range(5))])
     journal.write(tmp_path / "claims" / "00000-00007.000-049.journal", [path(0, 1), path(0, 5), path(0, 6)], [])
     one = Worker(tmp_path, "one")
     assert {sample for job in itertools.islice(one.jobs, 8) for sample in job.samples} == set(range(5, 10))

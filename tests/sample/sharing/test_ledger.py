@@ -1,5 +1,6 @@
 """What is missing is found, what is damaged is set aside, and other settings are refused."""
 
+import itertools
 import json
 import threading
 import time
@@ -10,11 +11,15 @@ from rft_jax.errors import UserError
 from rft_jax.records import checksum, manifest
 from rft_jax.records.lines import dump
 from rft_jax.records.path import Path, read_paths
-from rft_jax.records.shard import Shard, covering
+from rft_jax.records.shard import Shard
 from rft_jax.sample.sharing import terms
 from rft_jax.sample.sharing.ledger import Ledger
 
 SETTINGS = {"model": "abc", "temperature": 0.7, "end_tokens": (2,)}
+
+
+def numbers(shard):
+    return list(itertools.product(range(*shard.problems), range(*shard.samples)))
 
 
 def open_ledger(folder, problems=70, k=60, **changes):
@@ -22,12 +27,12 @@ def open_ledger(folder, problems=70, k=60, **changes):
 
 
 def paths(shard):
-    return [Path(problem, sample, "m", f"{problem}/{sample}", 3, "eos") for problem, sample in shard.numbers()]
+    return [Path(problem, sample, "m", f"{problem}/{sample}", 3, "eos") for problem, sample in numbers(shard)]
 
 
 def missing(book):
     """Returns the shards to make, tile by tile."""
-    return [shard for tile in book.tiles for shard in covering(book.ask(tile).start())]
+    return [Shard.of(book.ask(tile).start()) for tile in book.tiles]
 
 
 def fill(book, shards=None):
@@ -72,9 +77,9 @@ def test_tiles_come_in_order_and_are_the_unit(tmp_path):
     assert [shard.name for shard in missing(book)][:2] == ["00000-00007.000-049.jsonl", "00000-00007.050-059.jsonl"]
     # Shards of other shapes: what is missing around them is made tile by tile.
     for shard in (
-        Shard.rectangle((0, 5), (0, 3)),
-        Shard.rectangle((4, 12), (10, 55)),
-        Shard.rectangle((66, 70), (0, 60)),
+        Shard((0, 5), (0, 3)),
+        Shard((4, 12), (10, 55)),
+        Shard((66, 70), (0, 60)),
     ):
         book.write(paths(shard))
     fill(open_ledger(tmp_path))
@@ -98,7 +103,7 @@ def test_all_commands_in_a_folder_have_the_same_tiles(tmp_path):
     few = open_ledger(tmp_path, k=4)
     many = open_ledger(tmp_path, k=100)
     assert list(few.tiles) == [name for name in many.tiles if name.endswith(".000-049")]
-    assert missing(few)[0] == Shard.rectangle((0, 32), (0, 4))
+    assert missing(few)[0] == Shard((0, 32), (0, 4))
     fill(few)
     many.look()
     fill(many)
@@ -144,7 +149,7 @@ def test_a_damaged_shard_is_made_anew(tmp_path, damage, caplog):
     else:
         victim.with_name(victim.name + ".sha256").write_text("0" * 64 + f"  {victim.name}\n")
     book = open_ledger(tmp_path, k=30)  # with a larger k, so that the new shard has another name
-    assert Shard.rectangle((32, 40), (0, 30)) in missing(book)
+    assert Shard((32, 40), (0, 30)) in missing(book)
     assert victim.name in caplog.text
     fill(book)
     assert sampled(tmp_path) == everything(70, 30)
@@ -152,9 +157,9 @@ def test_a_damaged_shard_is_made_anew(tmp_path, damage, caplog):
 
 def test_names_tell_ranges():
     for shard in [
-        Shard.rectangle((0, 32), (0, 50)),
-        Shard.rectangle((7456, 7473), (100, 123)),
-        Shard.rectangle((123456, 123488), (1000, 1050)),
+        Shard((0, 32), (0, 50)),
+        Shard((7456, 7473), (100, 123)),
+        Shard((123456, 123488), (1000, 1050)),
     ]:
         assert Shard.from_name(shard.name) == shard
     assert Shard.from_name("paths.jsonl") is None
@@ -201,7 +206,7 @@ def test_a_shard_is_in_the_order_of_its_numbers(tmp_path):
     book.write(paths(shard)[::-1])
     lines = (tmp_path / shard.name).read_text().splitlines()
     order = [(json.loads(line)["problem"], json.loads(line)["sample"]) for line in lines]
-    assert order == list(shard.numbers())
+    assert order == numbers(shard)
 
 
 def test_what_is_there_is_not_written_again(tmp_path):
@@ -210,10 +215,10 @@ def test_what_is_there_is_not_written_again(tmp_path):
     first = missing(one)[0]
     assert one.write(paths(first)) == first.size
     before = {file: file.read_bytes() for file in tmp_path.glob("*.jsonl")}
-    ours = [Path(problem, sample, "m", "another", 3, "eos") for problem, sample in first.numbers()]
+    ours = [Path(problem, sample, "m", "another", 3, "eos") for problem, sample in numbers(first)]
     assert other.write([*ours, Path(9, 0, "m", "new", 3, "eos")]) == 1
     assert {file: file.read_bytes() for file in before} == before
-    assert sampled(tmp_path) == {*first.numbers(), (9, 0)}
+    assert sampled(tmp_path) == {*numbers(first), (9, 0)}
 
 
 @pytest.mark.slow
