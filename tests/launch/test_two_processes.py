@@ -17,7 +17,7 @@ import pytest
 from tests.launch.test_train import command, finish, free_port, start
 from tests.train.conftest import data, model_folder  # noqa: F401
 
-KILLS = int(os.environ.get("RFT_JAX_TEST_KILLS", "2"))
+KILLS = int(os.environ.get("RFT_JAX_TEST_KILLS", "1"))
 NAMES = ["train", "sample", "evaluate"]
 
 

@@ -13,6 +13,7 @@ from rft_jax.pipeline.stage_settings import root
 # Two devices exchange sums of two numbers, which have one order: so one process of both makes to the bit what two make.
 DEVICES = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
 TOGETHER = f"{sys.executable} tests/launch/together.py 2"
+BRANCH = ("world", "sft-a", "paths-a", "select-a", "rft", "sft-long", "eval-sft", "eval-base")
 # The same stages on 12 training problems.
 SMALL = """
 import dataclasses
@@ -97,17 +98,18 @@ def test_every_stage_runs_and_the_report_has_them_all(whole):
 
 @pytest.mark.slow
 def test_two_processes_a_stage_make_the_same(whole, tmp_path):
-    """As SLURM's jobs start them: trainings of two processes, and two workers that sample or evaluate."""
-    config, one, told = whole
+    """As SLURM's jobs start them: trainings of two processes, and two workers that sample or evaluate.
+
+    One branch of the quickstart, with a stage of each kind and one that counts another's steps.
+    """
+    config, one, _ = whole
     workdir = tmp_path / "out"
     for stage in json.loads((one / "pipeline.json").read_text())["stages"]:
         name, kind = stage["name"], stage["kind"]
+        if name not in BRANCH and kind != "contamination":
+            continue
         launcher = [f"--launcher={TOGETHER}"] if kind == "train" else []
         workers = 2 if kind in ("sample", "evaluate") else 1
         for process in [start(config, workdir, f"--only={name}", *launcher) for _ in range(workers)]:
             ended(process)
         assert made(workdir, name) == made(one, name), name
-    report = ended(start(config, workdir, "--only=report"))
-    table = told.partition("held-out problems")[2].rpartition("report:")[0]
-    assert "rft-union" in table
-    assert table in report
