@@ -4,7 +4,7 @@
 
 SEED, or seeds FIRST-LAST. A model is fine-tuned and sampled from: uniformly, 8 paths a problem, and by each policy with
 a k at which it takes about as many tokens. On what each finds a model is trained. The k were chosen by the tokens
-alone, with launch/replay.py on other seeds. The report has the paths under "Budgets", the accuracies under
+alone, in replays of two other seeds' paths. The report has the paths under "Budgets", the accuracies under
 "Comparisons". It takes about 7 minutes per seed on two cores.
 """
 
@@ -17,10 +17,10 @@ from rft_jax.errors import UserError
 BASE = Path(__file__).parents[1] / "rft_jax" / "world" / "base_model"
 BUDGETS = {  # name → budget and k
     "uniform": ("uniform", 8),
-    "distinct": ("distinct=2", 11),
-    "correct": ("correct=2", 13),
-    "proportional": ("proportional=4", 11),
-    "boundary": ("boundary=9", 16),
+    "distinct": ("distinct=2", 10),
+    "correct": ("correct=2", 14),
+    "proportional": ("proportional=4", 10),
+    "boundary": ("boundary=9:first=5", 16),
     "tokens": ("tokens=177000", 16),
 }
 

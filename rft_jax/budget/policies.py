@@ -138,7 +138,7 @@ class Distinct(_UntilGoal):
 
 
 class Correct(_UntilGoal):
-    """Until a problem has so many right paths, k_u: DART-Math's *Uniform* (arXiv 2407.13690, section 3)."""
+    """Until a problem has so many right paths, k_u: DART-Math's *Uniform* (arXiv 2407.13690)."""
 
     __slots__ = ()
 
@@ -148,7 +148,7 @@ class Correct(_UntilGoal):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Proportional(_WithFirstPass, Local):
-    """Until the number of right paths is in proportion to difficulty: DART-Math's *Prop2Diff* (the same section).
+    """Until the number of right paths is in proportion to difficulty: DART-Math's *Prop2Diff* (the same paper).
 
     Difficulty is the share of wrong paths in a first pass. A problem with the share d is sampled until it has
     max(1, ceil(goal * d)) right paths, the first pass included: one that the first pass never solves, `goal`; one that
