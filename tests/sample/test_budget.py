@@ -11,6 +11,7 @@ import pytest
 
 from rft_jax.records.path import write_paths
 from rft_jax.sample.sharing.ledger import DECISIONS
+from tests.launch.test_train import free_port
 from tests.sample.test_command import contents, paths_of, run, start
 
 POLICIES = ["correct=3", "tokens=12000:first=4"]
@@ -83,6 +84,18 @@ def test_it_is_a_part_of_the_uniform_run_and_what_the_replay_takes(adaptive, uni
     )  # fmt: skip
     [counts] = json.loads((tmp_path / "out" / "replay.json").read_text())["policies"]
     assert (counts["samples"], counts["tokens"]) == (len(found), sum(path.tokens for path in found.values())), replayed
+
+
+@pytest.mark.slow
+def test_two_processes_of_one_job_make_the_same(adaptive, task, model_folder, problems_file, tmp_path):
+    """What comes back is decided on by the first alone, and both sample it."""
+    budget, folder = adaptive
+    job = {"JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}", "JAX_NUM_PROCESSES": "2"}
+    asked = {"program": program(task, budget), **job}
+    both = [start(model_folder, problems_file, tmp_path, JAX_PROCESS_ID=str(number), **asked) for number in range(2)]
+    said = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert contents(tmp_path) == contents(folder)
 
 
 @pytest.mark.slow

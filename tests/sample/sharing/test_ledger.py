@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import threading
 import time
 
@@ -26,18 +27,18 @@ def open_ledger(folder, problems=70, k=60, **changes):
     return Ledger(folder, SETTINGS | changes, problems=problems, k=k)
 
 
-def paths(shard):
-    return [Path(problem, sample, "m", f"{problem}/{sample}", 3, "eos") for problem, sample in numbers(shard)]
+def paths(of):
+    return [Path(problem, sample, "m", f"{problem}/{sample}", 3, "eos") for problem, sample in of]
 
 
 def missing(book):
-    """Returns the shards to make, tile by tile."""
-    return [Shard.of(book.ask(tile).start()) for tile in book.tiles]
+    """Returns problem and sample of what is to be made, tile by tile."""
+    return [book.ask(tile).start() for tile in book.tiles]
 
 
-def fill(book, shards=None):
-    for shard in missing(book) if shards is None else shards:
-        book.write(paths(shard))
+def fill(book, tiles=None):
+    for tile in missing(book) if tiles is None else tiles:
+        book.write(paths(tile))
 
 
 def sampled(folder):
@@ -74,14 +75,17 @@ def test_tiles_come_in_order_and_are_the_unit(tmp_path):
     names = list(book.tiles)
     assert names[:3] == ["00000-00007.000-049", "00000-00007.050-099", "00008-00015.000-049"]
     assert names[-1] == "00064-00069.050-099"
-    assert [shard.name for shard in missing(book)][:2] == ["00000-00007.000-049.jsonl", "00000-00007.050-059.jsonl"]
+    assert [Shard.of(tile).name for tile in missing(book)][:2] == [
+        "00000-00007.000-049.jsonl",
+        "00000-00007.050-059.jsonl",
+    ]
     # Shards of other shapes: what is missing around them is made tile by tile.
     for shard in (
         Shard((0, 5), (0, 3)),
         Shard((4, 12), (10, 55)),
         Shard((66, 70), (0, 60)),
     ):
-        book.write(paths(shard))
+        book.write(paths(numbers(shard)))
     fill(open_ledger(tmp_path))
     assert sampled(tmp_path) == everything(70, 60)
 
@@ -90,10 +94,10 @@ def test_work_of_others_is_noticed(tmp_path):
     one, other = open_ledger(tmp_path), open_ledger(tmp_path)
     first, *rest = missing(one)
     other.write(paths(first))
-    assert first.stem in one.tiles
-    assert first.stem not in one.look()
+    assert Shard.of(first).stem in one.tiles
+    assert Shard.of(first).stem not in one.look()
     assert missing(one) == rest
-    assert one.done == first.size
+    assert one.done == len(first)
     fill(other, rest)
     assert not one.look()
 
@@ -103,7 +107,7 @@ def test_all_commands_in_a_folder_have_the_same_tiles(tmp_path):
     few = open_ledger(tmp_path, k=4)
     many = open_ledger(tmp_path, k=100)
     assert list(few.tiles) == [name for name in many.tiles if name.endswith(".000-049")]
-    assert missing(few)[0] == Shard((0, 32), (0, 4))
+    assert Shard.of(missing(few)[0]) == Shard((0, 32), (0, 4))
     fill(few)
     many.look()
     fill(many)
@@ -149,20 +153,36 @@ def test_a_damaged_shard_is_made_anew(tmp_path, damage, caplog):
     else:
         victim.with_name(victim.name + ".sha256").write_text("0" * 64 + f"  {victim.name}\n")
     book = open_ledger(tmp_path, k=30)  # with a larger k, so that the new shard has another name
-    assert Shard((32, 40), (0, 30)) in missing(book)
+    assert numbers(Shard((32, 40), (0, 30))) in missing(book)
     assert victim.name in caplog.text
     fill(book)
     assert sampled(tmp_path) == everything(70, 30)
 
 
 def test_names_tell_ranges():
-    for shard in [
-        Shard((0, 32), (0, 50)),
-        Shard((7456, 7473), (100, 123)),
-        Shard((123456, 123488), (1000, 1050)),
-    ]:
+    for shard in [Shard((0, 32), (0, 50)), Shard((7456, 7473), (100, 123)), Shard((123456, 123488), (1000, 1050))]:
+        assert Shard.from_name(shard.name) == shard == Shard.of(numbers(shard))
+    for name in ("paths.jsonl", "00000-00007.some-.jsonl", "00000-00007.some-0123456789AB.jsonl"):
+        assert Shard.from_name(name) is None
+
+
+def test_some_samples_of_some_problems_have_a_name_of_their_own():
+    found = {Shard.of(numbers) for numbers in ([(3, 0), (5, 0)], [(5, 0), (3, 0)], [(3, 0), (5, 1)], [(3, 1), (5, 0)])}
+    assert len(found) == 3
+    for shard in found:
+        assert (shard.problems, shard.samples) == ((3, 6), None)
+        assert re.fullmatch(r"00003-00005\.some-[0-9a-f]{12}\.jsonl", shard.name)
         assert Shard.from_name(shard.name) == shard
-    assert Shard.from_name("paths.jsonl") is None
+    assert Shard.of([(7, 2)]) == Shard((7, 8), (2, 3))
+
+
+def test_what_has_holes_is_one_file(tmp_path):
+    book = open_ledger(tmp_path, problems=8, k=10)
+    book.write(paths([(0, 4), (3, 4)]))
+    fill(open_ledger(tmp_path, problems=8, k=10))
+    assert len([*tmp_path.glob("*.some-*.jsonl")]) == 2
+    assert sampled(tmp_path) == everything(8, 10)
+    assert open_ledger(tmp_path, problems=8, k=10).done == 80
 
 
 def test_other_settings_are_refused_by_name(tmp_path):
@@ -202,23 +222,23 @@ def test_a_manifest_with_a_wrong_tile(tmp_path, tile):
 
 def test_a_shard_is_in_the_order_of_its_numbers(tmp_path):
     book = open_ledger(tmp_path)
-    shard = missing(book)[0]
-    book.write(paths(shard)[::-1])
-    lines = (tmp_path / shard.name).read_text().splitlines()
+    first = missing(book)[0]
+    book.write(paths(first)[::-1])
+    lines = (tmp_path / Shard.of(first).name).read_text().splitlines()
     order = [(json.loads(line)["problem"], json.loads(line)["sample"]) for line in lines]
-    assert order == numbers(shard)
+    assert order == first
 
 
 def test_what_is_there_is_not_written_again(tmp_path):
     """A worker that was taken for dead comes back with paths that its heir has sampled, and one more."""
     one, other = open_ledger(tmp_path), open_ledger(tmp_path)
     first = missing(one)[0]
-    assert one.write(paths(first)) == first.size
+    assert one.write(paths(first)) == len(first)
     before = {file: file.read_bytes() for file in tmp_path.glob("*.jsonl")}
-    ours = [Path(problem, sample, "m", "another", 3, "eos") for problem, sample in numbers(first)]
+    ours = [Path(problem, sample, "m", "another", 3, "eos") for problem, sample in first]
     assert other.write([*ours, Path(9, 0, "m", "new", 3, "eos")]) == 1
     assert {file: file.read_bytes() for file in before} == before
-    assert sampled(tmp_path) == {*numbers(first), (9, 0)}
+    assert sampled(tmp_path) == {*first, (9, 0)}
 
 
 @pytest.mark.slow
@@ -228,7 +248,7 @@ def test_ten_thousand_shards_open_in_ten_seconds(tmp_path):
     # 400 paths of GSM8K's mean length; all shards have the same, as opening reads and hashes but does not parse.
     content = b"".join(dump(Path(8, sample, "m", "x" * 300, 130, "eos").to_fields()) for sample in range(400))
     digest = checksum.line(content, "").split()[0]
-    for shard in missing(book):
+    for shard in map(Shard.of, missing(book)):
         (tmp_path / shard.name).write_bytes(content)
         (tmp_path / f"{shard.name}.sha256").write_text(f"{digest}  {shard.name}\n")
     assert len(book.tiles) == 10_000
