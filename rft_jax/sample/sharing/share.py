@@ -52,7 +52,8 @@ class Share:
     """What this worker has claimed.
 
     Attributes:
-        by_others: paths that others made: since the start, as of the last look, or found in journals.
+        by_others: paths that others made: since the start, as of the last look, or found in journals; and those that
+            this worker had sampled before they were asked for.
         made: paths that this worker made and that were asked for.
         wanted: paths at the end, as far as was decided at the last look.
         pause: seconds until it looks for work again; many workers that wait must not keep a file system busy.
@@ -122,14 +123,11 @@ class Share:
                 log.info("%s: a journal has %d paths of it and the beginnings of %d", name, len(paths), len(begun))
             tile = _Tile(self._ledger.ask(name), {(path.problem, path.sample): path for path in paths})
             self._tiles[name] = tile
-            numbers = self._ask(name, tile.asked.start())
-            self._found += len(tile.paths)
-            if numbers:
+            if numbers := self._ask(name, tile.asked.start()):
                 self._next_look = -float("inf")
                 beginnings = [[*number, tokens] for number, tokens in begun.items() if number in self._tile_of]
                 return {"jobs": _jobs(numbers), "begun": beginnings}
-            self._close(name)
-            if name in self._ledger.tiles:
+            if self._close(name) and name in self._ledger.tiles:
                 raise AssertionError(f"{name} asks for nothing, and is not whole")  # it would be claimed for ever
         self.pause = LOOK_S if self._next_look < 0 else min(2 * self.pause, MOST_LOOK_S)
         self._next_look = self._clock() + self.pause
@@ -161,6 +159,7 @@ class Share:
         while queue:
             number = queue.popleft()
             if number in tile.known:
+                self._found += 1
                 tile.paths.append(path := tile.known.pop(number))
                 queue += tile.asked.put(path)
                 continue
@@ -170,17 +169,18 @@ class Share:
                 missing.append(number)
         return missing
 
-    def _close(self, name: str) -> None:
-        """Writes a tile that is whole."""
+    def _close(self, name: str) -> bool:
+        """Writes a tile that is whole; returns False where another worker took it over."""
         self._drop_lost()
         if name not in self._tiles:
-            return
+            return False
         self._written += self._ledger.write(self._tiles.pop(name).paths)
         self._next_look = -float("inf")  # what was decided by it may ask for more
         self._ahead = {number: tile for number, tile in self._ahead.items() if tile != name}
         with contextlib.suppress(OSError):
             self._journal(name).unlink()
         self._claims.release(name)
+        return True
 
     def keep(self) -> None:
         """Writes the journals if it is time. Call it often.
