@@ -16,7 +16,7 @@ from rft_jax.errors import UserError
 from rft_jax.records import manifest
 from rft_jax.records.path import Path, read_paths, write_paths
 from rft_jax.records.problem import Problem, write_problems
-from rft_jax.sample.sharing.adaptive import Adaptive
+from rft_jax.sample.sharing.adaptive import Adaptive, Growing
 from rft_jax.sample.sharing.claims import Claims
 from rft_jax.sample.sharing.jobs import Jobs
 from rft_jax.sample.sharing.ledger import DECISIONS, Ledger
@@ -219,6 +219,48 @@ def test_what_is_written_decides(tmp_path):
         stalled.finish(random.Random(0))
     assert stalled.share.complete()
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def test_rows_that_have_nothing_to_do_sample_ahead():
+    """As many paths of a problem as have come of it, none of a decided one, each once, and none beyond k."""
+    policy, grading = parse("correct=2", 10), Grading(PROBLEMS, "problems", "gsm8k")
+    block = Growing(policy, grading, range(4, 7), [])
+    assert block.start() == [(problem, sample) for problem in (4, 5, 6) for sample in (0, 1)]
+    assert block.ahead(100) == []
+
+    def put(problem: int, sample: int, right: bool) -> list[tuple[int, int]]:
+        return block.put(Path(problem, sample, "m", f"#### {problem if right else -1}", 5, "eos"))
+
+    assert put(4, 0, True) + put(4, 1, True) == []  # decided
+    assert put(5, 0, False) == [(5, 2)]
+    assert put(6, 0, False) + put(6, 1, False) == [(6, 2), (6, 3)]
+    assert block.ahead(1) == [(5, 3)]
+    assert block.ahead(100) == [(6, 4), (6, 5)]
+    assert block.ahead(100) == []
+    asked = [(5, sample) for sample in (1, 2)]
+    while asked:
+        asked += put(*asked.pop(0), False)
+    assert block.ahead(100) == []  # all are asked for: never right, and k is 10
+
+
+def test_what_was_sampled_ahead_is_taken_when_it_is_asked_for(tmp_path):
+    one = Worker(tmp_path, "one", "correct=3", set())
+    one.take(10_000)
+    assert not one.share.claim()
+    first = {number for number in one.running if number[1] < 3}
+    asked_for, ahead = set(first), set()
+    while one.running:
+        one.finish(random.Random(1))
+        before = set(one.running)
+        one.take(10_000)
+        new = set(one.running) - before
+        assert not new & (asked_for | ahead)
+        ahead |= {number for number in new if number not in one.share._tile_of}
+        asked_for |= new - ahead
+    assert ahead
+    assert one.share.complete()
+    run(tmp_path / "other", "correct=3", seed=0)
+    assert sampled(tmp_path) == sampled(tmp_path / "other")
 
 
 def test_a_manifest_of_a_version_to_come(tmp_path):
