@@ -1,7 +1,7 @@
 """What can be wrong with a command's settings whatever the model and the data: told before anything runs."""
 
 from rft_jax import ranges
-from rft_jax.config import TARGETS, EvaluateConfig, LoraConfig, MeshConfig, SampleConfig, TrainConfig
+from rft_jax.config import TARGETS, UNIFORM, EvaluateConfig, LoraConfig, MeshConfig, SampleConfig, TrainConfig
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.remote import address
 
@@ -44,7 +44,7 @@ def sampling(config: SampleConfig) -> None:
 def evaluation(config: EvaluateConfig) -> None:
     """Raises UserError as `training` does."""
     sampling(config)
-    if config.budget != "uniform":
+    if config.budget != UNIFORM:
         raise UserError(
             f"budget = {config.budget}: an evaluation has as many samples of every problem, or its figures would be of "
             "what the budget stops at: leave it out"

@@ -17,6 +17,7 @@ from rft_jax.config.pipeline import (
 from rft_jax.config.runs import (
     COLDEST,
     TARGETS,
+    UNIFORM,
     Count,
     Devices,
     EvaluateConfig,
@@ -38,6 +39,7 @@ __all__ = [
     "COLDEST",
     "GOLD",
     "TARGETS",
+    "UNIFORM",
     "ContaminationStage",
     "Count",
     "Devices",

@@ -33,6 +33,7 @@ class MeshConfig:
     tensor: Devices = 1
 
 
+UNIFORM = "uniform"  # the budget that gives every problem as many samples
 Target = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 
@@ -191,7 +192,7 @@ class SampleConfig:
     logprobs: bool = False
     task: str | None = None
     template: str | None = None
-    budget: str = "uniform"
+    budget: str = UNIFORM
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import assert_never, get_args
 from rft_jax import names, ranges
 from rft_jax.config import (
     GOLD,
+    UNIFORM,
     ContaminationStage,
     DrawStage,
     EvaluateStage,
@@ -184,7 +185,7 @@ class _Recipe:
                 "--config.problems": problems,
                 CONFIG_FILE: stage_settings.config_file(self._config.sample),
                 **own_files.asked_by(made),
-                **(own_files.graders(made.task or "", None, ()) if made.budget != "uniform" else {}),
+                **(own_files.graders(made.task or "", None, ()) if made.budget != UNIFORM else {}),
             },
             after=after + problems_after,
             locations={"--workdir": str(self._workdir / stage.name)},

@@ -166,7 +166,7 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
 
         with (
             stopping.asked_first("writing down what is begun"),
-            Progress(found["wanted"], found["done"], schedule, problems, grader) as progress,
+            Progress(found["wanted"], found["done"], schedule, problems, grader, config.budget) as progress,
             share or contextlib.nullcontext(),
         ):
             while jobs.left():

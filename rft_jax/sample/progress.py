@@ -8,6 +8,7 @@ from types import TracebackType
 import jax
 from tqdm import tqdm
 
+from rft_jax.config import UNIFORM
 from rft_jax.records.path import Path
 from rft_jax.records.problem import Problem
 from rft_jax.sample.schedule import Schedule
@@ -19,7 +20,9 @@ log = logging.getLogger(__name__)
 class Progress:
     """A bar on process 0 if that is a terminal, and a summary at the end."""
 
-    def __init__(self, wanted: int, there: int, schedule: Schedule, problems: list[Problem], grader: Grader) -> None:
+    def __init__(
+        self, wanted: int, there: int, schedule: Schedule, problems: list[Problem], grader: Grader, budget: str
+    ) -> None:
         """Starts the clock.
 
         Args:
@@ -28,6 +31,7 @@ class Progress:
             schedule: whose occupancy is told.
             problems: with their gold answers; one that the grader cannot read is never right.
             grader: tells which paths are right.
+            budget: that decides how many paths there are.
         """
         self._schedule = schedule
         self._grader = grader
@@ -37,7 +41,8 @@ class Progress:
         self._start = time.monotonic()
         quiet = jax.process_index() > 0 or not sys.stderr.isatty()
         self._bar = tqdm(total=wanted, initial=there, unit=" paths", disable=quiet)
-        log.info("%d of %d paths to sample", wanted - there, wanted)
+        asks = "" if budget.startswith(UNIFORM) else f"; budget={budget} asks for more as they come back"
+        log.info("%d of %d paths to sample%s", wanted - there, wanted, asks)
 
     def move(self, wanted: int, made: int) -> None:
         """Moves the bar.
