@@ -21,6 +21,7 @@ from rft_jax.config import (
     EvaluateStage,
     LossStage,
     PipelineConfig,
+    RoundStage,
     SampleConfig,
     SampleStage,
     SelectStage,
@@ -155,6 +156,11 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[StageEst
                 tokens = text_bytes(stage, known, workdir) / RESPONSE_CHARACTERS
                 flops = 2 * model(stage.model).parameters * tokens
                 found.append(StageEstimate(stage.name, flops=flops, seconds=pace.starting, disk=2_000))
+            case RoundStage():
+                sampled_here = known[stage.paths]
+                assert isinstance(sampled_here, SampleStage)
+                samples = train.problems * k(sampled_here)
+                found.append(StageEstimate(stage.name, seconds=3 + samples / 10_000, disk=60 * train.problems))
             case EvaluateStage():
                 evaluation = stage_settings.evaluation(config, stage)
                 ks = (1, evaluation.k) if evaluation.k else (1,)
@@ -260,7 +266,7 @@ def table(estimates: list[StageEstimate], states: dict[str, str], commands: dict
         needs = [f"{each.samples:,.0f} samples"] if each.samples else []
         needs += [f"{each.flops:.1e} FLOPs"] if each.flops else []
         lines.append(f"    about {', '.join([*needs, duration(each.seconds), storage(each.disk)])}")
-    left = [each for each in estimates if states[each.name] != "done"]
+    left = [each for each in estimates if states[each.name] != "done" and not states[each.name].startswith("skipped")]
     lines.append(
         f"remaining in total: {sum(each.samples for each in left):,.0f} samples, "
         f"{sum(each.flops for each in left):.1e} FLOPs, {duration(sum(each.seconds for each in left))}, "

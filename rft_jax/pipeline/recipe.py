@@ -13,6 +13,7 @@ from rft_jax.config import (
     EvaluateStage,
     LossStage,
     PipelineConfig,
+    RoundStage,
     SampleStage,
     SelectStage,
     StageConfig,
@@ -26,6 +27,7 @@ from rft_jax.pipeline.expansion import expanded
 from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
 from rft_jax.records.problem import read_problems
+from rft_jax.rounds.record import FILE as ROUND
 from rft_jax.select import rules
 from rft_jax.task import task as tasks
 from rft_jax.world.fresh import STANDARD, too_many
@@ -89,6 +91,8 @@ class _Recipe:
                     made.append(self._evaluate(stage))
                 case LossStage():
                     made.append(self._loss(stage))
+                case RoundStage():
+                    made.append(self._round(stage))
                 case _:
                     assert_never(stage)
         return [*made, self._report(made)]
@@ -216,6 +220,8 @@ class _Recipe:
             rules.load(stage.rules)
         except UserError as error:
             raise UserError(f"stage {stage.name}: {error}") from error
+        for name in stage.unless:
+            self._earlier(name, stage, RoundStage)
         own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
         cap = (f"--cap={stage.cap}",) if stage.cap else ()
@@ -228,12 +234,33 @@ class _Recipe:
                 "--problems": problems,
                 "--paths": tuple(f"{pattern}/*.jsonl" for pattern in found),
                 **own_rule,
-                **own_files.task(self._config.task),
-                **own_files.graders(self._config.task, None, None),
+                **own_files.judging(self._config.task),
             },
             after=problems_after + stage.paths,
             locations={"--output": str(self._workdir / stage.name / SELECTED)},
             output=(SELECTED, f"{SELECTED}.stats.json"),
+            unless=stage.unless,
+        )
+
+    def _round(self, stage: RoundStage) -> Stage:
+        self._earlier(stage.paths, stage, SampleStage)
+        before = [self._earlier(name, stage, RoundStage).name for name in (stage.previous,) if name]
+        stage_settings.check_alike(self._config, stage, self._known)
+        problems, after = self.problems(self._config.problems, stage)
+        return Stage(
+            name=stage.name,
+            kind="round",
+            script="launch/check_round.py",
+            flags=(f"--task={self._config.task}",),
+            reads={
+                "--problems": problems,
+                "--paths": (f"{self._pattern(stage.paths, 'paths')}/*.jsonl",),
+                **({"--previous": str(self._workdir / before[0] / ROUND)} if before else {}),
+                **own_files.judging(self._config.task),
+            },
+            after=(*after, stage.paths, *before),
+            locations={"--output": str(self._workdir / stage.name / ROUND)},
+            output=(ROUND,),
         )
 
     def _evaluate(self, stage: EvaluateStage) -> Stage:
