@@ -1,9 +1,9 @@
 """The figures of a round, and how they differ from another round's, problem by problem; all with 95 % intervals.
 
 Shares and pass@k have the intervals of accuracies (`evidence.intervals.share`: Wilson's, at the effective size), and
-differences in what a problem does or does not do Tango's (`evidence.compare.differences`). What is a number for each
-problem is compared by the paired t interval (`evidence.crossed`), ratios by the jackknife's (`evidence.ratio`). All
-take problems as a random sample; they say nothing on other seeds of sampling or training.
+differences in what a problem does or does not do Tango's (`evidence.compare.differences`). Other numbers have Student's
+interval, paired where they are compared (`evidence.crossed`), and ratios the jackknife's (`evidence.ratio`), which is
+the same for a mean. All take problems as a random sample; they say nothing on other seeds of sampling or training.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,11 +41,10 @@ def figures(found: Outcomes, k: int) -> Figures:
         k: samples of each.
     """
     right, distinct, tokens = (np.asarray(each, np.float64) for each in (found.right, found.distinct, found.tokens))
-    per_problem = share(distinct / k)  # of k samples at most k are distinct
     return {
         PASS_1: share(right / k),
         **{name: share(holds(right, k)) for name, holds in _YES_OR_NO.items()},
-        DISTINCT: Estimate(k * per_problem.mean, k * per_problem.low, k * per_problem.high),
+        DISTINCT: ratio.ratio(distinct, np.ones_like(distinct)),
         TOKENS: ratio.ratio(tokens, np.full_like(tokens, k)),
         ENTROPY: ratio.ratio(*_per_token(found)) if _is_known(found) else None,
     }

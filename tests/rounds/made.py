@@ -1,4 +1,4 @@
-"""Rounds made by a seed: problems from hard to easy, each with several ways to solve it, that are more or less alike."""
+"""Rounds made by a seed: problems from hard to easy, each with several ways to solve it, some likelier than others."""
 
 import json
 from pathlib import Path as File
