@@ -11,8 +11,10 @@ from rft_jax.rounds import entropy, record, rule
 from rft_jax.rounds.figures import changes, figures
 from rft_jax.rounds.outcomes import Outcomes
 from rft_jax.rounds.record import SETTINGS, Asked, Record, Round
+from rft_jax.select.criteria import criteria
 from rft_jax.select.inputs import find_inputs
 from rft_jax.task import task as tasks
+from rft_jax.task.gold import gold_answers
 
 
 def check(
@@ -32,13 +34,16 @@ def check(
             none, or has other problems, k, grader or settings.
     """
     before = None if previous is None else record.read(previous)
+    questions = read_problems(problems, tasks.load(task).reader)
+    [in_use] = criteria(task, grader=grader, audits=[], rules="paper").load_graders()
+    gold_answers(questions, in_use, problems)
     found = ledger.read(problems, patterns, task=task, grader=grader)
     if found.problems < 2:
         raise UserError(f"{problems} has one problem: it says nothing on others, so there is no interval")
-    questions = manifest.of_problems(read_problems(problems, tasks.load(task).reader))
     files = find_inputs(patterns).files
     settings = _settings(files)
-    asked = Asked(found.problems, questions["fingerprint"], found.k, found.grader, settings)
+    fingerprint = str(manifest.of_problems(questions)["fingerprint"])
+    asked = Asked(found.problems, fingerprint, found.k, found.grader, settings)
     if before is not None:
         _refuse_others(before.asked, asked, str(previous), problems)
     nats, why_not = entropy.nats(files, found.problems, settings)

@@ -9,7 +9,7 @@ import pytest
 
 from rft_jax.errors import UserError
 from rft_jax.records.path import read_paths, write_paths
-from rft_jax.records.problem import write_problems
+from rft_jax.records.problem import Problem, write_problems
 from rft_jax.rounds import record
 from rft_jax.rounds.check import check
 from rft_jax.rounds.record import Record
@@ -135,6 +135,23 @@ def test_paths_sampled_in_two_ways_are_no_round(tmp_path: File) -> None:
             [f"{tmp_path}/{name}/paths/*.jsonl" for name in ("one", "other")],
             task="gsm8k",
         )
+
+
+def test_what_the_ledger_refuses_is_told_in_words_that_fit(tmp_path: File) -> None:
+    pattern = made.write(tmp_path, WAYS)
+    file = tmp_path / "paths" / "a.jsonl"
+    whole = list(read_paths(file))
+    for change, told in (
+        ({"model": "other"}, r"a path of 'other' after those of 'm': name the paths of one model"),
+        ({"tokens": None}, r"sample 1 of problem 0 has no number of tokens: what it took cannot be told"),
+    ):
+        write_paths(file, [whole[0], whole[1]._replace(**change), *whole[2:]])
+        with pytest.raises(UserError, match=told):
+            checked(tmp_path, pattern)
+    write_problems(tmp_path / "problems.jsonl", [*made.problem_set(3), Problem("What?", "nothing")])
+    with pytest.raises(UserError, match="reads no answer in the gold response 'nothing'") as refused:
+        checked(tmp_path, pattern)
+    assert "budget" not in str(refused.value)
 
 
 def test_one_problem_says_nothing_on_others(tmp_path: File) -> None:

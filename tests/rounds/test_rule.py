@@ -9,7 +9,7 @@ import pytest
 
 from tests.rounds import made
 
-RUNS = 300
+RUNS = 600
 
 
 def test_a_round_that_is_sharper_has_collapsed_though_it_solves_more() -> None:
