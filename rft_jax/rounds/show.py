@@ -9,17 +9,18 @@ _DIGITS = {"distinct@k": 2, "tokens_per_path": 1, ENTROPY: 3}
 
 
 def table(record: Record) -> str:
-    """Returns the rounds, a line each, and what the rule says."""
+    """Returns the rounds, a line each, how the last one differs from those before, and what the rule says of it."""
+    this = record.rounds[-1]
     rows = [["round", "model", *titles(record.asked.k)]]
     rows += [[str(each.number), printable(each.model), *cells(each)] for each in record.rounds]
-    this = record.rounds[-1]
-    lines = [aligned(rows)]
-    if this.entropy_note:
-        lines.append(f"no entropy: {this.entropy_note}")
-    if this.since_previous is not None:
-        lines += ["since round " + since for since in _since(this)]
-    lines.append(verdict(this))
-    return "\n".join(lines)
+    since = {this.number - 1: this.since_previous} | ({1: this.since_first} if this.number > 2 else {})
+    rows += [
+        [f"since {number}", "", *(cell(name, changed[name], signed=True) for name in NAMES)]
+        for number, changed in since.items()
+        if changed is not None
+    ]
+    note = [f"no entropy: {this.entropy_note}"] if this.entropy_note else []
+    return "\n".join([aligned(rows), *note, verdict(this)])
 
 
 def titles(k: int) -> list[str]:
@@ -49,18 +50,3 @@ def cell(name: str, estimate: Estimate | None, *, signed: bool = False) -> str:
 def verdict(found: Round) -> str:
     """Returns what the rule says of a round, in words."""
     return f"round {found.number}: {'go on' if found.stop is None else f'stop: {found.stop}'}"
-
-
-def _since(found: Round) -> list[str]:
-    """Returns how the figures have changed, since the previous round and since the first."""
-    pairs = {found.number - 1: found.since_previous}
-    if found.number > 2:
-        pairs[1] = found.since_first
-    return [
-        f"{number}: "
-        + ", ".join(
-            f"{name.replace('_', ' ')} {cell(name, changed[name], signed=True)}" for name in NAMES if changed[name]
-        )
-        for number, changed in pairs.items()
-        if changed is not None
-    ]
