@@ -11,6 +11,7 @@ from rft_jax.report.replicates import MEASURE
 from rft_jax.rounds import record, show
 from rft_jax.rounds.figures import ALL, NAMES, NONE
 from rft_jax.rounds.record import Record, Round
+from rft_jax.select.statistics import aligned, printable
 
 _DRAWN = tuple(name for name in NAMES if name not in (ALL, NONE))  # often near 0, so a share of them says little
 
@@ -32,6 +33,22 @@ def section(run: Workdir) -> str:
         if len(each.rounds) > 1
     ]
     return intro + "".join(parts) + side_by_side(drawn)
+
+
+def in_text(run: Workdir) -> str:
+    """Returns each series of rounds for the terminal, without the intervals, and what the rule says; "" for none."""
+    parts = []
+    for found in _series(run).values():
+        rows = [["round", "by", *show.titles(found.asked.k), "verdict"]]
+        rows += [
+            [
+                str(each.number), printable(each.model),
+                *(show.cell(name, each.figures[name]).partition(" ")[0] for name in NAMES), _word(each),
+            ]
+            for each in found.rounds
+        ]  # fmt: skip
+        parts.append("\n".join([aligned(rows), *(show.verdict(each) for each in found.rounds if each.stop)]))
+    return "\n\n".join(parts)
 
 
 def _series(run: Workdir) -> dict[str, Record]:

@@ -36,6 +36,8 @@ class Outcomes:
 
     def fault(self, problems: int, k: int) -> str | None:
         """Returns what cannot be so of these many problems and samples, or None."""
+        if problems < 2 or k < 1:
+            return f"{problems} problems with {k} samples each are no round"
         columns = {name: values for name, values in dataclasses.asdict(self).items() if values is not None}
         if short := next((name for name, values in columns.items() if len(values) != problems), None):
             return f'"{short}" has {len(columns[short]):,} numbers, not {problems:,}'

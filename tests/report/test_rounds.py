@@ -9,6 +9,7 @@ import pytest
 from rft_jax.errors import UserError
 from rft_jax.evidence.intervals import percent
 from rft_jax.pipeline import plan_file
+from rft_jax.report import summary
 from rft_jax.report.collect import collect
 from rft_jax.report.report import write
 from rft_jax.report.rounds import section
@@ -58,6 +59,13 @@ def test_a_row_for_each_round(workdir):
     assert html.count("<tr>") == 3
     assert "<p>round 2: stop: collapse: distinct@4 -2.00 (-2.00 to -2.00) against round 1" in html
     assert "<p>Skipped for that reason: set-2, model-2, eval-2.</p>" in html
+
+
+def test_the_terminal_has_them_in_short(workdir):
+    told = summary.table(workdir).split("\n\n")[-1].splitlines()
+    assert told[0].split()[:2] == ["round", "by"]
+    assert told[2].split() == ["2", "model-1", "100.0", "100.0", "1.00", "100.0", "0.0", "5.0", "0.750", "collapse"]
+    assert told[3].startswith("round 2: stop: collapse: distinct@4 -2.00")
 
 
 def test_the_plot_takes_the_pages_colours(workdir):

@@ -160,6 +160,12 @@ def test_one_problem_says_nothing_on_others(tmp_path: File) -> None:
         checked(tmp_path, pattern)
 
 
+def test_a_previous_round_that_is_not_there(tmp_path: File) -> None:
+    pattern = made.write(tmp_path, WAYS)
+    with pytest.raises(UserError, match=r"cannot read .*no.json: No such file or directory"):
+        checked(tmp_path, pattern, tmp_path / "no.json")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -169,6 +175,7 @@ def test_one_problem_says_nothing_on_others(tmp_path: File) -> None:
         ("CUT", "is no round.json that this version can read"),
         ("FEWER", '"right" has 3 numbers, not 4'),
         ("IMPOSSIBLE", "its numbers cannot be those of a round"),
+        ("NO PROBLEM", "0 problems with 4 samples each are no round"),
         ("NO ROUND", "its rounds are not numbered from 1"),
         ("NO FIGURE", "a round lacks a figure"),
     ],
@@ -183,11 +190,14 @@ def test_what_is_no_round_is_refused(first: File, tmp_path: File, text: str, tol
             fields["last"]["right"].pop()
         case "IMPOSSIBLE":
             fields["first"]["right"][0] = 5
+        case "NO PROBLEM":
+            fields["asked"]["problems"] = 0
+            fields["first"] = fields["last"] = {"right": [], "distinct": [], "tokens": [], "nats": None}
         case "NO ROUND":
             fields["rounds"] = []
         case "NO FIGURE":
             del fields["rounds"][0]["figures"]["pass@1"]
-    made_of = text if text not in ("FEWER", "IMPOSSIBLE", "NO ROUND", "NO FIGURE") else json.dumps(fields)
+    made_of = text if text not in ("FEWER", "IMPOSSIBLE", "NO PROBLEM", "NO ROUND", "NO FIGURE") else json.dumps(fields)
     (tmp_path / "odd.json").write_text(made_of)
     pattern = made.write(tmp_path / "next", WAYS)
     with pytest.raises(UserError, match=told):
@@ -203,21 +213,16 @@ def run(folder: File, *more: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command(tmp_path: File) -> None:
-    made.write(tmp_path, WAYS, logprobs=True)
-    done = run(tmp_path, f"--output={tmp_path}/one.json")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "distinct@4" in done.stdout
-    assert done.stdout.endswith("round 1: go on\n")
+    pattern = made.write(tmp_path, WAYS, logprobs=True)
+    checked(tmp_path, pattern).write(tmp_path / "one.json")
     done = run(tmp_path, f"--output={tmp_path}/two.json", f"--previous={tmp_path}/one.json")
     assert (done.returncode, done.stderr) == (0, "")
+    assert "distinct@4" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("round 2: stop: no gain: pass@1 +0.0")
     assert record.read(tmp_path / "two.json").stop is not None
     for more, told in (
         ([f"--output={tmp_path}/x/one.json"], "give the name of a file in a folder that exists"),
-        ([f"--output={tmp_path}"], "give the name of a file in a folder that exists"),
-        ([f"--output={tmp_path}/new.json", f"--previous={tmp_path}/no.json"], "No such file or directory"),
         ([f"--output={tmp_path}/one.json", f"--previous={tmp_path}/one.json"], "is to be read and written"),
-        ([f"--output={tmp_path}/paths/a.jsonl"], "is to be read and written"),
         ([f"--output={tmp_path}/new.json", "--previous=gs://bucket/one.json"], "--previous=gs://bucket/one.json"),
     ):
         done = run(tmp_path, *more)
