@@ -189,7 +189,8 @@ class RoundStage:
 
     Attributes:
         name: name of the stage and of its folder.
-        paths: a SampleStage, with as many samples of every problem.
+        paths: a SampleStage, or an EvaluateStage that voted, with as many samples of every problem. No stage may stop
+            by a check on the test problems, which would then have chosen the model.
         previous: the RoundStage of the round before; None: this is the first.
     """
 

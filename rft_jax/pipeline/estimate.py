@@ -38,6 +38,7 @@ from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import recipe, stage_settings
 from rft_jax.pipeline.expansion import expanded
 from rft_jax.pipeline.pace import RESPONSE_CHARACTERS, MeanLengths, Pace, sampling_flops, training_flops
+from rft_jax.pipeline.sources import Source
 from rft_jax.records.problem import Problem, read_problems
 from rft_jax.remote.address import is_remote
 from rft_jax.task import task as tasks
@@ -157,10 +158,10 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[StageEst
                 flops = 2 * model(stage.model).parameters * tokens
                 found.append(StageEstimate(stage.name, flops=flops, seconds=pace.starting, disk=2_000))
             case RoundStage():
-                sampled_here = known[stage.paths]
-                assert isinstance(sampled_here, SampleStage)
-                samples = train.problems * k(sampled_here)
-                found.append(StageEstimate(stage.name, seconds=3 + samples / 10_000, disk=60 * train.problems))
+                source = Source.of(known[stage.paths], config, workdir)
+                solved = lengths(source.problems)
+                seconds = 3 + solved.problems * source.settings(config).k / 10_000
+                found.append(StageEstimate(stage.name, seconds=seconds, disk=60 * solved.problems))
             case EvaluateStage():
                 evaluation = stage_settings.evaluation(config, stage)
                 ks = (1, evaluation.k) if evaluation.k else (1,)

@@ -24,7 +24,6 @@ from rft_jax.config import (
     WorldStage,
 )
 from rft_jax.errors import UserError
-from rft_jax.rounds.record import SETTINGS
 from rft_jax.sample import budgets
 
 Schema = TypeVar("Schema")
@@ -113,32 +112,6 @@ def check_samples(stage: SelectStage, found: Mapping[str, int]) -> None:
             f"stage {stage.name}: no set from the first {too_many[0]} samples, as {fewest} has {found[fewest]} per "
             "problem: ask for fewer in ks, or for a larger k of the samples"
         )
-
-
-def check_alike(config: PipelineConfig, stage: RoundStage, known: Mapping[str, StageConfig]) -> None:
-    """Raises UserError if samples cannot be checked as a round, or not compared with those of the one before.
-
-    Args:
-        config: of the pipeline.
-        stage: that checks.
-        known: all stages, by their names; among them what it names.
-    """
-    previous = known.get(stage.previous or "")
-    names = [stage.paths, *([previous.paths] if isinstance(previous, RoundStage) else [])]
-    sampled = [(name, sampling(config, each)) for name in names if isinstance(each := known[name], SampleStage)]
-    for name, made in sampled:
-        if made.budget != "uniform":
-            raise UserError(
-                f"stage {stage.name}: {name} has budget={made.budget}, and a round is checked by k samples of every "
-                "problem: give it budget=uniform"
-            )
-    (own_name, own), (other, before) = sampled[0], sampled[-1]
-    for field in ("k", *SETTINGS):
-        if getattr(own, field) != getattr(before, field):
-            raise UserError(
-                f"stage {stage.name} compares {own_name} ({field} = {getattr(own, field)}) with {other} "
-                f"({field} = {getattr(before, field)}): sample all rounds alike"
-            )
 
 
 def config_file(reference: str) -> str:

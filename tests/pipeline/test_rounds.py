@@ -131,6 +131,18 @@ def test_commands_and_what_they_wait_for(tmp_path):
     )
 
 
+def test_a_round_may_be_checked_on_problems_that_nobody_trains_on(tmp_path):
+    changed = {
+        "world": {"fresh": 5}, "round-2": {"paths": "eval-1", "previous": None},
+        "eval-1": {"settings": ("k=4",), "problems": "world/fresh.jsonl"}, "eval-2": {"against": ()},
+    }  # fmt: skip
+    own = tuple(dataclasses.replace(each, **changed.get(each.name, {})) for each in STAGES)
+    stages = {each.name: each for each in recipe.stages(dataclasses.replace(CONFIG, stages=own), tmp_path)}
+    assert stages["round-2"].reads["--problems"] == f"{tmp_path}/world/fresh.jsonl"
+    assert stages["round-2"].reads["--paths"] == (f"{tmp_path}/eval-1/votes/paths/*.jsonl",)
+    assert stages["round-2"].after == ("world", "eval-1")
+
+
 def test_all_is_done_where_nothing_says_stop(bench):
     bench.run()
     names = [stage.name for stage in STAGES]
@@ -271,6 +283,15 @@ def test_what_is_skipped_is_not_submitted(bench, monkeypatch):
             r"round-2 compares paths-2 \(temperature = 0.4\) with paths-1 \(temperature = 0.9\)",
         ),
         ({"paths-1": {"settings": ("budget=distinct=2",)}}, "round-1: paths-1 has budget=distinct=2, and a round"),
+        ({"round-2": {"paths": "eval-1"}}, "round-2 checks eval-1, which samples nothing: its k is 0"),
+        (
+            {"round-2": {"paths": "eval-1"}, "eval-1": {"settings": ("k=4", "temperature=0.9")}},
+            r"round-2 compares eval-1 \(problems = world/test.jsonl\) with paths-1 \(problems = world/train.jsonl\)",
+        ),
+        (
+            {"round-2": {"paths": "eval-1", "previous": None}, "eval-1": {"settings": ("k=4",)}},
+            "set-2 would stop by round-2, which is on the test problems: check rounds on others",
+        ),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(tmp_path, changed, told):
