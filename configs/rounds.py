@@ -5,9 +5,9 @@
 The argument is SEED[:PATHS[:ROUNDS]], by default 0:all:4. PATHS says what a round's model is trained on, always from
 the base model: `all`, the paths of all rounds so far united, those of earlier rounds reused; `own`, those of its own
 round alone. Both stop where the rule says so (rft_jax/rounds/rule.py), and what would have followed is skipped.
-`collapse` is made to collapse: each round's own paths alone, sampled at a low temperature, of each problem the first
-four right ones whether or not they are alike, so that what a model says most often outweighs the rest; the rule only
-flags, so that one sees what follows. A training set has the gold answer of each problem, once.
+`collapse` is made to collapse: each round's own paths alone, sampled at a low temperature, every right one whether or
+not they are alike, so that what a model says most often outweighs the rest; the rule only flags, so that one sees what
+follows. A training set has the gold answer of each problem, once.
 
 What to expect: configs/ROUNDS.md.
 """
@@ -53,7 +53,6 @@ def get_config(argument: str = "0") -> PipelineConfig:
                 name=f"select-{number}",
                 paths=chosen,
                 rules="none" if collapses else "paper",
-                cap=4 if collapses else None,
                 unless=() if collapses else (f"round-{number}",),
             ),
             TrainStage(name=f"model-{number}", model="base", data=f"select-{number}"),
@@ -70,8 +69,8 @@ def get_config(argument: str = "0") -> PipelineConfig:
         ),
         sample_settings=("max_new_tokens=120", "logprobs=True"),
         evaluate_settings=("max_new_tokens=120",),
-        k=16,
-        temperature=0.4 if collapses else 0.9,
+        k=8,
+        temperature=0.3 if collapses else 0.9,
         seed=seed,
         controls=(),
         stages=tuple(stages),

@@ -9,11 +9,11 @@ from rft_jax.report.collect import Workdir
 from rft_jax.report.page import paragraph, side_by_side, table
 from rft_jax.report.replicates import MEASURE
 from rft_jax.rounds import record, show
-from rft_jax.rounds.figures import ALL, NAMES, NONE
+from rft_jax.rounds.figures import DISTINCT, ENTROPY, NAMES, PASS_1, PASS_K
 from rft_jax.rounds.record import Record, Round
 from rft_jax.select.statistics import aligned, printable
 
-_DRAWN = tuple(name for name in NAMES if name not in (ALL, NONE))  # often near 0, so a share of them says little
+_DRAWN = (PASS_1, PASS_K, DISTINCT, ENTROPY)
 
 
 def section(run: Workdir) -> str:

@@ -71,7 +71,7 @@ def test_the_terminal_has_them_in_short(workdir):
 def test_the_plot_takes_the_pages_colours(workdir):
     page = write(workdir).read_text(encoding="utf-8")
     [plot] = re.findall(r"<svg [^>]*aria-label=\"Rounds against the first\".*?</svg>", page, re.DOTALL)
-    for name in ("pass@1", "pass@4", "distinct@4", "tokens per path", "entropy per token"):
+    for name in ("pass@1", "pass@4", "distinct@4", "entropy per token"):
         assert name in plot
     assert "currentColor" in plot
     assert not re.search(r"<svg [^>]*(width|height)=", plot)
