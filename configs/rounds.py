@@ -36,7 +36,7 @@ def get_config(argument: str = "0") -> PipelineConfig:
     seed, paths, rounds = _parsed(argument)
     collapses = paths == "collapse"
     stages: list[StageConfig] = [
-        WorldStage(name="world", train=384, test=800, seed=seed),
+        WorldStage(name="world", train=256, test=800, seed=seed),
         TrainStage(name="model-0", model="base", data="gold"),
         EvaluateStage(name="eval-0", model="model-0"),
     ]
