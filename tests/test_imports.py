@@ -18,6 +18,7 @@ FLOORS: list[set[str]] = [
     {"data"},
     {"hf"},
     {"model"},
+    {"rounds"},
     {"contamination", "budget"},
     {"select", "world"},
     {"task"},
@@ -92,7 +93,7 @@ def test_only_checkpoint_imports_orbax():
 
 
 @pytest.mark.parametrize(
-    "room", ["remote", "records", "task", "select", "world", "evidence", "contamination", "budget"]
+    "room", ["remote", "records", "task", "select", "world", "evidence", "contamination", "budget", "rounds"]
 )
 def test_runs_without_jax(room):
     modules = [

@@ -86,7 +86,7 @@ def read(problems: str, patterns: Sequence[str], *, task: str, grader: str | Non
         models.setdefault(path.model, place)
         if len(models) > 1:
             (one, _), (other, there) = models.items()
-            raise UserError(f"{there}: a path of {other!r} after those of {one!r}: replay the paths of one model")
+            raise UserError(f"{there}: a path of {other!r} after those of {one!r}: name the paths of one model")
         if path.sample in found[path.problem]:
             raise UserError(
                 f"{place}: sample {path.sample} of problem {path.problem} was there before: name each file once"
@@ -94,7 +94,7 @@ def read(problems: str, patterns: Sequence[str], *, task: str, grader: str | Non
         try:
             right, key, tokens = grading.outcome(path)
         except ValueError as error:
-            raise UserError(f"{place}: {error}: what a budget spends cannot be told") from None
+            raise UserError(f"{place}: {error}: what it took cannot be told") from None
         number = _NO_KEY
         if key is not None:
             known = numbers[path.problem]
@@ -135,6 +135,6 @@ def _refuse_holes(found: Sequence[dict[int, tuple[bool, int, int]]], k: int) -> 
         missing = next(sample for sample in range(k) if sample not in found[short[0]])
         others = f", and {len(short) - 1:,} more problems lack some" if len(short) > 1 else ""
         raise UserError(
-            f"sample {missing} of problem {short[0]} is missing{others}: a replay needs samples 0 to {k - 1} of every "
-            "problem; let the command that samples finish, or name all of its files"
+            f"sample {missing} of problem {short[0]} is missing{others}: samples 0 to {k - 1} of every problem are "
+            "needed; let the command that samples finish, or name all of its files"
         )

@@ -100,6 +100,7 @@ class SelectStage:
         ks: for each of these, also make the set from samples numbered below it.
         cap: the most paths of a problem in a set: of those that the rules choose the first, of random those of the
             first lots; none: all.
+        unless: RoundStages; when one of them says stop, this stage is skipped, and all that depends on it.
     """
 
     name: str
@@ -107,6 +108,7 @@ class SelectStage:
     rules: str = "paper"
     ks: tuple[Count, ...] = ()
     cap: Count | None = None
+    unless: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -179,8 +181,34 @@ class LossStage:
     task: str | None = None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RoundStage:
+    """Checks a round by its paths: round.json, with its figures, and whether to go on (rft_jax/rounds/rule.py).
+
+    It stops nothing itself: the stages that it is to stop name it in `unless`.
+
+    Attributes:
+        name: name of the stage and of its folder.
+        paths: a SampleStage, or an EvaluateStage that voted, with as many samples of every problem. No stage may stop
+            by a check on the test problems, which would then have chosen the model.
+        previous: the RoundStage of the round before; None: this is the first.
+    """
+
+    name: str
+    paths: str
+    previous: str | None = None
+
+
 StageConfig = (
-    WorldStage | DrawStage | ContaminationStage | TrainStage | SampleStage | SelectStage | EvaluateStage | LossStage
+    WorldStage
+    | DrawStage
+    | ContaminationStage
+    | TrainStage
+    | SampleStage
+    | SelectStage
+    | EvaluateStage
+    | LossStage
+    | RoundStage
 )
 
 

@@ -12,6 +12,7 @@ from rft_jax.config import (
     EvaluateStage,
     LossStage,
     PipelineConfig,
+    RoundStage,
     SampleConfig,
     SampleStage,
     SelectStage,
@@ -157,7 +158,7 @@ def _of_pipeline(config: PipelineConfig, workdir: Path, on_cpu: bool) -> Plan:
             case EvaluateStage():
                 of_stage = stage_settings.evaluation(config, stage)
                 jobs.append(Job(stage.name, of_stage, model(stage.model), lengths(stage.problems or config.test)))
-            case SelectStage() | WorldStage() | DrawStage() | ContaminationStage() | LossStage():
+            case SelectStage() | WorldStage() | DrawStage() | ContaminationStage() | LossStage() | RoundStage():
                 pass
             case _:
                 assert_never(stage)

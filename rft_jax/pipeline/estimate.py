@@ -21,6 +21,7 @@ from rft_jax.config import (
     EvaluateStage,
     LossStage,
     PipelineConfig,
+    RoundStage,
     SampleConfig,
     SampleStage,
     SelectStage,
@@ -37,6 +38,7 @@ from rft_jax.model.architecture import LlamaConfig
 from rft_jax.pipeline import recipe, stage_settings
 from rft_jax.pipeline.expansion import expanded
 from rft_jax.pipeline.pace import RESPONSE_CHARACTERS, MeanLengths, Pace, sampling_flops, training_flops
+from rft_jax.pipeline.sources import Source
 from rft_jax.records.problem import Problem, read_problems
 from rft_jax.remote.address import is_remote
 from rft_jax.task import task as tasks
@@ -155,6 +157,11 @@ def estimate(config: PipelineConfig, workdir: Path, pace: Pace) -> list[StageEst
                 tokens = text_bytes(stage, known, workdir) / RESPONSE_CHARACTERS
                 flops = 2 * model(stage.model).parameters * tokens
                 found.append(StageEstimate(stage.name, flops=flops, seconds=pace.starting, disk=2_000))
+            case RoundStage():
+                source = Source.of(known[stage.paths], config, workdir)
+                solved = lengths(source.problems)
+                seconds = 3 + solved.problems * source.settings(config).k / 10_000
+                found.append(StageEstimate(stage.name, seconds=seconds, disk=60 * solved.problems))
             case EvaluateStage():
                 evaluation = stage_settings.evaluation(config, stage)
                 ks = (1, evaluation.k) if evaluation.k else (1,)
@@ -260,7 +267,7 @@ def table(estimates: list[StageEstimate], states: dict[str, str], commands: dict
         needs = [f"{each.samples:,.0f} samples"] if each.samples else []
         needs += [f"{each.flops:.1e} FLOPs"] if each.flops else []
         lines.append(f"    about {', '.join([*needs, duration(each.seconds), storage(each.disk)])}")
-    left = [each for each in estimates if states[each.name] != "done"]
+    left = [each for each in estimates if states[each.name] != "done" and not states[each.name].startswith("skipped")]
     lines.append(
         f"remaining in total: {sum(each.samples for each in left):,.0f} samples, "
         f"{sum(each.flops for each in left):.1e} FLOPs, {duration(sum(each.seconds for each in left))}, "

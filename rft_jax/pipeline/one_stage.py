@@ -44,7 +44,7 @@ def do(
         KeyboardInterrupt: it was asked to stop.
     """
     folder = workdir / stage.name
-    title = f"[{list(stages).index(stage) + 1:2}/{len(stages)}] {stage.name}"
+    title = f"[{[each.name for each in stages].index(stage.name) + 1:2}/{len(stages)}] {stage.name}"
     with alone(folder):
         state = state_of(stage, workdir, ())
         refuse_stale(stages, {stage.name: state}, redo)

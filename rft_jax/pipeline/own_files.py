@@ -24,6 +24,11 @@ def task(name: str) -> dict[str, Reads]:
     return {"the task": file} if file else {}
 
 
+def judging(name: str) -> dict[str, Reads]:
+    """Returns the user's own files by which paths of a task are selected."""
+    return {**task(name), **graders(name, None, None)}
+
+
 def graders(name: str, grader: str | None, audits: Sequence[str] | None) -> dict[str, Reads]:
     """Returns the user's own files that judge the answers."""
     references, _ = auditing.choose(tasks.load(name), grader, audits)

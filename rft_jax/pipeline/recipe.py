@@ -14,6 +14,7 @@ from rft_jax.config import (
     EvaluateStage,
     LossStage,
     PipelineConfig,
+    RoundStage,
     SampleStage,
     SelectStage,
     StageConfig,
@@ -22,11 +23,13 @@ from rft_jax.config import (
 )
 from rft_jax.data.fraction import in_use
 from rft_jax.errors import UserError, did_you_mean
-from rft_jax.pipeline import models, own_files, stage_settings
+from rft_jax.pipeline import models, own_files, sources, stage_settings
 from rft_jax.pipeline.expansion import expanded
+from rft_jax.pipeline.sources import Source
 from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
 from rft_jax.records.problem import read_problems
+from rft_jax.rounds.record import FILE as ROUND
 from rft_jax.select import rules
 from rft_jax.task import task as tasks
 from rft_jax.world.fresh import STANDARD, too_many
@@ -90,6 +93,8 @@ class _Recipe:
                     made.append(self._evaluate(stage))
                 case LossStage():
                     made.append(self._loss(stage))
+                case RoundStage():
+                    made.append(self._round(stage))
                 case _:
                     assert_never(stage)
         return [*made, self._report(made)]
@@ -196,27 +201,22 @@ class _Recipe:
     def _select(self, stage: SelectStage) -> Stage:
         if not stage.paths:
             raise UserError(f"stage {stage.name} has no paths to select from")
-        solved = self._config.problems
-        found, samples = [], {}
-        for name in stage.paths:
-            kind = type(self._known.get(name))
-            sampled = self._earlier(name, stage, EvaluateStage if kind is EvaluateStage else SampleStage)
-            assert isinstance(sampled, SampleStage | EvaluateStage)
-            samples[name] = stage_settings.samples(self._config, sampled)
-            if isinstance(sampled, EvaluateStage):
-                solved = self._tested(sampled)
-            found.append(self._pattern(name, *(("votes",) if isinstance(sampled, EvaluateStage) else ()), "paths"))
-        stage_settings.check_samples(stage, samples)
+        found = [self._sampled(name, stage) for name in stage.paths]
+        samples = [stage_settings.samples(self._config, each.stage) for each in found]
+        stage_settings.check_samples(stage, dict(zip(stage.paths, samples, strict=True)))
         voted = [each for name in stage.paths if isinstance(each := self._known[name], EvaluateStage)]
         if 0 < len(voted) < len(stage.paths):
             raise UserError(f"stage {stage.name} selects from paths of training problems and of test problems")
         if len({self._tested(each) for each in voted}) > 1:
             raise UserError(f"stage {stage.name} selects from paths of different test problems")
-        problems, problems_after = self.problems(solved, stage)
+        problems, problems_after = self.problems(found[0].problems, stage)
         try:
             rules.load(stage.rules)
         except UserError as error:
             raise UserError(f"stage {stage.name}: {error}") from error
+        for name in stage.unless:
+            self._earlier(name, stage, RoundStage)
+        sources.check_unless(self._config, stage, self._known)
         own_rule: dict[str, Reads] = {"the rule": stage.rules} if stage.rules.endswith(".py") else {}
         ks = (f"--k={','.join(map(str, stage.ks))}",) if stage.ks else ()
         cap = (f"--cap={stage.cap}",) if stage.cap else ()
@@ -227,15 +227,41 @@ class _Recipe:
             flags=(f"--task={self._config.task}", f"--rules={stage.rules}", *ks, *cap),
             reads={
                 "--problems": problems,
-                "--paths": tuple(f"{pattern}/*.jsonl" for pattern in found),
+                "--paths": tuple(each.pattern for each in found),
                 **own_rule,
-                **own_files.task(self._config.task),
-                **own_files.graders(self._config.task, None, None),
+                **own_files.judging(self._config.task),
             },
             after=problems_after + stage.paths,
             locations={"--output": str(self._workdir / stage.name / SELECTED)},
             output=(SELECTED, f"{SELECTED}.stats.json"),
+            unless=stage.unless,
         )
+
+    def _round(self, stage: RoundStage) -> Stage:
+        source = self._sampled(stage.paths, stage)
+        before = [self._earlier(name, stage, RoundStage) for name in (stage.previous,) if name]
+        compared = [self._sampled(each.paths, each) for each in before if isinstance(each, RoundStage)]
+        sources.check_round(self._config, stage, source, compared[0] if compared else None)
+        problems, after = self.problems(source.problems, stage)
+        return Stage(
+            name=stage.name,
+            kind="round",
+            script="launch/check_round.py",
+            flags=(f"--task={self._config.task}",),
+            reads={
+                "--problems": problems,
+                "--paths": (source.pattern,),
+                **({"--previous": str(self._workdir / before[0].name / ROUND)} if before else {}),
+                **own_files.judging(self._config.task),
+            },
+            after=(*after, stage.paths, *(each.name for each in before)),
+            locations={"--output": str(self._workdir / stage.name / ROUND)},
+            output=(ROUND,),
+        )
+
+    def _sampled(self, name: str, stage: SelectStage | RoundStage) -> Source:
+        kind = EvaluateStage if isinstance(self._known.get(name), EvaluateStage) else SampleStage
+        return Source.of(self._earlier(name, stage, kind), self._config, self._workdir)
 
     def _evaluate(self, stage: EvaluateStage) -> Stage:
         model, after = self._model(stage.model, stage)

@@ -10,6 +10,7 @@ from rft_jax.config import (
     EvaluateStage,
     LossStage,
     PipelineConfig,
+    RoundStage,
     SampleStage,
     SelectStage,
     StageConfig,
@@ -20,7 +21,7 @@ from rft_jax.pipeline import stage_settings
 from rft_jax.select import rules
 
 # Fields of stages that name other stages, and those that may name a file of one.
-_NAMES = ("model", "steps_of", "paths", "against")
+_NAMES = ("model", "steps_of", "paths", "against", "previous", "unless")
 _SOURCES = ("data", "problems", "text", "train", "test")
 
 
@@ -91,7 +92,7 @@ def _shared(config: PipelineConfig) -> set[str]:
                 is_shared = stage.model not in own and not stage_settings.evaluation(config, stage).k
             case LossStage():
                 is_shared = not {stage.model, _maker(stage.text)} & own
-            case SampleStage() | SelectStage():
+            case SampleStage() | SelectStage() | RoundStage():
                 is_shared = False
             case _:
                 assert_never(stage)

@@ -10,7 +10,7 @@ from rft_jax.config import PipelineConfig
 from rft_jax.distributed import processes
 from rft_jax.errors import UserError, did_you_mean
 from rft_jax.files import make_folder
-from rft_jax.pipeline import contamination, models, one_stage, plan_file, recipe
+from rft_jax.pipeline import contamination, models, one_stage, plan_file, recipe, stopped
 from rft_jax.pipeline.stage import LOG, Stage
 from rft_jax.pipeline.states import refuse_stale, state_of, states
 from rft_jax.pipeline.workdir_lock import lock
@@ -55,9 +55,17 @@ def run_stages(
         make_folder(workdir)
         refuse_stale(stages, states(stages, workdir), redo)
         plan_file.write(workdir, described)
+        done: list[str] = []
+        skipped: dict[str, str] = {}
         for stage in stages:
-            one_stage.do(stages, stage, workdir, held, redo=redo, command=command)
+            if stage.name in skipped:
+                continue
+            one_stage.do(stages, stopped.left(stage, skipped), workdir, held, redo=redo, command=command)
             contamination.warn([stage], workdir)
+            done.append(stage.name)
+            if stage.kind == stopped.ROUND:
+                before, skipped = skipped, stopped.skipped(stages, done, workdir)
+                print("".join(f"{line}\n" for line in stopped.told(skipped, before)), end="", flush=True)
     if stages[-1].kind == "report":
         log = workdir / stages[-1].name / LOG  # a job's output goes elsewhere
         told = log.read_text(encoding="utf-8").strip() if log.exists() else f"report: {workdir / 'report.html'}"
@@ -74,7 +82,7 @@ def run_only(
     redo: bool,
     command: str,
 ) -> None:
-    """Runs one stage of a config, unless it is done; the jobs of a submitted pipeline do.
+    """Runs one stage of a config, unless it is done or skipped; the jobs of a submitted pipeline do.
 
     Args:
         config, workdir, redo, command: as for `run`.
@@ -95,10 +103,11 @@ def run_only(
         stages[name] = stage
     make_folder(workdir, clean=False)
     with lock(workdir, shared=True) as held:
-        for before in _needed(stages, stage):
-            if (state := state_of(stages[before], workdir, ())).what != "done":
-                why = f": {state.why}" if state.why else ""
-                raise UserError(f"stage {name} needs {before}, which is not done ({state.what}{why})")
+        skipped = _skipped(stages, stage, workdir)
+        if name in skipped:
+            print(f"{name}: skipped, as {skipped[name]}", flush=True)
+            return
+        stage = stopped.left(stage, skipped)
         plan_file.write(workdir, plan_file.describe(config))
         if stage.kind == "evaluate":
             contamination.warn(stages.values(), workdir)
@@ -111,10 +120,30 @@ def refuse_several_processes() -> None:
         raise UserError("the pipeline is one process: start it without srun or mpirun, and unset JAX_NUM_PROCESSES")
 
 
+def _skipped(stages: dict[str, Stage], stage: Stage, workdir: Path) -> dict[str, str]:
+    """Returns what the checks of rounds skip, as far as they decide on a stage.
+
+    Raises:
+        UserError: a stage that this one needs is neither skipped nor done.
+    """
+    done: list[str] = []
+    skipped: dict[str, str] = {}
+    for name in _needed(stages, stage):
+        if name in skipped:
+            continue
+        if (state := state_of(stages[name], workdir, ())).what != "done":
+            why = f": {state.why}" if state.why else ""
+            raise UserError(f"stage {stage.name} needs {name}, which is not done ({state.what}{why})")
+        done.append(name)
+        if stages[name].kind == stopped.ROUND:
+            skipped = stopped.skipped(list(stages.values()), done, workdir)
+    return skipped
+
+
 def _needed(stages: dict[str, Stage], stage: Stage) -> list[str]:
-    """Returns the stages that a stage needs, directly or not, in their order."""
-    needed = set(stage.after)
+    """Returns the stages that a stage needs, directly or not, in their order, with the checks that may skip it."""
+    needed = {*stage.after, *stage.unless}
     for before in reversed(stages.values()):
         if before.name in needed:
-            needed |= set(before.after)
+            needed |= {*before.after, *before.unless}
     return [name for name in stages if name in needed]

@@ -27,9 +27,9 @@ from rft_jax.pipeline.workdir_lock import lock
 
 JOBS = "jobs.json"
 # The batch script of each kind of stage; making or drawing problems takes a processor for seconds, as the report does,
-# and a comparison with corpora as many as there are, as selection does.
+# the check of a round for minutes, and a comparison with corpora as many as there are, as selection does.
 _SCRIPTS = {kind: kind for kind in ("train", "sample", "select", "evaluate", "report")}
-_SCRIPTS |= {"world": "report", "draw": "report", "contamination": "select", "loss": "evaluate"}
+_SCRIPTS |= {"world": "report", "draw": "report", "contamination": "select", "loss": "evaluate", "round": "report"}
 _WAITS = "--dependency=afterok:"
 # Of the variables that a job has, sbatch would hand on those of the job in which it is called; these are the user's.
 _KEPT = "SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"
@@ -77,8 +77,9 @@ def plan(config: PipelineConfig, workdir: Path, arguments: Sequence[str], *, red
     models.check(config)
     found = states(stages, workdir)
     refuse_stale(stages, found, redo)
-    unfinished = [stage.name for stage in stages if found[stage.name].what != "done"]
-    left = {*unfinished, *(later for name in unfinished for later in followers(stages, name))}
+    skipped = {name for name, state in found.items() if state.what == "skipped"}
+    unfinished = [name for name, state in found.items() if state.what not in ("done", "skipped")]
+    left = {*unfinished, *(later for name in unfinished for later in followers(stages, name))} - skipped
     return [_job(stage, left, workdir, arguments) for stage in stages if stage.name in left]
 
 
@@ -141,7 +142,7 @@ def _job(stage: Stage, left: set[str], workdir: Path, arguments: Sequence[str]) 
     python = () if "RFT_PYTHON" in os.environ else (f"--export=ALL,RFT_PYTHON={sys.executable}",)
     return Job(
         stage.name,
-        tuple(name for name in stage.after if name in left),
+        tuple(name for name in (*stage.after, *stage.unless) if name in left),
         (f"--job-name={stage.name}", f"--comment={_mark(workdir)}", *_alone(stage), *python),
         (script, f"--only={stage.name}", *arguments),
     )

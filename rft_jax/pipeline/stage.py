@@ -27,7 +27,7 @@ class Stage:
 
     Attributes:
         name: name of the stage and of its folder in the workdir.
-        kind: world, draw, contamination, train, sample, select, evaluate, loss or report.
+        kind: world, draw, contamination, train, sample, select, evaluate, loss, round or report.
         script: launch/*.py.
         flags: the command's flags, except those that say where things are.
         reads: maps a flag to its input: the name of a file, a folder or a dataset, or a tuple of patterns, given to
@@ -37,6 +37,7 @@ class Stage:
         output: files that must exist for the stage to be done, relative to its folder.
         late: makes more flags once the stages before are done.
         growing: a flag whose number may grow without making the stage stale.
+        unless: checks of rounds: when one says stop, the stage is skipped.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Stage:
     output: tuple[str, ...]
     late: Callable[[], tuple[str, ...]] = tuple
     growing: str | None = None
+    unless: tuple[str, ...] = ()
 
     def arguments(self) -> list[str]:
         """Returns the command's arguments. The stages before must be done."""

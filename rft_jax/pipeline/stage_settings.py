@@ -14,6 +14,7 @@ from rft_jax.config import (
     EvaluateStage,
     LossStage,
     PipelineConfig,
+    RoundStage,
     SampleConfig,
     SampleStage,
     SelectStage,
@@ -42,7 +43,7 @@ def check(config: PipelineConfig, stage: StageConfig) -> None:
             sampling(config, stage)
         case EvaluateStage():
             evaluation(config, stage)
-        case WorldStage() | DrawStage() | ContaminationStage() | SelectStage() | LossStage():
+        case WorldStage() | DrawStage() | ContaminationStage() | SelectStage() | LossStage() | RoundStage():
             pass
         case _:
             assert_never(stage)

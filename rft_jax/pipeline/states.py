@@ -7,6 +7,7 @@ from typing import Literal
 
 from rft_jax.errors import UserError
 from rft_jax.hf.fingerprint import same
+from rft_jax.pipeline import stopped
 from rft_jax.pipeline.stage import Record, Stage, changes, fingerprint
 
 
@@ -15,11 +16,12 @@ class State:
     """What is left to do for a stage.
 
     Attributes:
-        what: done; new; resume: started before; stale: done or started with other settings or inputs.
-        why: what makes it stale, or the change it resumes with.
+        what: done; new; resume: started before; stale: done or started with other settings or inputs; skipped: not to
+            be done, as the check of a round says.
+        why: what makes it stale, the change it resumes with, or what the check says.
     """
 
-    what: Literal["done", "new", "resume", "stale"]
+    what: Literal["done", "new", "resume", "stale", "skipped"]
     why: str = ""
 
 
@@ -68,8 +70,18 @@ def _grows(name: str, before: Sequence[str], now: Sequence[str]) -> bool:
 def states(stages: Sequence[Stage], workdir: Path) -> dict[str, State]:
     """Returns the state of each stage, before anything runs."""
     found: dict[str, State] = {}
-    for stage in stages:
+    skipped: dict[str, str] = {}
+    sound: list[str] = []  # done, with all that they need
+    for each in stages:
+        if each.name in skipped:
+            found[each.name] = State("skipped", skipped[each.name])
+            continue
+        stage = stopped.left(each, skipped)
         found[stage.name] = state_of(stage, workdir, [name for name, state in found.items() if state.what != "done"])
+        if found[stage.name].what == "done" and set(stage.after) <= set(sound):
+            sound.append(stage.name)
+            if stage.kind == stopped.ROUND:
+                skipped = stopped.skipped(stages, sound, workdir)
     for name, state in list(found.items()):
         if state.what == "stale" or (
             state.what == "resume" and state.why

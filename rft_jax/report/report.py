@@ -13,6 +13,7 @@ from rft_jax.report import (
     losses,
     paper_figures,
     paper_tables,
+    rounds,
     sections,
 )
 from rft_jax.report.collect import collect
@@ -34,6 +35,7 @@ def write(folder: Path) -> Path:
         *((_on("Results", name), sections.results(part)) for name, part in run.by_problems()),
         # The claims are the comparisons of experiments; a second correction would give second verdicts.
         ("Comparisons", "" if run.plan.get("experiments") else comparisons.section(run)),
+        ("Rounds", rounds.section(run)),
         ("Contamination", contamination.found(run)),
         ("By group", groups.by_field(run)),
         ("Loss on text", losses.section(run)),

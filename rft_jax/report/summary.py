@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rft_jax.report import comparisons, experiments
+from rft_jax.report import comparisons, experiments, rounds
 from rft_jax.report.collect import Workdir, collect
 from rft_jax.report.replicates import replicates
 from rft_jax.report.sections import training_of
@@ -10,7 +10,7 @@ from rft_jax.select import rules
 
 
 def table(folder: Path) -> str:
-    """Returns the accuracies with intervals, the paired differences, and the distinct paths at each k.
+    """Returns the accuracies with intervals, the paired differences, the distinct paths at each k, and the rounds.
 
     Raises:
         UserError: there is nothing to report.
@@ -19,7 +19,7 @@ def table(folder: Path) -> str:
     parts = []
     for problems, part in run.by_problems():
         parts.append(_accuracies(part, problems))
-    parts += [_differences(run), _paths(run)]
+    parts += [_differences(run), _paths(run), rounds.in_text(run)]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -163,16 +163,16 @@ def table(statistics: Mapping[str, Any]) -> str:
         funnels["united"] = statistics["united"]
     columns = [name for name in COLUMNS if name not in RARE or any(funnel[name] for funnel in funnels.values())]
     rows = [["model", *("canonical" if name == "distinct_canonical" else name.replace("_", " ") for name in columns)]]
-    rows += [[_printable(name), *(f"{funnel[column]:,}" for column in columns)] for name, funnel in funnels.items()]
+    rows += [[printable(name), *(f"{funnel[column]:,}" for column in columns)] for name, funnel in funnels.items()]
     per_k = [["per problem", "k", "correct", "distinct", "canonical", "with gold", "pass@k"]]
     for name, funnel in funnels.items():
         for k, values in funnel["at_k"].items():
             numbers = [f"{values[column]:.2f}" for column in _PER_K]
             share = values["pass_at_k"]
-            per_k.append([_printable(name), k, *numbers, "" if share is None else f"{share:.1%}"])
+            per_k.append([printable(name), k, *numbers, "" if share is None else f"{share:.1%}"])
     found = [["found by", "distinct", "share"]]
     for entry in statistics["found_by"][:10] if len(statistics["models"]) > 1 else []:
-        names = " + ".join(map(_printable, entry["models"]))
+        names = " + ".join(map(printable, entry["models"]))
         found.append([names, f"{entry['distinct']:,}", f"{entry['share']:.1%}"])
     unsolved, suspects = len(statistics["never_solved"]), len(statistics["suspect_gold_answers"])
     notes = [
@@ -209,6 +209,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """Returns a name in one line."""
     # A model's name comes from a file: no control characters or lone surrogates on the terminal, and no endless line.
     return "".join(letter if letter.isprintable() else "?" for letter in name[:60])

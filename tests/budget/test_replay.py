@@ -136,12 +136,12 @@ def without(paths: list[Path], *gone: tuple[int, int]) -> list[Path]:
     [
         (
             without(by_hand(), (1, 2)),
-            "sample 2 of problem 1 is missing: a replay needs samples 0 to 3 of every problem",
+            "sample 2 of problem 1 is missing: samples 0 to 3 of every problem are needed",
         ),
         (without(by_hand(), (2, 0), (2, 1), (1, 3)), "sample 3 of problem 1 is missing, and 1 more problems lack some"),
         ([each for each in by_hand() if each.problem], "sample 0 of problem 0 is missing"),
         ([*by_hand(), by_hand()[5]], r"a.jsonl:13: sample 1 of problem 1 was there before: name each file once"),
-        ([*by_hand()[:-1], by_hand()[-1]._replace(model="n")], "a.jsonl:12: a path of 'n' after those of 'm': replay"),
+        ([*by_hand()[:-1], by_hand()[-1]._replace(model="n")], "a.jsonl:12: a path of 'n' after those of 'm': name"),
         ([*by_hand()[:-1], by_hand()[-1]._replace(tokens=None)], "a.jsonl:12: sample 3 of problem 2 has no number of"),
         ([path(0, 0, "", tokens=10**400), *by_hand()[1:]], "a.jsonl:1: sample 0 of problem 0 has more tokens than any"),
         ([*by_hand(), path(0, 10**30, "")], "sample 4 of problem 0 is missing, and 2 more problems lack some"),

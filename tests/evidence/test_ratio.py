@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rft_jax.evidence.ratio import ratio
+from rft_jax.evidence.intervals import Estimate
+from rft_jax.evidence.ratio import difference, ratio
 
 
 def sample(count, spread, seed=1):
@@ -68,3 +69,38 @@ def test_few_observations():
     for above, below in (([1.0, 2.0], [1.0]), ([1.0, 2.0], [1.0, 0.0])):
         with pytest.raises(ValueError, match="a positive one to divide by"):
             ratio(above, below)
+
+
+def test_a_difference_leaves_out_an_observation_of_both_sides():
+    one, other = sample(7, 1.0), sample(7, 1.0, seed=2)
+    left = [
+        np.delete(other[0], n).sum() / np.delete(other[1], n).sum()
+        - np.delete(one[0], n).sum() / np.delete(one[1], n).sum()
+        for n in range(7)
+    ]
+    half = stats.t.ppf(0.975, 6) * np.sqrt(6 * np.var(left))
+    found = difference(one, other)
+    assert found.mean == pytest.approx(ratio(*other).mean - ratio(*one).mean)
+    assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half))
+    assert difference(one, one) == Estimate(0, 0, 0)
+
+
+def test_a_difference_is_told_more_closely_than_by_two_intervals_and_covers_the_truth():
+    """Documents that are hard for one model are hard for the other, too."""
+    runs, covered, closer = 400, 0, 0
+    rng = np.random.default_rng(4)
+    for _ in range(runs):
+        sizes, hard = rng.integers(20, 200, (2, 60)), rng.normal(2, 0.3, 60)
+        one, other = (sizes[n] * (hard - shift + rng.normal(0, 0.1, 60)) for n, shift in ((0, 0), (1, 0.05)))
+        found = difference((one, sizes[0]), (other, sizes[1]))
+        covered += found.low <= -0.05 <= found.high
+        apart = [ratio(one, sizes[0]), ratio(other, sizes[1])]
+        closer += found.high - found.low < np.hypot(*(each.high - each.low for each in apart))
+    assert 0.93 < covered / runs < 0.97
+    assert closer > 0.95 * runs
+
+
+def test_differences_of_other_observations_are_refused():
+    with pytest.raises(ValueError, match="3 observations on one side and 2 on the other"):
+        difference(([1.0] * 3, [1.0] * 3), ([1.0] * 2, [1.0] * 2))
+    assert difference(([1.0], [1.0]), ([2.0], [1.0])) is None
