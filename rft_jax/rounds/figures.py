@@ -2,7 +2,7 @@
 
 Shares and pass@k have the intervals of accuracies (`evidence.intervals.share`: Wilson's, at the effective size), and
 differences in what a problem does or does not do Tango's (`evidence.compare.differences`). Other numbers have Student's
-interval, paired where they are compared (`evidence.crossed`), and ratios the jackknife's (`evidence.ratio`), which is
+interval, paired where they are compared (`evidence.mean`), and ratios the jackknife's (`evidence.ratio`), which is
 the same for a mean. All take problems as a random sample; they say nothing on other seeds of sampling or training.
 """
 
@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from rft_jax.evidence import crossed, ratio
+from rft_jax.evidence import ratio
 from rft_jax.evidence.compare import differences
 from rft_jax.evidence.crossed import Array
 from rft_jax.evidence.intervals import Estimate, share
+from rft_jax.evidence.mean import mean
 from rft_jax.rounds.outcomes import Outcomes
 
 Figures = dict[str, Estimate | None]
@@ -55,25 +55,18 @@ def changes(before: Outcomes, now: Outcomes, k: int) -> Figures:
     columns = ((before.right, now.right), (before.distinct, now.distinct), (before.tokens, now.tokens))
     right, distinct, tokens = (tuple(np.asarray(each, np.float64) for each in pair) for pair in columns)
     return {
-        PASS_1: _mean((right[1] - right[0]) / k),
+        PASS_1: mean((right[1] - right[0]) / k),
         **{
             name: Estimate(*(float(each) for each in differences((one - other)[None])[:3]))
             for name, holds in _YES_OR_NO.items()
             for other, one in [(holds(each, k).astype(np.float64) for each in right)]
         },
-        DISTINCT: _mean(distinct[1] - distinct[0]),
-        TOKENS: _mean((tokens[1] - tokens[0]) / k),
+        DISTINCT: mean(distinct[1] - distinct[0]),
+        TOKENS: mean((tokens[1] - tokens[0]) / k),
         ENTROPY: ratio.difference(_per_token(before), _per_token(now))
         if _is_known(before) and _is_known(now)
         else None,
     }
-
-
-def _mean(values: Array) -> Estimate:
-    """Returns the mean of a number for each problem, with Student's interval."""
-    spread = crossed.spread(values[None])
-    mean, half = values.mean(), stats.t.ppf(0.975, spread.freedom) * np.sqrt(spread.variance)
-    return Estimate(float(mean), float(mean - half), float(mean + half))
 
 
 def _is_known(found: Outcomes) -> bool:
