@@ -22,8 +22,8 @@ def section(run: Workdir) -> str:
     if not found:
         return ""
     intro = paragraph(
-        "What the paths of each round show, before anything is trained on them: of the problems that are trained on, "
-        "with 95 % intervals over problems, for this one seed. Entropy is in nats, at the temperature of the samples. "
+        "What the paths of each round show, before anything is trained on them, with 95 % intervals over the problems "
+        "that they were sampled for, for this one seed. Entropy is in nats, at the temperature of the samples. "
         f"Beside it {MEASURE} of the model that sampled, on the held-out problems."
     )
     parts = [_table(run, each) + _verdicts(run, name, each) for name, each in found.items()]
