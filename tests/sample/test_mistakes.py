@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from rft_jax import config_flag
-from rft_jax.config import MeshConfig, SampleConfig
+from rft_jax import config_checks, config_flag
+from rft_jax.config import EvaluateConfig, MeshConfig, SampleConfig
 from rft_jax.errors import UserError
 from rft_jax.sample import capacity, loop
 
@@ -44,6 +44,15 @@ def config(model_folder, problems_file):
         ({"template": "papr"}, "no template is called 'papr'"),
         ({"template": "chat"}, "has no chat template"),
         ({"prompt_tokens": 0}, "prompt_tokens = 0"),
+        ({"budget": "distict=1"}, "budget 'distict=1' .did you mean 'distinct'"),
+        ({"budget": "distinct"}, "give distinct=N"),
+        ({"budget": "distinct=3"}, "there are at most k = 2 samples of a problem"),
+        ({"budget": "boundary"}, "k = 2 is below the first pass of 4 samples"),
+        ({"budget": "uniform=1"}, r"give --config\.k=1 instead"),
+        (
+            {"budget": "tokens=100:first=2"},
+            "a first pass of 2 samples of each of 64 problems is more than so many tokens",
+        ),
     ],
     ids=str,
 )
@@ -52,6 +61,21 @@ def test_settings(config, tmp_path, changes, message):
         changes = {**changes, "shots_from": config.problems}
     with pytest.raises(UserError, match=message):
         loop.sample(dataclasses.replace(config, **changes), tmp_path)
+
+
+def test_a_budget_without_gold_answers(config, tmp_path):
+    file = tmp_path / "questions.jsonl"
+    file.write_text('{"question": "How many?", "answer": "Many."}\n' * 2)
+    asked = dataclasses.replace(config, problems=str(file))
+    with pytest.raises(UserError, match=r"a budget by what is right needs gold answers, or take budget=uniform"):
+        loop.sample(dataclasses.replace(asked, budget="correct=1"), tmp_path / "run")
+    assert not [*tmp_path.glob("run/paths/*")]
+
+
+def test_an_evaluation_takes_no_budget(config):
+    made = config_flag.load("configs/evaluate.py", EvaluateConfig)
+    with pytest.raises(UserError, match="an evaluation has as many samples of every problem"):
+        config_checks.evaluation(dataclasses.replace(made, k=4, budget="distinct=1"))
 
 
 def test_an_empty_problem_file(config, tmp_path):
