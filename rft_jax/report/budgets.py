@@ -14,8 +14,7 @@ from rft_jax.report.page import paragraph, table
 from rft_jax.report.replicates import base_of
 
 _HEAD = (
-    "paths", "budget", "samples per problem", "tokens per problem", "right", "distinct", "against uniform",
-    "in percent", "never solved", "against uniform", "seeds",
+    "budget", "tokens", "right", "distinct", "against uniform", "never solved", "against uniform",
 )  # fmt: skip
 _OTHERWISE = ("name", "made_by", "tile", BUDGET)  # of a manifest: what makes no path another one
 
@@ -50,12 +49,20 @@ def section(run: Workdir) -> str:
     if not any(BUDGET in each.manifest for each in run.samplings):
         return ""
     found = compared(run)
+    problems = sorted({f"{len(each.ours[0].samples):,}" for each in found})
+    seeds = sorted({str(len(each.ours)) for each in found})
     intro = paragraph(
         "What was found among the paths of each budget, and how far that is from uniform sampling of the same model, "
         "with 95 % intervals, paired by problem. With several seeds, seeds and problems are random, with effects of "
-        "their own (Owen and Eckles 2012, arXiv 1106.2125). Compare budgets of as many tokens."
+        "their own (Owen and Eckles 2012, arXiv 1106.2125). Compare budgets of as many tokens. Counts are per "
+        f"problem, but for how many of {' or '.join(problems)} problems are never solved; {' or '.join(seeds)} seeds."
     )
-    return intro + table(_HEAD, [_row(each) for each in found]) if found else ""
+    budgets = [each.budget for each in found]
+    rows = [
+        [each.budget if budgets.count(each.budget) == 1 else f"{each.budget}, {each.name}", *_cells(each)]
+        for each in found
+    ]
+    return intro + table(_HEAD, rows) if found else ""
 
 
 def compared(run: Workdir) -> list[Compared]:
@@ -99,23 +106,19 @@ def _tally(run: Workdir, sampling: Sampling) -> Tally:
     return tally((path for path in sampling.paths() if path.tokens is not None), grading, len(problems))
 
 
-def _row(each: Compared) -> list[str]:
+def _cells(each: Compared) -> list[str]:
+    """Returns what stands beside the budget."""
     problems = len(each.ours[0].samples)
     is_other = any(mine is not theirs for mine, theirs in zip(each.ours, each.uniform, strict=True))
     base = float(np.mean([theirs.distinct.mean() for theirs in each.uniform]))
     never = problems * each.average(_unsolved)
     return [
-        each.name,
-        each.budget,
-        f"{each.average(lambda found: found.samples):.1f}",
         f"{each.average(lambda found: found.tokens):,.0f}",
         f"{each.average(lambda found: found.right):.2f}",
         f"{each.average(lambda found: found.distinct):.2f}",
-        _signed(each.difference(lambda found: found.distinct), 1, 2) if is_other else "–",
-        _signed(each.difference(lambda found: found.distinct), 100 / base, 1) if is_other and base else "–",
-        f"{never:.0f} of {problems:,}",
+        _signed(each.difference(lambda found: found.distinct), 100 / base, 1, " %") if is_other and base else "–",
+        f"{never:.0f}",
         _signed(each.difference(_unsolved), problems, 0) if is_other else "–",
-        str(len(each.ours)),
     ]
 
 
@@ -123,8 +126,8 @@ def _unsolved(found: Tally) -> np.ndarray:
     return found.right == 0
 
 
-def _signed(differences: np.ndarray, scale: float, digits: int) -> str:
+def _signed(differences: np.ndarray, scale: float, digits: int, unit: str = "") -> str:
     estimate = mean(scale * differences)
     if estimate is None:
         return "–"
-    return f"{estimate.mean:+.{digits}f} ({estimate.low:+.{digits}f} to {estimate.high:+.{digits}f})"
+    return f"{estimate.mean:+.{digits}f}{unit} ({estimate.low:+.{digits}f} to {estimate.high:+.{digits}f})"

@@ -68,12 +68,14 @@ def test_each_stands_beside_uniform_sampling_of_its_seed(run: Workdir) -> None:
 
 def test_the_table(run: Workdir) -> None:
     html = budgets.section(run)
-    estimate = mean([[0, 0, -1, -1], [0, 0, -1, 0]])
+    differences = np.array([[0, 0, -1, -1], [0, 0, -1, 0]])
+    estimate = mean(100 * differences / 1.75)  # distinct paths a problem of uniform sampling: 0, 1, 3 and 3
     assert estimate is not None
-    assert f"{estimate.mean:+.2f} ({estimate.low:+.2f} to {estimate.high:+.2f})" in html
+    assert f"{estimate.mean:+.1f} % ({estimate.low:+.1f} to {estimate.high:+.1f})" in html
     assert "<td>distinct=2 of 4</td>" in html
-    assert "<td>1 of 4</td>" in html
-    assert html.count("<td>–</td>") == 6  # uniform sampling beside itself
+    assert "how many of 4 problems are never solved; 2 seeds." in html
+    assert html.count("<td>–</td>") == 4  # uniform sampling beside itself
+    assert "<td>uniform, paths-other</td>" in html
 
 
 def test_without_budgets_there_is_none(run: Workdir) -> None:
