@@ -87,6 +87,7 @@ def test_it_is_a_part_of_the_uniform_run_and_what_the_replay_takes(adaptive, uni
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("adaptive", POLICIES[:1], indirect=True)
 def test_two_processes_of_one_job_make_the_same(adaptive, task, model_folder, problems_file, tmp_path):
     """What comes back is decided on by the first alone, and both sample it."""
     budget, folder = adaptive
