@@ -38,7 +38,7 @@ def left_running(workdir):
 @pytest.mark.slow
 def test_ten_random_kills(undisturbed, tmp_path):
     where = {"cwd": root(), "env": os.environ | {"XLA_FLAGS": tiny_runs.FLAGS}}
-    workdir, told = tmp_path / "killed", ""
+    workdir = tmp_path / "killed"
     dice = random.Random(20261126)
     ways = [*WAYS, *WAYS, *dice.sample(WAYS, 2)]
     dice.shuffle(ways)
@@ -61,14 +61,13 @@ def test_ten_random_kills(undisturbed, tmp_path):
                 pipeline.terminate()
             code = pipeline.wait(timeout=60)
             output.seek(0)
-            told += (said := output.read())
+            said = output.read()
         assert code in {"stage": (0, 1), "term": (0, 130)}.get(way, (0, -signal.SIGKILL)), (way, said)
         assert "Traceback" not in said, (way, said)
         if code == 1:
             assert "failed (exit code -9)" in said.splitlines()[-1]
     last = tiny_runs.run(workdir, **where)
     assert last.returncode == 0, last.stderr
-    assert "was left running by a killed pipeline" in told + last.stdout
     assert tiny_runs.made(workdir) == tiny_runs.made(undisturbed)
     assert left_running(workdir) == []
     assert not list(workdir.rglob("*.partial"))
