@@ -12,7 +12,7 @@ follows. A training set has the gold answer of each problem, once.
 What to expect: configs/ROUNDS.md.
 """
 
-import os
+import dataclasses
 from pathlib import Path
 
 from rft_jax.config import (
@@ -25,9 +25,9 @@ from rft_jax.config import (
     TrainStage,
     WorldStage,
 )
+from rft_jax.config_flag import load
 from rft_jax.errors import UserError
 
-BASE = Path(__file__).parents[1] / "rft_jax" / "world" / "base_model"
 PATHS = ("all", "own", "collapse")
 
 
@@ -58,23 +58,15 @@ def get_config(argument: str = "0") -> PipelineConfig:
             TrainStage(name=f"model-{number}", model="base", data=f"select-{number}"),
             EvaluateStage(name=f"eval-{number}", model=f"model-{number}", against=(f"eval-{number - 1}",)),
         ]
-    return PipelineConfig(
-        problems="world/train.jsonl",
-        test="world/test.jsonl",
-        models=(f"base={os.path.relpath(BASE)}",),
-        # As the quickstart's.
-        train_settings=(
-            "epochs=3", "batch=16", "learning_rate=5e-4", "remat=none", "save_every=10000", "keep=1", "packing=none",
-            "max_length=129",
-        ),
-        sample_settings=("max_new_tokens=120", "logprobs=True"),
-        evaluate_settings=("max_new_tokens=120",),
+    quickstart = load(f"{Path(__file__).with_name('quickstart.py')}:{seed}", PipelineConfig)
+    return dataclasses.replace(
+        quickstart,
+        sample_settings=(*quickstart.sample_settings, "logprobs=True"),
         k=8,
-        temperature=0.3 if collapses else 0.9,
-        seed=seed,
+        temperature=0.3 if collapses else quickstart.temperature,
         controls=(),
         stages=tuple(stages),
-    )  # fmt: skip
+    )
 
 
 def _parsed(argument: str) -> tuple[int, str, int]:

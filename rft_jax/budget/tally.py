@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rft_jax.budget.outcome import Grading
+from rft_jax.errors import UserError
 from rft_jax.records.path import Path
 
 Counts = NDArray[np.int64]
@@ -17,13 +18,11 @@ class Tally:
     """Counts by problem, each int64 [problems].
 
     Attributes:
-        samples: how many there are.
-        tokens: of all of them.
+        tokens: of all paths.
         right: how many are right.
         distinct: distinct right paths.
     """
 
-    samples: Counts
     tokens: Counts
     right: Counts
     distinct: Counts
@@ -38,15 +37,17 @@ def tally(paths: Iterable[Path], grading: Grading, problems: int) -> Tally:
         problems: how many there are.
 
     Raises:
-        ValueError: a path does not tell how many tokens it has.
+        UserError: a path does not tell how many tokens it has.
     """
-    samples, tokens, right = (np.zeros(problems, np.int64) for _ in range(3))
+    tokens, right = (np.zeros(problems, np.int64) for _ in range(2))
     keys: list[set[Hashable]] = [set() for _ in range(problems)]
     for path in paths:
-        outcome = grading.outcome(path)
-        samples[path.problem] += 1
+        try:
+            outcome = grading.outcome(path)
+        except ValueError as error:
+            raise UserError(f"{error}: what it took cannot be told") from None
         tokens[path.problem] += outcome.tokens
         right[path.problem] += outcome.right
         if outcome.key is not None:
             keys[path.problem].add(outcome.key)
-    return Tally(samples, tokens, right, np.array([len(each) for each in keys], np.int64))
+    return Tally(tokens, right, np.array([len(each) for each in keys], np.int64))

@@ -8,7 +8,6 @@ from typing import assert_never, get_args
 from rft_jax import names, ranges
 from rft_jax.config import (
     GOLD,
-    UNIFORM,
     ContaminationStage,
     DrawStage,
     EvaluateStage,
@@ -30,6 +29,7 @@ from rft_jax.pipeline.stage import RECORD, Reads, Stage
 from rft_jax.records.lines import with_infix
 from rft_jax.records.problem import read_problems
 from rft_jax.rounds.record import FILE as ROUND
+from rft_jax.sample import budgets
 from rft_jax.select import rules
 from rft_jax.task import task as tasks
 from rft_jax.world.fresh import STANDARD, too_many
@@ -190,7 +190,7 @@ class _Recipe:
                 "--config.problems": problems,
                 CONFIG_FILE: stage_settings.config_file(self._config.sample),
                 **own_files.asked_by(made),
-                **(own_files.graders(made.task or "", None, ()) if made.budget != UNIFORM else {}),
+                **({} if budgets.is_uniform(made) else own_files.graders(made.task or "", None, ())),
             },
             after=after + problems_after,
             locations={"--workdir": str(self._workdir / stage.name)},

@@ -17,6 +17,7 @@ from rft_jax.config import (
 from rft_jax.errors import UserError
 from rft_jax.pipeline import stage_settings
 from rft_jax.rounds.record import SETTINGS
+from rft_jax.sample import budgets
 
 
 class Source(NamedTuple):
@@ -60,7 +61,7 @@ def check_round(config: PipelineConfig, stage: RoundStage, source: Source, befor
     own = source.settings(config)
     if not own.k:
         raise UserError(f"stage {stage.name} checks {source.stage.name}, which samples nothing: its k is 0")
-    if own.budget != "uniform":
+    if not budgets.is_uniform(own):
         raise UserError(
             f"stage {stage.name}: {source.stage.name} has budget={own.budget}, and a round is checked by k samples of "
             "every problem: give it budget=uniform"

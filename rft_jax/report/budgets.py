@@ -7,16 +7,20 @@ import numpy as np
 
 from rft_jax.budget.outcome import Grading
 from rft_jax.budget.tally import Tally, tally
+from rft_jax.config import UNIFORM
+from rft_jax.errors import UserError
 from rft_jax.evidence.mean import mean
+from rft_jax.provenance import FIELD
 from rft_jax.records.manifest import BUDGET, POLICIES
 from rft_jax.report.collect import Sampling, Workdir, criteria_of
 from rft_jax.report.page import paragraph, table
 from rft_jax.report.replicates import base_of
+from rft_jax.sample.sharing.terms import TILE
 
 _HEAD = (
     "budget", "tokens", "right", "distinct", "against uniform", "never solved", "against uniform",
 )  # fmt: skip
-_OTHERWISE = ("name", "made_by", "tile", BUDGET)  # of a manifest: what makes no path another one
+_OTHERWISE = ("name", FIELD, TILE, BUDGET)  # of a manifest: what makes no path another one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +53,7 @@ def section(run: Workdir) -> str:
     if not any(BUDGET in each.manifest for each in run.samplings):
         return ""
     found = compared(run)
-    problems = sorted({f"{len(each.ours[0].samples):,}" for each in found})
+    problems = sorted({f"{len(each.ours[0].right):,}" for each in found})
     seeds = sorted({str(len(each.ours)) for each in found})
     intro = paragraph(
         "What was found among the paths of each budget, and how far that is from uniform sampling of the same model, "
@@ -86,7 +90,7 @@ def compared(run: Workdir) -> list[Compared]:
     return [
         Compared(
             name,
-            str((both[0][0].manifest.get(BUDGET) or {POLICIES: ["uniform"]})[POLICIES][-1]),
+            str((both[0][0].manifest.get(BUDGET) or {POLICIES: [UNIFORM]})[POLICIES][-1]),
             [counted(mine) for mine, _ in both],
             [counted(theirs) for _, theirs in both],
         )
@@ -103,12 +107,15 @@ def _tally(run: Workdir, sampling: Sampling) -> Tally:
     problems = run.problems_of(sampling.name) or []
     chosen = criteria_of(run.training_sets[0] if run.training_sets else None)
     grading = Grading(problems, run.source_of(sampling.name), chosen.task, chosen.graders[0])
-    return tally((path for path in sampling.paths() if path.tokens is not None), grading, len(problems))
+    try:
+        return tally(sampling.paths(len(problems)), grading, len(problems))
+    except UserError as error:
+        raise UserError(f"{sampling.folder}: {error}") from None
 
 
 def _cells(each: Compared) -> list[str]:
     """Returns what stands beside the budget."""
-    problems = len(each.ours[0].samples)
+    problems = len(each.ours[0].right)
     is_other = any(mine is not theirs for mine, theirs in zip(each.ours, each.uniform, strict=True))
     base = float(np.mean([theirs.distinct.mean() for theirs in each.uniform]))
     never = problems * each.average(_unsolved)

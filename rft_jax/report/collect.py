@@ -76,10 +76,10 @@ class Sampling:
     manifest: dict[str, Any]
     folder: Path
 
-    def paths(self) -> Iterator[SampledPath]:
-        """Yields the paths, file by file."""
+    def paths(self, problems: int | None = None) -> Iterator[SampledPath]:
+        """Yields the paths, file by file; `problems` is how many there are, None if unknown."""
         for file in sorted(self.folder.glob("*.jsonl")):
-            yield from read_paths(file)
+            yield from read_paths(file, problems)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,6 +32,11 @@ def policy_of(config: SampleConfig, problems: int | None = None) -> Policy:
     return policy
 
 
+def is_uniform(config: SampleConfig) -> bool:
+    """Returns whether every problem gets k samples, whatever comes of them; raises UserError as `policy_of` does."""
+    return isinstance(policy_of(config), Uniform)
+
+
 def adaptive(config: SampleConfig, problems: Sequence[Problem], task: str) -> Adaptive | None:
     """Returns the work of the run's budget, None where every problem gets k samples.
 
@@ -43,12 +48,11 @@ def adaptive(config: SampleConfig, problems: Sequence[Problem], task: str) -> Ad
     Raises:
         UserError: the policy cannot be kept, or the gold answers cannot be read.
     """
-    policy = policy_of(config, len(problems))
-    if isinstance(policy, Uniform):
+    if is_uniform(config):
         return None
-    return Adaptive(policy, Grading(problems, str(config.problems), task), len(problems))
+    return Adaptive(policy_of(config, len(problems)), Grading(problems, str(config.problems), task), len(problems))
 
 
 def samples_at_once(config: SampleConfig) -> int:
     """Returns how many samples of one problem are jobs at the same time, mostly."""
-    return min(config.k, SAMPLES_PER_TILE if isinstance(policy_of(config), Uniform) else _AT_ONCE)
+    return min(config.k, SAMPLES_PER_TILE if is_uniform(config) else _AT_ONCE)

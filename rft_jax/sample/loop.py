@@ -166,7 +166,14 @@ def sample(config: SampleConfig, workdir: FilePath) -> None:
 
         with (
             stopping.asked_first("writing down what is begun"),
-            Progress(found["wanted"], found["done"], schedule, problems, grader, config.budget) as progress,
+            Progress(
+                found["wanted"],
+                found["done"],
+                schedule,
+                problems,
+                grader,
+                budget=None if budgets.is_uniform(config) else config.budget,
+            ) as progress,
             share or contextlib.nullcontext(),
         ):
             while jobs.left():

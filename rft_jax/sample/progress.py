@@ -8,7 +8,6 @@ from types import TracebackType
 import jax
 from tqdm import tqdm
 
-from rft_jax.config import UNIFORM
 from rft_jax.records.path import Path
 from rft_jax.records.problem import Problem
 from rft_jax.sample.schedule import Schedule
@@ -21,7 +20,7 @@ class Progress:
     """A bar on process 0 if that is a terminal, and a summary at the end."""
 
     def __init__(
-        self, wanted: int, there: int, schedule: Schedule, problems: list[Problem], grader: Grader, budget: str
+        self, wanted: int, there: int, schedule: Schedule, problems: list[Problem], grader: Grader, budget: str | None
     ) -> None:
         """Starts the clock.
 
@@ -31,7 +30,7 @@ class Progress:
             schedule: whose occupancy is told.
             problems: with their gold answers; one that the grader cannot read is never right.
             grader: tells which paths are right.
-            budget: that decides how many paths there are.
+            budget: that decides how many paths there are; None: `wanted` is all.
         """
         self._schedule = schedule
         self._grader = grader
@@ -41,7 +40,7 @@ class Progress:
         self._start = time.monotonic()
         quiet = jax.process_index() > 0 or not sys.stderr.isatty()
         self._bar = tqdm(total=wanted, initial=there, unit=" paths", disable=quiet)
-        asks = "" if budget.startswith(UNIFORM) else f"; budget={budget} asks for more as they come back"
+        asks = "" if budget is None else f"; budget={budget} asks for more as they come back"
         log.info("%d of %d paths to sample%s", wanted - there, wanted, asks)
 
     def move(self, wanted: int, made: int) -> None:

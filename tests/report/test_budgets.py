@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rft_jax.config import PipelineConfig, SampleStage
+from rft_jax.errors import UserError
 from rft_jax.evidence.mean import mean
 from rft_jax.pipeline import plan_file
 from rft_jax.records import manifest
@@ -59,7 +60,7 @@ def run(tmp_path: File) -> Workdir:
 def test_each_stands_beside_uniform_sampling_of_its_seed(run: Workdir) -> None:
     everything, few, other = budgets.compared(run)
     assert (everything.budget, few.budget, other.name) == ("uniform", "distinct=2 of 4", "paths-other")
-    assert [found.samples.tolist() for found in few.ours] == [[4, 4, 2, 2], [4, 4, 2, 3]]
+    assert [found.distinct.tolist() for found in few.ours] == [[0, 1, 2, 2], [0, 1, 2, 3]]
     assert [found.right.tolist() for found in few.uniform] == [[0, 3, 3, 3], [0, 3, 3, 3]]
     assert [found.tokens.tolist() for found in few.ours] == [[40, 40, 20, 20], [40, 40, 20, 30]]
     assert few.difference(lambda found: found.distinct).tolist() == [[0, 0, -1, -1], [0, 0, -1, 0]]
@@ -76,6 +77,13 @@ def test_the_table(run: Workdir) -> None:
     assert "how many of 4 problems are never solved; 2 seeds." in html
     assert html.count("<td>–</td>") == 4  # uniform sampling beside itself
     assert "<td>uniform, paths-other</td>" in html
+
+
+def test_a_path_that_does_not_tell_its_tokens_is_refused(run: Workdir) -> None:
+    folder = run.samplings[0].folder
+    write_paths(folder / "b.jsonl", [Path(1, 9, "m", "#### 1", None, "eos")])
+    with pytest.raises(UserError, match=r"sample 9 of problem 1 has no number of tokens"):
+        budgets.section(run)
 
 
 def test_without_budgets_there_is_none(run: Workdir) -> None:

@@ -1,12 +1,12 @@
 """What a budget's policy asks for, in tiles that are the same for all workers, whatever they have sampled.
 
 Of a policy that decides on each problem alone, a tile is a block of problems: whoever claims it samples each of them
-until it is decided. Of a policy with a total, a tile is a part of a round. What is decided comes from
-whole shards alone, so that all workers decide alike, though a path that two of them sampled may differ in rounding.
+until it is decided. Of a policy with a total, a tile is a part of a round. What is decided comes from whole shards
+alone, so that all workers decide alike, though a path that two of them sampled may differ in rounding.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,7 +64,7 @@ class Adaptive:
             for first in range(0, problems, _BLOCK):
                 block = range(first, min(first + _BLOCK, problems))
                 self._add(f"{block[0]:05}-{block[-1]:05}.budget", _Place(None, block))
-        list(self._plan())
+        self._plan()
 
     @property
     def wanted(self) -> np.ndarray:
@@ -104,8 +104,9 @@ class Adaptive:
         rounds = {"rounds": self.decisions.rounds, "tokens": spent} if self.decisions.rounds else {}
         return found | {"samples": list(self.decisions.wanted)} | rounds
 
-    def _plan(self) -> Iterator[str]:
-        """Makes the tiles of rounds that are planned now, and yields their names."""
+    def _plan(self) -> list[str]:
+        """Makes the tiles of rounds that are planned now, and returns their names."""
+        made: list[str] = []
         for number in range(self._rounds, len(self.decisions.rounds)):
             block, paths, count = [], 0, 0
             for problem in range(self._problems):
@@ -116,11 +117,12 @@ class Adaptive:
                 if block and (paths >= _PATHS or problem == self._problems - 1):
                     name = f"round-{number:03}.{count:05}"
                     self._add(name, _Place(number, block))
-                    yield name
+                    made.append(name)
                     block, paths, count = [], 0, count + 1
         self._rounds = len(self.decisions.rounds)
+        return made
 
-    def _add(self, name: str, place: "_Place") -> None:
+    def _add(self, name: str, place: _Place) -> None:
         self._places[name] = place
         self.tiles[name] = None
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from rft_jax import files
+from rft_jax.config import UNIFORM
 from rft_jax.errors import UserError
 from rft_jax.records import checksum, manifest
 from rft_jax.records.lines import dump
@@ -158,10 +159,10 @@ class Ledger:
         """
         if self._adaptive is None and there is None:
             return
-        now = f"{self._adaptive.policy.text if self._adaptive else 'uniform'} of {self._k}"
+        now = f"{self._adaptive.policy.text if self._adaptive else UNIFORM} of {self._k}"
         if there is None:  # what of a uniform run is there came in an order of its own, whatever it was
             always = int(self._covered.cumprod(axis=1).sum(axis=1).min()) if self._shards else 0
-            there = manifest.of_budget(["uniform"] if self._shards else [], always)
+            there = manifest.of_budget([UNIFORM] if self._shards else [], always)
         if now not in there[POLICIES]:
             if there[POLICIES]:
                 log.info("%s has paths of budget=%s; goes on with %s", self._folder, ", ".join(there[POLICIES]), now)

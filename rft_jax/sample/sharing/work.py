@@ -10,6 +10,7 @@ from rft_jax.records.path import Path
 from rft_jax.records.shard import Shard
 
 Number = tuple[int, int]  # of a path: problem and sample
+Tiles = Mapping[str, None]  # names, what is to be done first first
 
 
 class Asked(Protocol):
@@ -128,6 +129,3 @@ class Uniform:
 def count(wanted: np.ndarray, covered: np.ndarray) -> int:
     """Returns how many of the wanted paths are there."""
     return int(np.count_nonzero(covered & (np.arange(covered.shape[1]) < wanted[:, None])))
-
-
-Tiles = Mapping[str, None]
