@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from rft_jax.evidence import crossed, score
 from rft_jax.evidence.crossed import Array
@@ -70,4 +70,4 @@ def differences(values: Array, clusters: NDArray[np.int64] | None = None) -> tup
     more, fewer = (differing + mean) / 2 * size, (differing - mean) / 2 * size
     low, high = score.tango(more, fewer, size, quantile)
     at_zero = np.abs(score.statistic(more, fewer, size, 0.0))
-    return mean, np.minimum(low, mean), np.maximum(high, mean), 2 * stats.t.sf(at_zero, freedom)
+    return mean, np.minimum(low, mean), np.maximum(high, mean), 2 * special.stdtr(freedom, -at_zero)

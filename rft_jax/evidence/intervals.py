@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from rft_jax.evidence import crossed, score
 from rft_jax.evidence.crossed import Array
@@ -79,7 +79,7 @@ def effective(plain: Array, variance: Array, freedom: Array, groups: int) -> tup
         groups: number of problems, or of clusters: the size where nothing varies, as if each were asked once.
     """
     known = (variance > 0) & (plain > 0)
-    return np.where(known, plain / np.where(known, variance, 1), groups), stats.t.ppf(0.975, freedom)
+    return np.where(known, plain / np.where(known, variance, 1), groups), special.stdtrit(freedom, 0.975)
 
 
 def alone(count: int, clusters: NDArray[np.int64] | None) -> bool:

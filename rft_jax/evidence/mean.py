@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from rft_jax.evidence import crossed
 from rft_jax.evidence.intervals import Estimate
@@ -22,5 +22,5 @@ def mean(values: ArrayLike) -> Estimate | None:
         return None
     spread = crossed.spread(observed)
     middle = float(observed.mean())
-    half = float(stats.t.ppf(0.975, spread.freedom) * np.sqrt(spread.variance))
+    half = float(special.stdtrit(spread.freedom, 0.975) * np.sqrt(spread.variance))
     return Estimate(middle, middle - half, middle + half)

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from rft_jax.evidence.crossed import Array
 from rft_jax.evidence.intervals import Estimate
@@ -69,4 +69,4 @@ def _half_width(others: Array) -> float:
     """Returns half the interval of an estimate, from those that leave one observation out."""
     count = len(others)
     error = np.sqrt((count - 1) / count * np.square(others - others.mean()).sum())
-    return float(stats.t.ppf(0.975, count - 1) * error)
+    return float(special.stdtrit(count - 1, 0.975) * error)
