@@ -60,14 +60,12 @@ def differences(values: Array, clusters: NDArray[np.int64] | None = None) -> tup
     if alone(count, clusters):
         return mean, np.full_like(mean, -1), np.ones_like(mean), np.ones_like(mean)
     if values.shape[-2] == 1 and clusters is None:
-        size, quantile = np.full_like(mean, count), np.full_like(mean, score.NORMAL_95)
-        freedom = np.full_like(mean, np.inf)
+        spread, size, quantile = None, np.full_like(mean, count), np.full_like(mean, score.NORMAL_95)
     else:
         spread = crossed.spread(values, clusters)
-        groups = count if clusters is None else int(clusters.max()) + 1
-        size, quantile = effective(differing - np.square(mean), spread.variance, spread.freedom, groups)
-        freedom = spread.freedom
+        size, quantile = effective(differing - np.square(mean), spread)
     more, fewer = (differing + mean) / 2 * size, (differing - mean) / 2 * size
     low, high = score.tango(more, fewer, size, quantile)
     at_zero = np.abs(score.statistic(more, fewer, size, 0.0))
-    return mean, np.minimum(low, mean), np.maximum(high, mean), 2 * special.stdtr(freedom, -at_zero)
+    p = 2 * special.ndtr(-at_zero) if spread is None else spread.p_value(at_zero)
+    return mean, np.minimum(low, mean), np.maximum(high, mean), p

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from rft_jax.evidence import crossed, score
 from rft_jax.evidence.crossed import Array
@@ -63,23 +62,23 @@ def shares(values: Array, clusters: NDArray[np.int64] | None = None) -> tuple[Ar
     spread = crossed.spread(values, clusters)
     # Where few problems are solved, or few are not, the estimate is often too small: as if a part of one more problem,
     # or cluster, had come out the other way.
-    groups = count if clusters is None else clusters.max() + 1
-    more = _CAUTION * np.square(np.maximum(mean, 1 - mean) / groups)
-    variance = np.where(spread.variance > 0, spread.variance + more, 0)
-    size, quantile = effective(plain, variance, spread.freedom, groups)
+    more = _CAUTION * np.square(np.maximum(mean, 1 - mean) / spread.groups)
+    cautious = dataclasses.replace(spread, variance=np.where(spread.variance > 0, spread.variance + more, 0))
+    size, quantile = effective(plain, cautious)
     return mean, *score.wilson(mean, size, quantile)
 
 
-def effective(plain: Array, variance: Array, freedom: Array, groups: int) -> tuple[Array, Array]:
-    """Returns the effective size of a sample and the quantile of its 95 % interval.
+def effective(plain: Array, spread: crossed.Spread) -> tuple[Array, Array]:
+    """Returns the effective size of a sample, and the quantile of its 95 % interval.
 
     Args:
         plain: variance of a single observation, as its mean determines it.
-        variance, freedom: of the sample's mean, and its degrees of freedom.
-        groups: number of problems, or of clusters: the size where nothing varies, as if each were asked once.
+        spread: the uncertainty of the sample's mean.
     """
-    known = (variance > 0) & (plain > 0)
-    return np.where(known, plain / np.where(known, variance, 1), groups), special.stdtrit(freedom, 0.975)
+    known = (spread.variance > 0) & (plain > 0)
+    # Where nothing varies, it is as if each problem, or cluster, were asked once.
+    size = np.where(known, plain / np.where(known, spread.variance, 1), spread.groups)
+    return size, spread.quantile(0.05)
 
 
 def alone(count: int, clusters: NDArray[np.int64] | None) -> bool:

@@ -2,14 +2,13 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from rft_jax.evidence import crossed
 from rft_jax.evidence.intervals import Estimate
 
 
 def mean(values: ArrayLike) -> Estimate | None:
-    """Returns the mean with Student's interval, of the variance and degrees of freedom that `crossed` estimates.
+    """Returns the mean with the interval that `crossed` gives it.
 
     Args:
         values: (n,) or (S, n), a number for each seed and problem. With one seed it is over problems alone.
@@ -22,5 +21,5 @@ def mean(values: ArrayLike) -> Estimate | None:
         return None
     spread = crossed.spread(observed)
     middle = float(observed.mean())
-    half = float(special.stdtrit(spread.freedom, 0.975) * np.sqrt(spread.variance))
+    half = float(spread.quantile(0.05) * np.sqrt(spread.variance))
     return Estimate(middle, middle - half, middle + half)

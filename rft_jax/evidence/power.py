@@ -51,12 +51,14 @@ def smallest(problems: int, seeds: int, comparisons: int, assumed: Assumption) -
         return None
     lasting = assumed.lasting * assumed.differing / problems
     rest = (1 - assumed.lasting) * assumed.differing / (problems * seeds)
-    by_seed = rest + assumed.seeds**2 / seeds if seeds > 1 else 0.0
-    true = lasting + max(rest, by_seed)
+    by_seed = rest + assumed.seeds**2 / seeds
+    if seeds == 1:  # what is new for each seed cannot be told from what lasts
+        lasting, rest, by_seed = lasting + rest, 0.0, 0.0
+    true = lasting + by_seed
     # The one mean square that differs much from run to run is the seeds'.
     drawn = stats.chi2.ppf((np.arange(_DRAWS) + 0.5) / _DRAWS, seeds - 1) / (seeds - 1) if seeds > 1 else np.zeros(1)
     squares = crossed.total(np.asarray(lasting + rest), by_seed * drawn, np.asarray(rest), seeds, problems)
-    needed = stats.t.isf(LEVEL / comparisons / 2, squares.freedom) * np.sqrt(squares.variance)
+    needed = squares.quantile(LEVEL / comparisons) * np.sqrt(squares.variance)
 
     def lacking(difference: float) -> float:
         return float(stats.norm.cdf((difference - needed) / math.sqrt(true)).mean()) - POWER
@@ -83,5 +85,5 @@ def observed(pairs: Sequence[Array]) -> Assumption:
         found = crossed.spread(values)
         each = float(found.problems - found.rest) * values.shape[1], float(found.rest) * values.size
         lasting.append(max(each[0], 0.0) / max(sum(each), 1e-12))
-        seeds.append(max(float(found.seeds - found.rest), 0.0) * len(values))
+        seeds.append(max(float(found.by_seed - found.rest), 0.0) * len(values))
     return Assumption(differing, min(1.0, float(np.mean(lasting))), float(np.sqrt(np.mean(seeds))))

@@ -178,7 +178,11 @@ def test_paths(preset: Preset, model: str) -> Stages:
     return [
         *rft(preset, model),
         *(
-            SelectStage(name=f"{trained}-test-set", paths=(evaluation(trained),), ks=preset.ks)
+            SelectStage(
+                name=f"{trained}-test-set",
+                paths=(evaluation(trained),),
+                ks=tuple(k for k in preset.ks if k < preset.votes),
+            )
             for trained in (sft_name(model), rft_name(model))
         ),
     ]

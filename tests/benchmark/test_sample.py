@@ -165,8 +165,9 @@ def test_the_table_shows_medians_and_the_peers_best_batch(train_file, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_row_of_the_table(train_file):
+def test_a_row_of_the_table(train_file, monkeypatch):
     pytest.importorskip("torch", reason="the peer is transformers' generate: install the extra `torch`")
+    monkeypatch.delenv("PYTHONPATH")  # which hides torch, see tests/conftest.py
     arguments = {"size": "world", "rows": 0, "seconds": 60.0, "rounds": 1, "peer_python": "false"}
     lines = list(sample.run(problems_file=train_file, names=["smol_1"], **arguments))
     name, *cells = lines[3].split()

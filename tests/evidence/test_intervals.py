@@ -56,7 +56,7 @@ def test_mean_squares_are_those_of_a_fitted_model():
     found = crossed.spread(values)
     scale = seeds * count
     assert found.problems == pytest.approx((residual(of_seed) - rest) / (count - 1) / scale)
-    assert found.seeds == pytest.approx((residual(of_problem) - rest) / (seeds - 1) / scale)
+    assert found.by_seed == pytest.approx((residual(of_problem) - rest) / (seeds - 1) / scale)
     assert found.rest == pytest.approx(rest / ((seeds - 1) * (count - 1)) / scale)
 
 
