@@ -5,7 +5,6 @@ The environment is set before JAX is imported, and child processes inherit it.
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,10 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-# The commands that tests start are without torch, as a user's are; a worker of pytest's needs it as the oracle.
+# The commands that tests start are without torch, as a user's are.
 _hidden, _path = str(Path(__file__).parent / "without_torch"), os.environ.get("PYTHONPATH", "")
 if _hidden not in _path.split(os.pathsep):
     os.environ["PYTHONPATH"] = _hidden + (os.pathsep + _path if _path else "")
-if sys.modules.get("torch", sys) is None:
-    del sys.modules["torch"]
 
 # A suite that a script runs in its background would ignore Ctrl-C, and so would the commands that it tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -170,7 +170,7 @@ TINY = Preset(
     union13=("early", "middle"),
     union33=("early", "middle", "late"),
     made=(
-        WorldStage(name="world", train=256, test=600, seed=0),
+        WorldStage(name="world", train=192, test=600, seed=0),
         WorldStage(name="corpus", train=1, test=1, seed=1, corpus=_ROWS, replicated=False),
         WorldStage(name="held-out", train=1, test=1, seed=2, corpus=500, replicated=False),
         _pretrained("middle", 1_500),
@@ -180,8 +180,8 @@ TINY = Preset(
     test="world/test.jsonl",
     text="held-out/corpus.jsonl",
     text_task="gsm8k",  # its models were pre-trained on the answers, not on the questions
-    k=16,
-    ks=(1, 3, 6, 12),
+    k=12,
+    ks=(1, 3, 6),
     temperature=0.9,
     hot=1.3,
     votes=8,

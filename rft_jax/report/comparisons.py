@@ -16,10 +16,11 @@ from rft_jax.report.replicates import MEASURE, Replicates, base_of, clusters, is
 
 MODEL = (
     "The interval of a difference takes seeds and problems as random, each with an effect of its own (crossed random "
-    "effects: Owen and Eckles 2012, arXiv 1106.2125), and is Tango's score interval (1998) at that effective size."
+    "effects: Owen and Eckles 2012, arXiv 1106.2125), and is Tango's score interval (1998) at that effective size, "
+    "wider where few seeds make much of the variance (after Banerjee 1961)."
 )
 ONE_SEED = "With one seed it is over problems alone, and does not say how much of a difference is that seed's luck."
-TWO_SEEDS = "Two seeds say little about others: intervals over two may be too narrow."
+TWO_SEEDS = "Two seeds say little about others: intervals over two are wide."
 
 
 @dataclasses.dataclass(frozen=True)
