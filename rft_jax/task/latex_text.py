@@ -20,7 +20,10 @@ _IN_ORDER: list[tuple[re.Pattern[str], str]] = [
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])\s?\.?|\\(?:display|text)style(?![A-Za-z])|(?<!\\)\\[!,;:>]", ""),
         (r"\\(?:qquad|quad)(?![A-Za-z])|(?<!\\)\\ |~|\s+", " "),
         (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
-        (r"\\(?:mathrm|mathbf|mathit|textbf|textit|textrm|textnormal|mbox|operatorname|bf|rm)(?=\s?\{)", r"\\text"),
+        (
+            r"\\(?:math(?:rm|bf|it|sf)|boldsymbol|bm|text(?:rm|bf|it|sf|normal)|mbox|operatorname|bf|rm)(?=\s?\{)",
+            r"\\text",
+        ),
         (r"\s?\^\s?\{?\s?\\circ(?![A-Za-z])\s?\}?|°|\\degree(?![A-Za-z])", ""),
         (r"\{,\}", ","),
         (r"[−–]", "-"),
@@ -30,6 +33,7 @@ _IN_ORDER: list[tuple[re.Pattern[str], str]] = [
         (r"\\(?:times|ast)(?![A-Za-z])|[×·*]", r"\\cdot "),
         (r"π", r"\\pi "),
         (r"∞", r"\\infty "),
+        (r"(^|[(\[,]\s?)\+\s?(?=\\infty)", r"\1"),
         (r"√\s?(\d{1,99})", r"\\sqrt{\1}"),
         (r"∪", r"\\cup "),
         (r"±", r"\\pm "),
@@ -38,9 +42,9 @@ _IN_ORDER: list[tuple[re.Pattern[str], str]] = [
         (r"\\mathbb\s?([A-Z])", r"\\mathbb{\1}"),
         (r"\\lg(?![A-Za-z])", r"\\log_{10}"),
         (r"\\varnothing(?![A-Za-z])", r"\\emptyset"),
-        (r"\\frac\s?(\d)\s?(\d)", r"\\frac{\1}{\2}"),  # \frac12
-        (r"\\frac\s?(\d)\s?\{", r"\\frac{\1}{"),
-        (r"(\\frac\{[^{}]*\})\s?(\d)", r"\1{\2}"),
+        (r"\\frac(?:\s?(?=\d)|\s(?=[A-Za-z]))([0-9A-Za-z])\s?([0-9A-Za-z])", r"\\frac{\1}{\2}"),  # \frac12, \frac ab
+        (r"\\frac(?:\s?(?=\d)|\s(?=[A-Za-z]))([0-9A-Za-z])\s?\{", r"\\frac{\1}{"),
+        (r"(\\frac\{[^{}]*\})\s?([0-9A-Za-z])", r"\1{\2}"),
         (r"\\sqrt\s?(\d)", r"\\sqrt{\1}"),
         (r"(?<![\d.])\.(\d)", r"0.\1"),
     ]

@@ -1,4 +1,4 @@
-r"""Sixty pairs of answers in LaTeX, written by hand, and whether they are equal."""
+r"""Pairs of answers in LaTeX, written by hand, and whether they are equal."""
 
 # One value written in two ways: `boxed` sees it too.
 EQUAL_IN_WRITING = [
@@ -20,6 +20,12 @@ EQUAL_IN_WRITING = [
     (r"\textbf{(C)}", "(C)"),
     (r"\left(1, 3\right]", "(1,3]"),
     ("x = 5", "5"),
+    (r"\boldsymbol{5}", "5"),
+    (r"\frac ab", r"\frac{a}{b}"),
+    (r"\frac 2x", r"\dfrac{2}{x}"),
+    (r"\frac{1} n", r"\frac1{n}"),
+    (r"+\infty", r"\infty"),
+    (r"(-\infty, +\infty)", r"(-\infty,\infty)"),
 ]
 
 # One value, by algebra or by what a notation means.
@@ -57,6 +63,8 @@ UNEQUAL = [
     (r"\sqrt{2}", "1.414"),
     ("2^3", "3^2"),
     (r"\infty", r"-\infty"),
+    (r"1+\infty", r"1\infty"),
+    (r"\frac ab", r"\frac{b}{a}"),
     ("(1,2)", "(2,1)"),
     ("(1,2)", "[1,2]"),
     ("[1,2)", "(1,2]"),

@@ -35,8 +35,8 @@ def equal(left: str, right: str) -> bool:
     return GRADER.equal(*answers)
 
 
-def test_there_are_sixty_pairs() -> None:
-    assert len(PAIRS) == 60
+def test_there_are_at_least_sixty_pairs() -> None:
+    assert len(PAIRS) >= 60
     assert {kind for *_, kind in PAIRS} == {True, False}
 
 
