@@ -2,7 +2,7 @@
 
     python launch/pipeline.py --config=configs/paper/all.py:tiny --workdir=OUT
 
-`:tiny` takes one to two hours on two cores, `:smollm2` is for one GPU, `:full` the paper's size. See the README
+`:tiny` takes less than 90 minutes on two cores, `:smollm2` is for one GPU, `:full` the paper's size. See the README
 beside this file for what the miniature shows, and what not.
 """
 

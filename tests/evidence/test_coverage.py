@@ -158,10 +158,7 @@ def test_three_seeds_quickly():
 @pytest.mark.parametrize(("seeds", "runs"), [(3, 3000), (10, 800)])
 @pytest.mark.parametrize("own", [0.0, 0.2])
 def test_differences_over_seeds(seeds, runs, own):
-    """93 to 97 % where seeds differ; where they do not, or hardly, intervals hold the truth too often, up to 98.6 %.
-
-    In the mean over accuracies, which do not matter much, tests err at most 5 % of the time.
-    """
+    """95 to 97 %, so tests err at most 5 % of the time; with 100 problems up to 98 %."""
     rng = np.random.default_rng(seeds)
     print(f"\ndifferences over {seeds} seeds, {own:.0%} of the variance lasting; held, %, at accuracies of")
     told("sd", "problems", *map(str, ACCURACIES))
@@ -173,8 +170,8 @@ def test_differences_over_seeds(seeds, runs, own):
             ]
             told(round(100 * deviation * np.sqrt(2)), problems, *found)
             assert min(found) > 95 - error(runs)
-            most = 97 if deviation == DEVIATIONS[-1] and problems > 400 else 98.6
-            assert np.mean(found) < most + error(runs * len(found))
+            assert max(found) < (97 if problems > 100 else 98) + error(runs)
+            assert np.mean(found) < (97 if problems > 100 else 97.5) + error(runs * len(found))
 
 
 @pytest.mark.slow
@@ -197,7 +194,7 @@ def test_differences_that_are_not_0(seeds):
 @pytest.mark.parametrize(("seeds", "runs"), [(3, 2000), (10, 800)])
 @pytest.mark.parametrize("own", [0.0, 0.4])
 def test_accuracies_over_seeds(seeds, runs, own):
-    """93 to 97 %, and up to 98.8 % for 100 problems with an accuracy of 0.02 or 0.98, or where seeds hardly differ."""
+    """94 to 97.5 %, and up to 98.6 % for 100 problems with an accuracy of 0.02 or 0.98."""
     rng = np.random.default_rng(20 + seeds)
     print(f"\naccuracies over {seeds} seeds, {own:.0%} of the variance lasting; held, %, at accuracies of")
     told("sd", "problems", *map(str, ACCURACIES))
@@ -206,7 +203,8 @@ def test_accuracies_over_seeds(seeds, runs, own):
             found = [accurate(rng, runs, seeds, problems, each, deviation=deviation, own=own) for each in ACCURACIES]
             told(round(100 * deviation), problems, *found)
             assert 94 - error(runs) < min(found)
-            assert max(found) < 98.8 + error(runs)
+            assert max(found[1:-1]) < 97.5 + error(runs)
+            assert max(found) < (97.5 if problems > 100 else 98) + error(runs)
 
 
 @pytest.mark.slow
