@@ -101,7 +101,7 @@ def spread(values: Array, clusters: NDArray[np.int64] | None = None) -> Spread:
 def total(problems: Array, by_seed: Array, rest: Array, seeds: int, groups: int) -> Spread:
     """Returns what mean squares, each over S n, say of the mean: of `seeds` seeds, `groups` problems or clusters."""
     variance = np.maximum(problems - rest, 0) + by_seed
-    # Where seeds and problems cancel, what the problems alone give is all there is, and a quotient by 0 would lose it.
+    # An estimate may be 0 by chance; `quantile` divides by it, and what the problems alone give must not be lost.
     return Spread(np.maximum(variance, 1e-6 * problems), problems, by_seed, rest, seeds, groups)
 
 

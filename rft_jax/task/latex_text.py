@@ -42,8 +42,7 @@ _IN_ORDER: list[tuple[re.Pattern[str], str]] = [
         (r"\\mathbb\s?([A-Z])", r"\\mathbb{\1}"),
         (r"\\lg(?![A-Za-z])", r"\\log_{10}"),
         (r"\\varnothing(?![A-Za-z])", r"\\emptyset"),
-        (r"\\frac(?:\s?(?=\d)|\s(?=[A-Za-z]))([0-9A-Za-z])\s?([0-9A-Za-z])", r"\\frac{\1}{\2}"),  # \frac12, \frac ab
-        (r"\\frac(?:\s?(?=\d)|\s(?=[A-Za-z]))([0-9A-Za-z])\s?\{", r"\\frac{\1}{"),
+        (r"\\frac(?:\s?(?=\d)|\s(?=[A-Za-z]))([0-9A-Za-z])\s?", r"\\frac{\1}"),  # \frac12, \frac ab
         (r"(\\frac\{[^{}]*\})\s?([0-9A-Za-z])", r"\1{\2}"),
         (r"\\sqrt\s?(\d)", r"\\sqrt{\1}"),
         (r"(?<![\d.])\.(\d)", r"0.\1"),

@@ -131,7 +131,7 @@ def satterthwaite(found, level):
 def test_tests_do_not_err_too_often_by_normal_theory():
     """With three seeds 3 to 5 % of the time; corrected for 5 or 30 comparisons, up to 1.1 and 1.3 times the level.
 
-    Satterthwaite's degrees of freedom err 1.6, 4 and 13 times as often as they should.
+    Satterthwaite's degrees of freedom err 1.6, 3.5 and 11 times as often as they should.
     """
     print("\nnormal theory, errors as parts of the level, ours and Satterthwaite's, at levels of")
     levels = (0.05, 0.05 / 5, 0.05 / 30)
