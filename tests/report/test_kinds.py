@@ -25,12 +25,14 @@ def rows(page):
 
 
 def test_kinds_in_the_papers_experiments():
-    run = planned(load(f"{root()}/configs/paper/all.py:tiny", PipelineConfig))
+    made = load(f"{root()}/configs/paper/all.py:tiny", PipelineConfig)
+    run = planned(made)
     kinds = {
         "early": "base", "late": "trained on corpus/corpus.jsonl", "late-sft": "sft", "early-sft": "sft",
         "early-sft-1of2": "sft, part", "early-rft": "rft", "early-rft-u13b": "union", "early-rft-none": "no dedup",
         "early-rft-k3": "rft, k = 3", "early-rft-none-1of2": "no dedup, part", "early-rft-hot": "rft, other paths",
-        "early-sft-faithful": "sft, own settings", "early-rft-faithful": "rft, other paths, k = 15, own settings",
+        "early-sft-faithful": "sft, own settings",
+        "early-rft-faithful": f"rft, other paths, k = {made.k - 1}, own settings",
         "early-rft-round2": "later round", "early-rft-steps": "sft, longer", "gone": NOT_PLANNED,
         "early-set": NOT_PLANNED,
     }  # fmt: skip

@@ -60,7 +60,7 @@ def test_a_cell_is_over_the_seeds_that_are_done(tiny):
     page = paper_tables.tables(collect(folder))
     rft = np.stack([right["early-rft-eval"], right["early-rft-eval.seed1"]])
     told = f"{percent(dataclasses.asdict(share(rft)))}, 2 of 3 seeds"
-    assert named(page, "RFT, k = 16") == [told, "", ""]
+    assert named(page, f"RFT, k = {experiment('rft', 'tiny').k}") == [told, "", ""]
     sft = np.stack([right[f"early-sft-eval{suffix}"] for suffix in ("", ".seed1", ".seed2")])
     assert named(page, "SFT") == [percent(dataclasses.asdict(share(sft))), "", ""]
     assert named(page, "RFT-U13B") == ["", "", ""]  # never run
@@ -164,10 +164,14 @@ def test_nothing_of_the_papers_stands_beside_a_run_with_other_settings(tmp_path)
 
 
 def test_experiments_of_other_settings_do_not_share_a_workdir(tmp_path):
-    plan_file.write(tmp_path, plan_file.describe(experiment("rft", "tiny")))
+    made = experiment("rft", "tiny")
+    plan_file.write(tmp_path, plan_file.describe(made))
     before = (tmp_path / plan_file.PLAN).read_bytes()
     smaller = dataclasses.replace(experiment("rules", "tiny"), k=8)
-    for other, told in ((smaller, "k = 8, not 16"), (experiment("rules", "smollm2"), "size = smollm2, not tiny")):
+    for other, told in (
+        (smaller, f"k = 8, not {made.k}"),
+        (experiment("rules", "smollm2"), "size = smollm2, not tiny"),
+    ):
         with pytest.raises(UserError, match=f"experiments .rft. with other settings: .*{told}"):
             plan_file.write(tmp_path, plan_file.describe(other))
     assert (tmp_path / plan_file.PLAN).read_bytes() == before

@@ -79,10 +79,13 @@ UNEQUAL = [
     (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\begin{pmatrix} 2 \\ 1 \end{pmatrix}"),
 ]
 
-# What math-verify's own comparison takes for the opposite, in either order.
+# What math-verify's own comparison takes for the opposite, in either order; the last three it cannot read.
 NOT_AS_THE_LIBRARY = [
     (r"0.\overline{3}", r"\tfrac{1}{3}"),
     (r"\sin 30^\circ", r"\frac12"),
     (r"(2+i)^2", "3+4i"),
     (r"5\text{ million}", "5"),
+    (r"\boldsymbol{5}", "5"),
+    (r"\frac ab", r"\frac{a}{b}"),
+    (r"\frac{1} n", r"\frac1{n}"),
 ]
