@@ -5,7 +5,7 @@
 launch/quickstart.sh sets up the environment and does the same. `configs/quickstart.py:SEED` changes the training
 problems, their order and the samples; `configs/quickstart.py:0-2` runs seeds 0 to 2, and compares over all of them. Two
 models, `a` and `b`, are fine-tuned from the base with different seeds; both sample, and several ways to train are
-compared on 800 held-out problems. It takes 9 to 10 minutes per seed on two cores. What to expect: see the README.
+compared on 800 held-out problems. It takes 5 to 12 minutes per seed on two cores. What to expect: see the README.
 """
 
 import os

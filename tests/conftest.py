@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.devices import xla_flags
+
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Level 0 leaves out LLVM's optimisations, which cost a third of the suite's time and change no HLO.
-FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {xla_flags(8)}"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parents[1] / ".cache" / "xla")

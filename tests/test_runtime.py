@@ -11,6 +11,7 @@ import pytest
 from rft_jax import runtime
 from rft_jax.errors import UserError
 from rft_jax.runtime import make_mesh
+from tests.devices import xla_flags
 
 
 def test_minus_one_takes_what_is_left():
@@ -58,7 +59,7 @@ def test_two_processes():
     environment = os.environ | {
         "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
         "JAX_NUM_PROCESSES": "2",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": xla_flags(4),
     }
     processes = [
         subprocess.Popen(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.devices import xla_flags
+
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
@@ -45,7 +47,7 @@ def start(each="pass", count=2, address=None, numbers=None, **environment):
     address = address or f"127.0.0.1:{free_port()}"
     variables = os.environ | {
         "JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(count),
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
+        "XLA_FLAGS": xla_flags(1),
     } | environment  # fmt: skip
     return [
         subprocess.Popen(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rft_jax.world import write
+from tests.devices import xla_flags
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "rft_jax" / "world" / "base_model"
@@ -26,7 +27,7 @@ def data(tmp_path_factory):
 def start(*arguments, **environment):
     return subprocess.Popen(
         [sys.executable, "launch/doctor.py", *map(str, arguments)], cwd=ROOT, text=True,
-        env=os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"} | environment,
+        env=os.environ | {"XLA_FLAGS": xla_flags(2)} | environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -103,7 +104,7 @@ def test_two_with_other_data_in_a_relative_folder(data, tmp_path):
             env=os.environ | {
                 "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(number),
                 "RFT_JAX_MEET_S": "60",
-                "PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
+                "PYTHONPATH": str(ROOT), "XLA_FLAGS": xla_flags(1),
             },
         )
         for number, folder in enumerate(here)

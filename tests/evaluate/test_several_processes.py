@@ -13,9 +13,9 @@ import pytest
 from rft_jax.pipeline.stage_settings import root
 from rft_jax.records.problem import write_problems
 from rft_jax.world.generate import problems
+from tests.devices import xla_flags
 
 TOGETHER = [sys.executable, "tests/launch/together.py"]
-DEVICES = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"
 
 
 def start(tests, workdir, launcher=()):
@@ -26,7 +26,8 @@ def start(tests, workdir, launcher=()):
     overrides = [f"--config.{name}={value}" for name, value in settings.items()]
     return subprocess.Popen(
         [*launcher, sys.executable, "launch/evaluate.py", *overrides, f"--workdir={workdir}"],
-        cwd=root(), env=os.environ | {"XLA_FLAGS": DEVICES}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=root(), env=os.environ | {"XLA_FLAGS": xla_flags(1)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from rft_jax.model import architecture, llama
 from rft_jax.model.lora import Lora
 from rft_jax.runtime import make_mesh
 from rft_jax.train import step
+from tests.devices import xla_flags
 
 PROGRAM = """
 import collections, math, sys
@@ -102,7 +103,7 @@ def test_two_processes_save_the_bytes_of_one(tmp_path):
     save_adapted(
         pretrained.load(tmp_path / "model", mesh, dtype=None, stacked=True), mesh, tmp_path / "model", tmp_path / "one"
     )
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    environment = {**os.environ, "XLA_FLAGS": xla_flags(4)}
     address = f"127.0.0.1:{free_port()}"
     arguments = [str(tmp_path / name) for name in ("model", "two", "absent/model")]
     processes = [

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from rft_jax.remote import lease
+from tests.devices import xla_flags
 from tests.launch.test_train import (  # noqa: F401
     assert_near,
     command,
@@ -209,7 +210,7 @@ def test_several_processes_are_as_one(server, environment, unkilled, model_folde
     together = environment | {
         "JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}",
         "JAX_NUM_PROCESSES": "2",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": xla_flags(4),
     }
     processes = [start(arguments, **together, JAX_PROCESS_ID=str(number)) for number in range(2)]
     for process in processes:

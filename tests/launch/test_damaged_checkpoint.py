@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.devices import xla_flags
 from tests.launch.test_train import assert_near, command, finish, free_port, start, unkilled, weights  # noqa: F401
 from tests.train.conftest import data, model_folder  # noqa: F401
 
@@ -19,7 +20,7 @@ def run_two(arguments: list[str]) -> list[tuple[int, str]]:
     together = {
         "JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}",
         "JAX_NUM_PROCESSES": "2",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": xla_flags(4),
     }
     processes = [start(arguments, **together, JAX_PROCESS_ID=str(number)) for number in range(2)]
     return [finish(process) for process in processes]

@@ -16,6 +16,7 @@ from rft_jax import stopping
 from rft_jax.config import EvaluateConfig, SampleConfig, TrainConfig
 from rft_jax.config_flag import load, override
 from rft_jax.distributed.processes import ADDRESS, JAX, Processes, from_environment
+from tests.devices import xla_flags
 from tests.launch.test_train import command, finish, start, steps_done, wait_until, weights
 from tests.train.conftest import data, model_folder  # noqa: F401
 
@@ -253,7 +254,7 @@ def at_home():
         port = server.getsockname()[1]
     return {
         ADDRESS: f"127.0.0.1:{port}",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0",
+        "XLA_FLAGS": xla_flags(4),
     }
 
 

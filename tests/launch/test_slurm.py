@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import slurm_cluster
+from tests.devices import xla_flags
 from tests.launch.test_train import ROOT, assert_near, command, run, steps_done, unkilled, weights  # noqa: F401
 from tests.select.in_parts import write_data
 from tests.train.conftest import data, model_folder  # noqa: F401
@@ -26,7 +27,7 @@ def cluster():
     ):
         yield environment | {
             "RFT_PYTHON": sys.executable,
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0",
+            "XLA_FLAGS": xla_flags(4),
         }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from safetensors import numpy as safetensors
 
+from tests.devices import xla_flags
 from tests.train.conftest import data, model_folder  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +134,7 @@ def train_together(arguments: list[str], count: int) -> None:
     together = {
         "JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}",
         "JAX_NUM_PROCESSES": str(count),
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // count}",
+        "XLA_FLAGS": xla_flags(8 // count),
     }
     processes = [start(arguments, **together, JAX_PROCESS_ID=str(number)) for number in range(count)]
     for process in processes:
@@ -191,7 +192,7 @@ def test_processes_that_disagree_export_nothing(model_folder, data, tmp_path, wh
     together = {
         "JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}",
         "JAX_NUM_PROCESSES": "2",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": xla_flags(4),
     }
     processes = [start(each, **together, JAX_PROCESS_ID=str(number)) for number, each in enumerate(commands)]
     ended = [finish(process) for process in processes]

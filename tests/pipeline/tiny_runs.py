@@ -10,8 +10,9 @@ import pytest
 
 from rft_jax.pipeline.stage import Record
 from rft_jax.pipeline.stage_settings import root
+from tests.devices import xla_flags
 
-FLAGS = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"
+FLAGS = xla_flags(1)
 STAGES = ("world", "contamination", "sft", "paths", "set", "rft", "eval", "report")
 
 

@@ -15,9 +15,9 @@ import pytest
 
 from rft_jax.records import manifest as manifests
 from rft_jax.records.path import read_paths
+from tests.devices import xla_flags
 
 ROOT = Path(__file__).parents[2]
-DEVICES = "--xla_force_host_platform_device_count={} --xla_backend_optimization_level=0"
 
 
 def start(model, problems, workdir, *settings, devices=1, program=("launch/sample.py",), **environment):
@@ -26,7 +26,7 @@ def start(model, problems, workdir, *settings, devices=1, program=("launch/sampl
     return subprocess.Popen(
         [sys.executable, *program, f"--config.model={model}", f"--config.problems={problems}", *flags,
          f"--workdir={workdir}"],
-        cwd=ROOT, env=os.environ | {"XLA_FLAGS": DEVICES.format(devices)} | environment, text=True,
+        cwd=ROOT, env=os.environ | {"XLA_FLAGS": xla_flags(devices)} | environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
