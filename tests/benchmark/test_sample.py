@@ -20,6 +20,7 @@ from tests.sample.conftest import questions
 SCALE = 2  # of all lengths
 ROWS = 16
 CALL = 16  # steps until a row that waits for another problem gets it
+LONG = {"tail", "limit", "many", "smol_1", "smol_k16"}  # these take longest
 
 
 def small(name: str) -> Work:
@@ -52,7 +53,7 @@ def sampler_of(work: Work, rows: int) -> Sampler:
     return Sampler(work, architecture.size(work.size), mesh, rows=rows, top_k=50)
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in WORKLOADS])
 def test_all_samples_come_out_with_little_done_twice(name):
     work = small(name)
     rows = min(ROWS, work.lengths.size)

@@ -49,7 +49,7 @@ def made(workdir):
 def one(tmp_path_factory):
     """Returns the problems, the folder of one process's evaluation, and its table."""
     folder = tmp_path_factory.mktemp("one")
-    write_problems(folder / "tests.jsonl", problems("test", 40, 0))
+    write_problems(folder / "tests.jsonl", problems("test", 20, 0))
     return folder / "tests.jsonl", folder / "out", ended(start(folder / "tests.jsonl", folder / "out"))
 
 

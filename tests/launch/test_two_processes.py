@@ -25,7 +25,7 @@ NAMES = ["train", "sample", "evaluate"]
 def arguments_of(name: str, model: Path, file: Path, workdir: Path, work: float = 1) -> list[str]:
     if name == "train":
         return command(model, file, workdir, epochs=int(20 * work))
-    settings = {"model": model, "problems": file, "k": int(60 * work), "max_new_tokens": 48, "rows": 16}
+    settings = {"model": model, "problems": file, "k": int(40 * work), "max_new_tokens": 48, "rows": 16}
     overrides = [f"--config.{field}={value}" for field, value in settings.items()]
     return [sys.executable, f"launch/{name}.py", f"--workdir={workdir}", *overrides]
 

@@ -100,6 +100,7 @@ def test_two_processes_of_one_job_make_the_same(adaptive, task, model_folder, pr
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("adaptive", POLICIES[1:], indirect=True)
 def test_workers_and_kills_make_the_same(adaptive, task, model_folder, problems_file, tmp_path):
     """Three at a time, of which some are killed and started again."""
     budget, folder = adaptive

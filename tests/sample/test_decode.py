@@ -232,7 +232,7 @@ def test_the_same_paths_whatever_the_batch(sharp_model, parameters):
 def test_sampling_ends_when_no_response_is_as_short_as_expected(sharp_model, ends):
     """All rows are of one age, and the pool has room for a few of them at full length."""
     tokens = [np.array([1, 5, 9, number], np.int32) for number in range(20)]
-    settings = {"parameters": SamplingParameters(0.7), "end_tokens": ends, "max_new": 80, "mesh_sizes": (1, 1, 8)}
+    settings = {"parameters": SamplingParameters(0.7), "end_tokens": ends, "max_new": 80, "mesh_sizes": None}
     ample = run(sharp_model, tokens, rows=16, **settings)
     for careless in (False, True):
         assert run(sharp_model, tokens, rows=16, history_pages=9, careless=careless, **settings) == ample
