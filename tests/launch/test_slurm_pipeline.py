@@ -9,7 +9,7 @@ import time
 import pytest
 
 from rft_jax.pipeline.stage_settings import root
-from tests.launch.test_slurm import begin_now, cluster, wait_for  # noqa: F401
+from tests.launch.test_slurm import cluster, state, wait_for  # noqa: F401
 from tests.pipeline import tiny_runs
 
 
@@ -43,7 +43,9 @@ def test_jobs_make_what_one_process_makes(cluster, checkout, undisturbed, tmp_pa
     assert "jobs of this pipeline are still in the queue" in again.stderr
     wait_for(lambda: (workdir / "sft" / "metrics.jsonl").exists())
     subprocess.run(["scontrol", "requeue", jobs["sft"]], env=environment, check=True)
-    begin_now(environment, jobs["sft"])
+    wait_for(lambda: "PENDING" in state(environment, jobs["sft"])[0], 60)
+    begin = ["scontrol", "update", f"JobId={jobs['sft']}", "StartTime=now"]  # or SLURM waits for two minutes
+    subprocess.run(begin, env=environment, check=True)
     wait_for(lambda: (workdir / "paths" / "paths" / "manifest.json").exists())
     subprocess.run(["scancel", jobs["paths"]], env=environment, check=True)
     wait_for(lambda: not queued(environment))

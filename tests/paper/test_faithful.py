@@ -33,7 +33,7 @@ from rft_jax.paper import cells, preset
 from rft_jax.paper.experiment import experiment
 
 SIZE = dataclasses.replace(
-    preset.TINY, made=(WorldStage(name="world", train=48, test=24, seed=0),), k=4, ks=(1,), votes=4, seeds=1
+    preset.TINY, made=(WorldStage(name="world", train=80, test=40, seed=0),), k=4, ks=(1,), votes=4, seeds=1
 )
 
 
