@@ -14,7 +14,7 @@ from tests.devices import xla_flags
 # Two devices exchange sums of two numbers, which have one order: so one process of both makes to the bit what two make.
 DEVICES = xla_flags(2)
 TOGETHER = f"{sys.executable} tests/launch/together.py 2"
-BRANCH = ("world", "sft-a", "paths-a", "select-a", "eval-sft", "eval-base")
+BRANCH = ("world", "sft-a", "paths-a", "select-a", "rft", "sft-long", "eval-sft", "eval-base")
 # The same stages on 12 training problems.
 SMALL = """
 import dataclasses
@@ -101,7 +101,7 @@ def test_every_stage_runs_and_the_report_has_them_all(whole):
 def test_two_processes_a_stage_make_the_same(whole, tmp_path):
     """As SLURM's jobs start them: trainings of two processes, and two workers that sample or evaluate.
 
-    One branch of the quickstart, with a stage of each kind.
+    One branch of the quickstart, with a stage of each kind and one that counts another's steps.
     """
     config, one, _ = whole
     workdir = tmp_path / "out"

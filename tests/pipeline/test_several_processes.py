@@ -30,11 +30,14 @@ def assert_same_model(folder, one):
 @pytest.mark.slow
 def test_four_processes_a_stage(undisturbed, tmp_path):
     workdir = tmp_path / "four"
-    for name in [name for name in tiny_runs.STAGES if name not in ("rft", "report")]:  # one training is as another
+    for name in tiny_runs.STAGES[:-1]:
+        folder, one = workdir / name, undisturbed / name
+        if name == "rft":  # one training is as another
+            shutil.copytree(one, folder)
+            continue
         launcher = [] if name in ("world", "contamination", "set") else [f"--launcher={TOGETHER}"]
         done = tiny_runs.run(workdir, f"--only={name}", *launcher, env=os.environ | {"XLA_FLAGS": tiny_runs.FLAGS})
         assert done.returncode == 0, done.stderr[-2000:]
-        folder, one = workdir / name, undisturbed / name
         if (folder / "model").exists():
             np.testing.assert_allclose(losses(folder), losses(one), rtol=1e-6)
             assert_same_model(folder, one)
@@ -45,8 +48,6 @@ def test_four_processes_a_stage(undisturbed, tmp_path):
         # What follows starts from the same bytes.
         shutil.rmtree(folder)
         shutil.copytree(one, folder)
-        if name == "set":
-            shutil.copytree(undisturbed / "rft", workdir / "rft")
     done = tiny_runs.run(workdir, env=os.environ | {"XLA_FLAGS": tiny_runs.FLAGS})
     assert done.stdout.count("done before, unchanged") == len(tiny_runs.STAGES) - 1
     assert tiny_runs.made(workdir) == tiny_runs.made(undisturbed)

@@ -29,7 +29,7 @@ def test_logits(smollm2, problems):
 
     theirs, tokenizer = load_torch(smollm2), load_tokenizer(smollm2)
     ours = pretrained.load(smollm2, dtype=jnp.float32, stacked=True)
-    asked = read_problems(problems(16))
+    asked = read_problems(problems(32))
     for start in range(0, len(asked), ROWS):
         texts = [f"{BEFORE}{each.question}{AFTER}{each.response}" for each in asked[start : start + ROWS]]
         batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right")
