@@ -20,6 +20,8 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Torch's threads spin while they wait: beside another process, two take three times as long as one.
+os.environ["OMP_NUM_THREADS"] = "1"
 # The commands that tests start are without torch, as a user's are.
 _hidden, _path = str(Path(__file__).parent / "without_torch"), os.environ.get("PYTHONPATH", "")
 if _hidden not in _path.split(os.pathsep):

@@ -21,7 +21,7 @@ from rft_jax.pipeline import stage_settings
 from rft_jax.pipeline.stage_settings import root
 from rft_jax.sample import prompts as prompts_of
 from rft_jax.task.templates.paper import instruction
-from tests.pipeline.tiny_runs import FLAGS
+from tests.devices import xla_flags
 from tests.shared_data import read_jsonl
 
 # The experiment on fewer problems and samples, once, without controls.
@@ -75,7 +75,8 @@ def test_a_run_from_problems_to_report(tmp_path):
     (tmp_path / "small.py").write_text(SMALL)
     done = subprocess.run(
         [sys.executable, "launch/pipeline.py", f"--config={tmp_path}/small.py", f"--workdir={tmp_path}"],
-        cwd=root(), env=os.environ | {"XLA_FLAGS": FLAGS}, capture_output=True, text=True, timeout=900, check=False,
+        cwd=root(), env=os.environ | {"XLA_FLAGS": xla_flags(1, optimised=True)}, capture_output=True, text=True,
+        timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     train, test = (read_jsonl(tmp_path / "world" / f"{name}.jsonl") for name in ("train", "test"))

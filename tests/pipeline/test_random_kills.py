@@ -59,7 +59,8 @@ def test_ten_random_kills(undisturbed, tmp_path):
                 pipeline.kill()
             elif way == "term":
                 pipeline.terminate()
-            code = pipeline.wait(timeout=60)
+            # A stage that ends just before its kill leaves the others to run undisturbed.
+            code = pipeline.wait(timeout=900 if way == "stage" else 60)
             output.seek(0)
             said = output.read()
         assert code in {"stage": (0, 1), "term": (0, 130)}.get(way, (0, -signal.SIGKILL)), (way, said)
