@@ -72,9 +72,18 @@ def finish(processes, seconds=60):
     return [(code, err.splitlines()) for _, err, code in ended]
 
 
-@pytest.mark.parametrize("victim", [0, 1])
-@pytest.mark.parametrize("how", ["killed", "guardian killed", "stopped"])
-def test_one_is_lost(victim, how):
+@pytest.mark.parametrize(
+    ("how", "victim"),
+    [
+        ("killed", 0),
+        pytest.param("killed", 1, marks=pytest.mark.slow),
+        pytest.param("guardian killed", 0, marks=pytest.mark.slow),
+        pytest.param("guardian killed", 1, marks=pytest.mark.slow),
+        pytest.param("stopped", 0, marks=pytest.mark.slow),
+        ("stopped", 1),
+    ],
+)
+def test_one_is_lost(how, victim):
     processes = start()
     workers = going(processes)
     other = processes[1 - victim]
@@ -231,6 +240,7 @@ def test_the_port_is_taken():
     assert f"cannot wait for the other processes at 127.0.0.1:{port}" in lines[0]
 
 
+@pytest.mark.slow
 def test_one_has_more_to_do_than_the_other():
     """As process 0 has after an evaluation; it may take as long as it likes."""
     processes = start(each="if turn == 5: return time.sleep(9 * (1 - number))")

@@ -65,6 +65,7 @@ def test_alone(data, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_file_that_hangs_does_not_hang_the_doctor(tmp_path):
     os.mkfifo(tmp_path / "prompt_format.json")  # opening it waits for a writer
     begun = time.monotonic()
@@ -86,6 +87,7 @@ def test_two_agree(data, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_two_with_other_data_in_a_relative_folder(data, tmp_path):
     """As two hosts with disks of their own, mounted under one name."""
     here = [tmp_path / name for name in ("a", "b")]

@@ -82,6 +82,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_two_processes_save_the_bytes_of_one(tmp_path):
     config = architecture.size("tiny-gqa")
     random = np.random.default_rng(0)

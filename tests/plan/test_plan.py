@@ -68,6 +68,7 @@ def test_what_fits_and_what_does_not(plans):
     assert show.text(plans["split"], paper_hours=0.6).startswith("fits: ")
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_gets_settings_that_do(config, fake, plans):
     memory = 0.6 * plans["repeated"].step.memory  # too little for repeated parameters, enough for split ones
     small = dataclasses.replace(fake, known=dataclasses.replace(fake.known, memory=memory))

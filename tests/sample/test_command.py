@@ -117,6 +117,7 @@ def notes_of(file):
     return {(int(problem), int(sample)): float(when) for problem, sample, when in map(str.split, lines)}
 
 
+@pytest.mark.slow
 def test_workers_share_and_one_is_killed(done, model_folder, problems_file, tmp_path):
     """Four that come in turn, one of them killed and started again: only its last second is done twice."""
 
