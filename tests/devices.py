@@ -4,8 +4,9 @@
 def xla_flags(count: int, *, optimised: bool = False) -> str:
     """Returns XLA's flags for so many CPU devices.
 
-    Without fusion emitters and in one piece, a program compiles in half the time; without LLVM's optimisations, in half
-    of that, but then it runs for twice as long. None of this changes the HLO.
+    The programs of tests/model/test_sharding.py compile in 10 s: in 26 s with fusion emitters and in several pieces, in
+    55 s with LLVM's optimisations. Without these, a training step of the embedded model takes 0.43 s, not 0.15 s. The
+    HLO is the same but for what fusion emitters fuse.
 
     Args:
         count: devices.
