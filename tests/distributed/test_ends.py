@@ -184,7 +184,7 @@ def test_they_disagree(what, told):
 
 def test_they_agree(tmp_path):
     both = f'agreement.agree({{"turn": turn}}); agreement.shared(Path({str(tmp_path)!r}))'
-    processes = start(each=f"{both}; turn == 5 and sys.exit()")
+    processes = start(each=f"{both}\n        if turn == 5: return")
     going(processes)
     assert [code for code, _ in finish(processes)] == [0, 0]
     assert not list(tmp_path.iterdir())
