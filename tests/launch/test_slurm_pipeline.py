@@ -9,11 +9,8 @@ import time
 import pytest
 
 from rft_jax.pipeline.stage_settings import root
-from tests import slurm_cluster
 from tests.launch.test_slurm import cluster, requeue, wait_for  # noqa: F401
 from tests.pipeline import tiny_runs
-
-MISSING = slurm_cluster.missing()  # asked here, as `undisturbed` is made before `cluster` can skip
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +27,7 @@ def checkout(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bool(MISSING), reason=f"no SLURM here: {MISSING}")
-def test_jobs_make_what_one_process_makes(cluster, checkout, undisturbed, tmp_path):  # noqa: F811
+def test_jobs_make_what_one_process_makes(cluster, checkout, request, tmp_path):  # noqa: F811
     environment = cluster | {"XLA_FLAGS": tiny_runs.FLAGS, "PYTHONPATH": str(checkout)}
     where = {"cwd": checkout, "env": environment}
     workdir = tmp_path / "jobs"
@@ -61,6 +57,7 @@ def test_jobs_make_what_one_process_makes(cluster, checkout, undisturbed, tmp_pa
     subprocess.run(["bash", "-eu"], input=printed.stdout, text=True, check=True, **where)
     wait_for(lambda: not queued(environment), 400)
     logs = "".join(file.read_text() for file in checkout.glob("*.log"))
+    undisturbed = request.getfixturevalue("undisturbed")  # as a parameter it would run where `cluster` skips
     assert tiny_runs.made(workdir) == tiny_runs.made(undisturbed), logs
     assert "every stage is done" in tiny_runs.run(workdir, "--submit=slurm", **where).stdout
 

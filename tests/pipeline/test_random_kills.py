@@ -25,6 +25,13 @@ def stage_process(workdir):
         return host.running_here(holder.command) if holder else None
 
 
+def kill_stage(workdir):
+    """Kills the process of the stage that runs now, if there is one."""
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        if stage := stage_process(workdir):
+            os.kill(stage, signal.SIGKILL)
+
+
 def left_running(workdir):
     """Returns the commands of processes that name the workdir."""
     found = []
@@ -46,21 +53,23 @@ def test_ten_random_kills(undisturbed, tmp_path):
         with (tmp_path / f"output{number}").open("w+") as output:
             pipeline = subprocess.Popen(tiny_runs.command(workdir), stdout=output, stderr=output, **where)
             limit = time.monotonic() + 60
-            while (stage := stage_process(workdir)) is None and pipeline.poll() is None:
+            while stage_process(workdir) is None and pipeline.poll() is None:
                 assert time.monotonic() < limit, way
                 time.sleep(0.01)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 pipeline.wait(dice.uniform(0, 10))
-            stage = stage_process(workdir) or stage
-            with contextlib.suppress(ProcessLookupError):  # it has just ended
-                if stage and way in ("stage", "both"):
-                    os.kill(stage, signal.SIGKILL)
+            if way in ("stage", "both"):
+                kill_stage(workdir)
             if way in ("pipeline", "both"):
                 pipeline.kill()
             elif way == "term":
                 pipeline.terminate()
-            # A stage that ends just before its kill leaves the others to run undisturbed.
-            code = pipeline.wait(timeout=900 if way == "stage" else 60)
+            limit = time.monotonic() + 60
+            while (code := pipeline.poll()) is None:
+                assert time.monotonic() < limit, way
+                if way == "stage":  # the last one may have ended just before its kill, and the next one begun
+                    kill_stage(workdir)
+                time.sleep(0.01)
             output.seek(0)
             said = output.read()
         assert code in {"stage": (0, 1), "term": (0, 130)}.get(way, (0, -signal.SIGKILL)), (way, said)
